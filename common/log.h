@@ -1,0 +1,28 @@
+/* Messages to standard error: "program: level: message", with a "program: hint: ..." line where the user can act.
+ * Text, or one JSON object a line. Layer 0; nothing else writes to standard error.
+ * All functions are thread-safe (one write(2) a line) and keep errno; %m is errno's text. */
+#ifndef WALFERRY_LOG_H
+#define WALFERRY_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+
+/* program is borrowed for the life of the process. Messages below threshold are not written. */
+void log_open(const char *program, enum log_level threshold, bool json);
+void log_set_threshold(enum log_level threshold);
+void log_set_json(bool json);
+bool log_shows(enum log_level level);
+
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What the user can do about the message this thread logged last; written only if that one was. */
+void log_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Logs "out of memory" and returns -1, so that callers write: return log_out_of_memory(); */
+int log_out_of_memory(void);
+
+#endif
