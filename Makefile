@@ -1,0 +1,65 @@
+# walferry. Targets: all demo check check-full asan lint coverage bench install clean
+# Every program FOLDER/NAME has its main in FOLDER/NAME.c (dashes become underscores); the other files of a folder and all of
+# common/ are linked from archives, so a program carries only what it uses.
+
+BUILD    ?= build
+PREFIX   ?= /usr/local
+CC       ?= gcc
+CFLAGS   ?= -O2 -g
+WARNINGS  = -std=c11 -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla $(WERROR)
+CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_FORTIFY_SOURCE=2 -I. -I$(shell pg_config --includedir 2>/dev/null)
+HARDEN    = -fstack-protector-strong -fPIE
+LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LDLIBS    = -lcurl -lcrypto -llz4 -linih -ljansson -lexpat -lpthread
+ifdef SANITIZE
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -U_FORTIFY_SOURCE
+LDFLAGS  += -fsanitize=$(SANITIZE)
+CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS))
+endif
+
+FOLDERS  = wal-push wal-fetch basebackup recovery-config repository
+PROGRAMS = wal-push/wal-push wal-fetch/wal-fetch basebackup/basebackup-push basebackup/basebackup-fetch \
+           basebackup/basebackup-list recovery-config/recovery-config repository/repository-init repository/repository-check
+BINARIES = $(addprefix $(BUILD)/bin/,$(notdir $(PROGRAMS)))
+MAINS    = $(foreach p,$(PROGRAMS),$(dir $(p))$(subst -,_,$(notdir $(p))).c)
+UNITS    = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+
+all: $(BINARIES)
+
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+COMMON = $(BUILD)/common.a
+$(COMMON): $(call object,$(wildcard common/*.c))
+	@rm -f $@ && ar rcs $@ $^
+
+define folder_rule
+$(BUILD)/$(1).a: $(call object,$(filter-out $(MAINS),$(wildcard $(1)/*.c)))
+	@rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
+
+define program_rule
+$(BUILD)/bin/$(notdir $(1)): $(call object,$(dir $(1))$(subst -,_,$(notdir $(1))).c) $(BUILD)/$(patsubst %/,%,$(dir $(1))).a $(COMMON)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) $$(if $$(filter basebackup/%,$(1)),-lpq)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(WARNINGS) $(HARDEN) -MMD -MP -c -o $@ $<
+
+# Unit tests: one small program a module, tests/unit/test_NAME.c; they may use any folder's archive.
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(addprefix $(BUILD)/,$(addsuffix .a,$(FOLDERS))) $(COMMON)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpq
+units: $(addprefix $(BUILD)/unit/,$(UNITS))
+
+asan:
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=all' all units
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+.PHONY: all units asan clean
+.SECONDARY:
