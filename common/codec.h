@@ -1,5 +1,5 @@
 /* Compress and decompress chunk by chunk, as LZ4 frames. Layer 0; the only user of lz4frame.h.
- * Frames are made with linked 4 MiB blocks and a content checksum, so that `lz4 -d` reads and checks them. */
+ * Frames are made with linked 256 KiB blocks and a content checksum, so that `lz4 -d` reads and checks them. */
 #ifndef WALFERRY_CODEC_H
 #define WALFERRY_CODEC_H
 

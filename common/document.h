@@ -1,11 +1,9 @@
 /* A JSON document that carries its own SHA-256, as PostgreSQL's backup_manifest does: the last member is
- * "sha256": the hash of every byte before the line (or, on one line, the comma) that begins it. Layer 1.
+ * "sha256": the hash of every byte before the comma that begins it. Layer 1.
  * All metadata of a repository is kept so: cluster.json, started.json, manifest.json, the trailer of an object.
  *
- *     {"walferry": 1, "kind": "cluster", ...
- *     ,"sha256": "0123..."}
- *
- * By hand: head -c -N, where N is the length of the last line, | sha256sum. Format: docs/format.md. */
+ *     {"walferry":1,"kind":"cluster", ... ,"sha256":"0123..."}
+ * By hand: head -c -78 FILE | sha256sum. Format: docs/format.md. */
 #ifndef WALFERRY_DOCUMENT_H
 #define WALFERRY_DOCUMENT_H
 

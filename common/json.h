@@ -16,7 +16,7 @@ void json_free(struct json *json);
 
 /* Members of an object; borrowed. NULL or -1 when absent or of another type. */
 const struct json *json_member(const struct json *object, const char *name);
-const char *json_string(const struct json *object, const char *name);
+const char *json_text(const struct json *object, const char *name);
 int json_uint(const struct json *object, const char *name, uint64_t *value); /* *value is set only on success */
 int json_bool(const struct json *object, const char *name, bool *value);
 /* 0 for anything but an array. */
@@ -26,8 +26,8 @@ const char *json_array_string(const struct json *array, size_t index); /* NULL w
 
 /* Building. Members keep the order in which they were set. A failure (no memory, text that is not UTF-8) is remembered
  * in the document and reported once, by json_write. Children given to json_set and json_append belong to the parent. */
-struct json *json_object(void);
-struct json *json_array(void);
+struct json *json_new_object(void); /* jansson owns the names json_object, json_array and json_string */
+struct json *json_new_array(void);
 void json_set(struct json *object, const char *name, struct json *child);
 void json_set_string(struct json *object, const char *name, const char *value); /* NULL becomes null */
 void json_set_uint(struct json *object, const char *name, uint64_t value);       /* below 2^63 */

@@ -1,5 +1,5 @@
 /* What is needed of a data directory without a running server: global/pg_control, PG_VERSION, signal files. Layer 1.
- * Source: PostgreSQL pg_control.h of 13 to 19: the members read here have the same offsets in all of them. */
+ * Source: PostgreSQL pg_control.h of 13, 15, 17, 18 and 19 (14 and 16 are laid out as 13). */
 #ifndef WALFERRY_PG_CONTROL_H
 #define WALFERRY_PG_CONTROL_H
 

@@ -1,0 +1,483 @@
+#include "backup_index.h"
+
+#include "codec.h"
+#include "document.h"
+#include "file.h"
+#include "log.h"
+#include "timestamp.h"
+#include "utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INDEX_KIND "files"
+#define LINE_LIMIT_BYTES (64 * 1024) /* a path of 4 kB in hex and its members, with room */
+#define PATH_LIMIT_BYTES 4096
+#define TAR_BLOCK_BYTES 512
+#define READ_BYTES (256 * 1024)
+
+void index_entry_free(struct index_entry *entry)
+{
+    free(entry->path);
+    entry->path = NULL;
+}
+
+/* Writing */
+
+/* "name":"path", or "path_hex":"..." for a path that is not UTF-8. */
+static int write_path(struct buffer *out, const char *name, const char *path)
+{
+    size_t length = strlen(path);
+
+    if (utf8_is_valid(path, length))
+        return buffer_printf(out, "{\"%s\":", name) == 0 ? json_append_quoted(out, path, length) : -1;
+    if (buffer_append_string(out, "{\"path_hex\":\"") != 0 || buffer_reserve(out, 2 * length + 1) != 0)
+        return -1;
+    hex_encode(path, length, (char *)out->data + out->length);
+    out->length += 2 * length;
+    return buffer_append_string(out, "\"");
+}
+
+static int write_part(const struct index_entry *entry, struct buffer *out)
+{
+    return buffer_printf(out,
+                         "{\"part\":\"%s\",\"bytes\":%llu,\"codec\":\"" CODEC_NAME_LZ4 "\",\"files\":%llu}\n",
+                         entry->path, (unsigned long long)entry->bytes, (unsigned long long)entry->files);
+}
+
+static int write_file(const struct index_entry *entry, struct buffer *out)
+{
+    char sha256[SHA256_HEX_BYTES], modified[TIMESTAMP_TEXT_BYTES];
+
+    hex_encode(entry->sha256, SHA256_BYTES, sha256);
+    timestamp_format_iso(entry->modified, modified);
+    if (write_path(out, "file", entry->path) != 0 ||
+        buffer_printf(out,
+                      ",\"bytes\":%llu,\"sha256\":\"%s\",\"mode\":\"%04o\",\"modified\":\"%s\",\"offset\":%"
+                      "llu,\"stored\":%llu",
+                      (unsigned long long)entry->bytes, sha256, entry->mode, modified,
+                      (unsigned long long)entry->offset, (unsigned long long)entry->stored) != 0)
+        return -1;
+    if (entry->header != TAR_BLOCK_BYTES && buffer_printf(out, ",\"header\":%u", entry->header) != 0)
+        return -1;
+    return buffer_append_string(out, "}\n");
+}
+
+int index_entry_write(const struct index_entry *entry, struct buffer *out)
+{
+    switch (entry->line) {
+    case INDEX_DIRECTORY:
+        return write_path(out, "directory", entry->path) == 0
+                   ? buffer_printf(out, ",\"mode\":\"%04o\"}\n", entry->mode)
+                   : -1;
+    case INDEX_PART:
+        return write_part(entry, out);
+    case INDEX_FILE:
+        break;
+    }
+    return write_file(entry, out);
+}
+
+int index_header_write(const char *backup_id, struct buffer *out)
+{
+    return buffer_printf(out, "{\"walferry\":%d,\"kind\":\"" INDEX_KIND "\",\"backup\":\"%s\"}\n",
+                         DOCUMENT_VERSION, backup_id);
+}
+
+/* Reading */
+
+struct index_reader {
+    char *backup_id;
+    char *what;
+    int (*each)(void *context, struct index_entry *entry);
+    void *context;
+    struct buffer line; /* the beginning of a line whose end has not come yet */
+    uint64_t line_number;
+    bool header_seen;
+    /* the part whose files are being read */
+    bool part_seen;
+    uint64_t part_bytes;
+    uint64_t part_files;
+    uint64_t files_seen;
+    uint64_t offset_end; /* where the last file of the part ended */
+};
+
+struct index_reader *index_reader_new(const char *backup_id, const char *what,
+                                      int (*each)(void *context, struct index_entry *entry), void *context)
+{
+    struct index_reader *reader = calloc(1, sizeof *reader);
+
+    if (reader == NULL) {
+        log_out_of_memory();
+        return NULL;
+    }
+    reader->backup_id = string_copy(backup_id);
+    reader->what = string_copy(what);
+    reader->each = each;
+    reader->context = context;
+    if (reader->backup_id == NULL || reader->what == NULL) {
+        index_reader_free(reader);
+        return NULL;
+    }
+    return reader;
+}
+
+void index_reader_free(struct index_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    buffer_free(&reader->line);
+    free(reader->backup_id);
+    free(reader->what);
+    free(reader);
+}
+
+static int damaged(const struct index_reader *reader, const char *problem)
+{
+    log_error("%s is damaged: line %llu: %s", reader->what, (unsigned long long)reader->line_number, problem);
+    return -1;
+}
+
+/* A relative path that stays below where it begins: no empty component, no "." and "..". */
+static bool path_is_safe(const char *path)
+{
+    if (strlen(path) >= PATH_LIMIT_BYTES)
+        return false;
+    for (;;) {
+        size_t length = strcspn(path, "/");
+        if (length == 0 || (length == 1 && path[0] == '.') ||
+            (length == 2 && path[0] == '.' && path[1] == '.'))
+            return false;
+        if (path[length] == '\0')
+            return true;
+        path += length + 1;
+    }
+}
+
+/* main-00000001, 16400-00000001, external-00000001: it becomes part of a key. */
+static bool part_name_is_valid(const char *name)
+{
+    size_t kind = strcspn(name, "-");
+    bool is_oid = kind >= 1 && kind <= 10 && strspn(name, "0123456789") == kind;
+    bool is_word =
+        (kind == 4 && memcmp(name, "main", 4) == 0) || (kind == 8 && memcmp(name, "external", 8) == 0);
+
+    return (is_oid || is_word) && name[kind] == '-' && strspn(name + kind + 1, "0123456789") == 8 &&
+           name[kind + 9] == '\0';
+}
+
+/* The path from "file", "directory" or "path_hex". A new string, or NULL after logging. */
+static char *read_path(const struct index_reader *reader, const struct json *line, const char *text)
+{
+    const char *hex = json_text(line, "path_hex");
+    size_t length = hex == NULL ? 0 : strlen(hex) / 2;
+    char *path = hex == NULL ? string_copy(text) : calloc(1, length + 1);
+
+    if (path == NULL) {
+        log_out_of_memory();
+        return NULL;
+    }
+    if (hex != NULL && (!hex_decode(hex, path, length) || strlen(path) != length)) {
+        damaged(reader, "\"path_hex\" is no path in hex");
+    } else if (!path_is_safe(path)) {
+        log_error("%s is damaged: line %llu: \"%s\" is no path inside a data directory", reader->what,
+                  (unsigned long long)reader->line_number, path);
+    } else {
+        return path;
+    }
+    free(path);
+    return NULL;
+}
+
+static bool read_mode(const struct json *line, unsigned *mode)
+{
+    const char *text = json_text(line, "mode");
+    size_t length = text == NULL ? 0 : strlen(text);
+
+    if (length < 3 || length > 5 || strspn(text, "01234567") != length)
+        return false;
+    *mode = (unsigned)strtoul(text, NULL, 8);
+    return *mode <= 07777;
+}
+
+static int read_header(struct index_reader *reader, const struct json *line)
+{
+    const char *kind = json_text(line, "kind"), *backup = json_text(line, "backup");
+    uint64_t version;
+
+    if (json_uint(line, "walferry", &version) != 0 || version == 0 || kind == NULL ||
+        strcmp(kind, INDEX_KIND) != 0)
+        return damaged(reader, "this is not how an index begins");
+    if (version > DOCUMENT_VERSION) {
+        log_error("%s has format version %llu; this program understands up to %d", reader->what,
+                  (unsigned long long)version, DOCUMENT_VERSION);
+        log_hint("It was made by a newer walferry: install that version here.");
+        return -1;
+    }
+    if (backup == NULL || strcmp(backup, reader->backup_id) != 0)
+        return damaged(reader, "it is the index of another backup");
+    reader->header_seen = true;
+    return 0;
+}
+
+/* The part whose files came last must have had all of them. */
+static int end_part(const struct index_reader *reader)
+{
+    if (reader->part_seen && reader->files_seen != reader->part_files)
+        return damaged(reader, "the part before does not have as many files as it says");
+    return 0;
+}
+
+static int read_part(struct index_reader *reader, const struct json *line, const char *name)
+{
+    struct index_entry entry = {.line = INDEX_PART};
+    const char *codec = json_text(line, "codec");
+
+    if (end_part(reader) != 0)
+        return -1;
+    if (!part_name_is_valid(name))
+        return damaged(reader, "this is no name of a part");
+    if (json_uint(line, "bytes", &entry.bytes) != 0 || json_uint(line, "files", &entry.files) != 0 ||
+        codec == NULL)
+        return damaged(reader, "a member of a part is missing or malformed");
+    if (strcmp(codec, CODEC_NAME_LZ4) != 0) {
+        log_error("%s: part \"%s\" is packed with codec \"%s\", which this program does not know",
+                  reader->what, name, codec);
+        log_hint("It was made by a newer walferry: install that version here.");
+        return -1;
+    }
+    entry.path = string_copy(name);
+    if (entry.path == NULL)
+        return -1;
+    reader->part_seen = true;
+    reader->part_bytes = entry.bytes;
+    reader->part_files = entry.files;
+    reader->files_seen = 0;
+    reader->offset_end = 0;
+    int result = reader->each(reader->context, &entry);
+    index_entry_free(&entry);
+    return result;
+}
+
+static int read_directory(struct index_reader *reader, const struct json *line, const char *path)
+{
+    struct index_entry entry = {.line = INDEX_DIRECTORY};
+
+    if (!read_mode(line, &entry.mode))
+        return damaged(reader, "a member of a directory is missing or malformed");
+    entry.path = read_path(reader, line, path);
+    if (entry.path == NULL)
+        return -1;
+    int result = reader->each(reader->context, &entry);
+    index_entry_free(&entry);
+    return result;
+}
+
+/* Members follow each other in the part and lie inside it. */
+static bool place_is_possible(const struct index_reader *reader, const struct index_entry *entry)
+{
+    return entry->offset >= reader->offset_end && entry->offset <= reader->part_bytes && entry->stored > 0 &&
+           entry->stored <= reader->part_bytes - entry->offset && entry->header >= TAR_BLOCK_BYTES &&
+           entry->header % TAR_BLOCK_BYTES == 0;
+}
+
+static int read_file(struct index_reader *reader, const struct json *line, const char *path)
+{
+    struct index_entry entry = {.line = INDEX_FILE};
+    const char *sha256 = json_text(line, "sha256"), *modified = json_text(line, "modified");
+    uint64_t header = TAR_BLOCK_BYTES;
+
+    if (!reader->part_seen || reader->files_seen == reader->part_files)
+        return damaged(reader, "a file that belongs to no part");
+    if (json_member(line, "header") != NULL &&
+        (json_uint(line, "header", &header) != 0 || header > UINT32_MAX))
+        return damaged(reader, "\"header\" is malformed");
+    entry.header = (uint32_t)header;
+    if (json_uint(line, "bytes", &entry.bytes) != 0 || json_uint(line, "offset", &entry.offset) != 0 ||
+        json_uint(line, "stored", &entry.stored) != 0 || !read_mode(line, &entry.mode) || sha256 == NULL ||
+        !hex_decode(sha256, entry.sha256, SHA256_BYTES) || modified == NULL ||
+        timestamp_parse(modified, &entry.modified) != TIMESTAMP_OK)
+        return damaged(reader, "a member of a file is missing or malformed");
+    if (!place_is_possible(reader, &entry))
+        return damaged(reader, "a file that can't lie where it should in its part");
+    entry.path = read_path(reader, line, path);
+    if (entry.path == NULL)
+        return -1;
+    reader->files_seen++;
+    reader->offset_end = entry.offset + entry.stored;
+    int result = reader->each(reader->context, &entry);
+    index_entry_free(&entry);
+    return result;
+}
+
+static int read_line(struct index_reader *reader, const char *text, size_t length)
+{
+    char error[200];
+    struct json *line = json_parse(text, length, error, sizeof error);
+    int result;
+
+    reader->line_number++;
+    if (line == NULL)
+        return damaged(reader, error);
+    const char *part = json_text(line, "part"), *file = json_text(line, "file");
+    const char *directory = json_text(line, "directory"), *hex = json_text(line, "path_hex");
+    if ((part != NULL) + (file != NULL) + (directory != NULL) + (hex != NULL) > 1)
+        result = damaged(reader, "it is more than one thing");
+    else if (!reader->header_seen)
+        result = read_header(reader, line);
+    else if (part != NULL)
+        result = read_part(reader, line, part);
+    else if (file != NULL || (hex != NULL && json_text(line, "sha256") != NULL))
+        result = read_file(reader, line, file);
+    else if (directory != NULL || hex != NULL)
+        result = read_directory(reader, line, directory);
+    else
+        result = damaged(reader, "it is neither a directory nor a part nor a file");
+    json_free(line);
+    return result;
+}
+
+static int reader_write(void *context, const void *data, size_t length)
+{
+    struct index_reader *reader = context;
+    const char *next = data;
+
+    while (length > 0) {
+        const char *end = memchr(next, '\n', length);
+        size_t taken = end == NULL ? length : (size_t)(end - next);
+        int result = 0;
+
+        if (reader->line.length + taken > LINE_LIMIT_BYTES) {
+            reader->line_number++;
+            return damaged(reader, "it is too long");
+        }
+        if (end == NULL)
+            return buffer_append(&reader->line, next, taken);
+        if (reader->line.length == 0) {
+            result = read_line(reader, next, taken);
+        } else {
+            result = buffer_append(&reader->line, next, taken);
+            if (result == 0)
+                result = read_line(reader, buffer_string(&reader->line), reader->line.length);
+            buffer_clear(&reader->line);
+        }
+        if (result != 0)
+            return -1;
+        next += taken + 1;
+        length -= taken + 1;
+    }
+    return 0;
+}
+
+struct sink index_reader_sink(struct index_reader *reader)
+{
+    return (struct sink){reader_write, reader};
+}
+
+int index_reader_finish(struct index_reader *reader)
+{
+    if (reader->line.length > 0 || !reader->header_seen) {
+        reader->line_number++;
+        return damaged(reader, reader->line.length > 0 ? "it ends in mid-line" : "it is empty");
+    }
+    return end_part(reader);
+}
+
+/* Getting it from a repository */
+
+static int write_to_spool(void *context, const void *data, size_t length)
+{
+    const int *spool = context;
+
+    if (file_write_fully(*spool, data, length) == 0)
+        return 0;
+    log_error("could not write a temporary file: %m");
+    return -1;
+}
+
+/* Is it this backup's index, the very one that the manifest was written for? */
+static int check_facts(const struct backup *backup, const struct object_facts *facts, const char *what)
+{
+    if (strcmp(facts->kind, INDEX_KIND) == 0 && strcmp(facts->name, backup->id) == 0 &&
+        facts->system_identifier == backup->system_identifier &&
+        memcmp(facts->sha256, backup->files_sha256, SHA256_BYTES) == 0 &&
+        facts->frame_bytes + OBJECT_TRAILER_BYTES == backup->files_bytes)
+        return 0;
+    log_error("%s is damaged: it is not the index for which the manifest of backup %s was written", what,
+              backup->id);
+    return -1;
+}
+
+static enum repository_result fetch_index(struct repository *repository, const struct backup *backup,
+                                          const char *key, const char *what, int spool)
+{
+    struct sink sink = {write_to_spool, &spool};
+    struct object_facts facts;
+    enum repository_result result = repository_get_object(repository, key, &sink, &facts);
+
+    if (result == REPOSITORY_ABSENT) {
+        log_error("backup %s is damaged: its index \"%s\" is missing", backup->id, what);
+        return REPOSITORY_DAMAGED;
+    }
+    if (result == REPOSITORY_OK && check_facts(backup, &facts, what) != 0)
+        return REPOSITORY_DAMAGED;
+    return result;
+}
+
+/* A malformed line and a failure of each can't be told apart here: both were logged, both are
+ * REPOSITORY_SINK. */
+static enum repository_result read_spool(int spool, struct index_reader *reader)
+{
+    struct sink sink = index_reader_sink(reader);
+    char *chunk = malloc(READ_BYTES);
+    enum repository_result result = REPOSITORY_OK;
+    ssize_t got = -1;
+
+    if (chunk == NULL) {
+        log_out_of_memory();
+        return REPOSITORY_FAILED;
+    }
+    if (lseek(spool, 0, SEEK_SET) == 0)
+        while (result == REPOSITORY_OK && (got = read(spool, chunk, READ_BYTES)) > 0)
+            if (sink_write(&sink, chunk, (size_t)got) != 0)
+                result = REPOSITORY_SINK;
+    if (result == REPOSITORY_OK && got < 0) {
+        log_error("could not read a temporary file: %m");
+        result = REPOSITORY_FAILED;
+    }
+    if (result == REPOSITORY_OK && index_reader_finish(reader) != 0)
+        result = REPOSITORY_SINK;
+    free(chunk);
+    return result;
+}
+
+enum repository_result backup_index_load(struct repository *repository, const struct backup *backup,
+                                         int (*each)(void *context, struct index_entry *entry), void *context)
+{
+    enum repository_result result = REPOSITORY_FAILED;
+    struct index_reader *reader = NULL;
+    char *key = backup_key(repository, backup->system_identifier, backup->id, INDEX_KIND), *what = NULL;
+    int spool = -1;
+
+    if (key == NULL)
+        goto done;
+    what = string_copy(store_describe(repository->store, key));
+    spool = file_open_unnamed(NULL);
+    if (what == NULL || spool < 0)
+        goto done;
+    reader = index_reader_new(backup->id, what, each, context);
+    if (reader == NULL)
+        goto done;
+    result = fetch_index(repository, backup, key, what, spool);
+    if (result == REPOSITORY_OK)
+        result = read_spool(spool, reader);
+done:
+    index_reader_free(reader);
+    if (spool >= 0)
+        close(spool);
+    free(key);
+    free(what);
+    return result;
+}

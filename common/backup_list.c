@@ -1,0 +1,325 @@
+/* The list of a repository's backups, and choosing one of them for a target. */
+#include "backup.h"
+
+#include "log.h"
+#include "timestamp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The list */
+
+struct names {
+    char **names;
+    size_t count;
+    size_t capacity;
+    bool failed;
+};
+
+static void names_free(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names->names);
+}
+
+static bool remember_name(void *context, const char *name)
+{
+    struct names *names = context;
+
+    if (!backup_id_is_valid(name)) {
+        log_debug("\"%s\" is not the id of a backup", name);
+        return true;
+    }
+    if (names->count == names->capacity) {
+        size_t capacity = names->capacity == 0 ? 32 : 2 * names->capacity;
+        char **grown = realloc(names->names, capacity * sizeof *grown);
+        if (grown == NULL) {
+            names->failed = true;
+            log_out_of_memory();
+            return false;
+        }
+        names->names = grown;
+        names->capacity = capacity;
+    }
+    char *copy = string_copy(name);
+    names->failed = copy == NULL;
+    if (copy != NULL)
+        names->names[names->count++] = copy;
+    return copy != NULL;
+}
+
+/* Appends the backup, which is the list's from then on. 0, or -1 after logging. */
+static int append_backup(struct backup_list *list, const struct backup *backup)
+{
+    struct backup *grown = realloc(list->backups, (list->count + 1) * sizeof *grown);
+
+    if (grown == NULL)
+        return log_out_of_memory();
+    list->backups = grown;
+    list->backups[list->count++] = *backup;
+    return 0;
+}
+
+/* The manifest must be the one of the folder it lies in: a copy put into another folder would name parts that
+ * are not there. */
+static int parse_manifest(const struct buffer *text, const char *what, uint64_t system, const char *id,
+                          struct backup *backup)
+{
+    if (backup_parse(text->data, text->length, what, backup) != 0)
+        return -1;
+    if (strcmp(backup->id, id) == 0 && backup->system_identifier == system)
+        return 0;
+    log_error("%s is damaged: it is the manifest of backup %s of system %llu", what, backup->id,
+              (unsigned long long)backup->system_identifier);
+    backup_free(backup);
+    return -1;
+}
+
+static enum repository_result load_backup(struct repository *repository, uint64_t system, const char *id,
+                                          struct backup_list *list)
+{
+    enum repository_result result = REPOSITORY_FAILED;
+    struct buffer text = BUFFER_EMPTY;
+    struct backup backup;
+    char *key = backup_key(repository, system, id, "manifest.json");
+    char *what = key == NULL ? NULL : string_copy(store_describe(repository->store, key));
+
+    if (what == NULL)
+        goto done;
+    result = repository_get_small(repository, key, &text);
+    if (result == REPOSITORY_ABSENT) {
+        log_debug("backup %s has no manifest: it is unfinished or was given up", id);
+        result = REPOSITORY_OK;
+    } else if (result == REPOSITORY_DAMAGED) {
+        list->damaged++;
+        result = REPOSITORY_OK;
+    } else if (result == REPOSITORY_OK && parse_manifest(&text, what, system, id, &backup) != 0) {
+        list->damaged++;
+    } else if (result == REPOSITORY_OK && append_backup(list, &backup) != 0) {
+        backup_free(&backup);
+        result = REPOSITORY_FAILED;
+    }
+done:
+    buffer_free(&text);
+    free(key);
+    free(what);
+    return result;
+}
+
+static enum repository_result load_generation(struct repository *repository, uint64_t system,
+                                              struct backup_list *list)
+{
+    enum repository_result result = REPOSITORY_FAILED;
+    struct names names = {NULL, 0, 0, false};
+    char *prefix = repository_system_key(repository, system, "base/");
+
+    if (prefix == NULL)
+        return REPOSITORY_FAILED;
+    /* Names first, manifests afterwards: a store can't be asked from within its own listing. */
+    enum store_result listed = store_list_folders(repository->store, prefix, remember_name, &names);
+    if ((listed == STORE_OK || listed == STORE_ABSENT) && !names.failed)
+        result = REPOSITORY_OK;
+    for (size_t i = 0; result == REPOSITORY_OK && i < names.count; i++)
+        result = load_backup(repository, system, names.names[i], list);
+    names_free(&names);
+    free(prefix);
+    return result;
+}
+
+static int compare_start(const void *left, const void *right)
+{
+    const struct backup *a = left, *b = right;
+
+    if (a->start_time != b->start_time)
+        return a->start_time < b->start_time ? -1 : 1;
+    return strcmp(a->id, b->id);
+}
+
+enum repository_result backup_list_load(struct repository *repository, struct backup_list *list)
+{
+    struct backup_list loaded = {NULL, 0, 0};
+    enum repository_result result = REPOSITORY_OK;
+
+    for (size_t i = 0; result == REPOSITORY_OK && i < repository->cluster.generation_count; i++)
+        result = load_generation(repository, repository->cluster.generations[i].system_identifier, &loaded);
+    if (result != REPOSITORY_OK) {
+        backup_list_free(&loaded);
+        return result;
+    }
+    if (loaded.count > 1)
+        qsort(loaded.backups, loaded.count, sizeof *loaded.backups, compare_start);
+    *list = loaded;
+    return REPOSITORY_OK;
+}
+
+void backup_list_free(struct backup_list *list)
+{
+    if (list == NULL)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        backup_free(&list->backups[i]);
+    free(list->backups);
+    *list = (struct backup_list){NULL, 0, 0};
+}
+
+/* Choosing */
+
+/* Rule 22: the directory is consistent only behind the backup's end, so an earlier target can't be reached
+ * from it. */
+static bool serves_target(const struct backup *backup, const struct backup_wish *wish)
+{
+    if (wish->has_time && backup->stop_time >= wish->time)
+        return false;
+    return !wish->has_lsn || backup->stop_lsn <= wish->lsn;
+}
+
+/* history is that of the wished timeline; NULL when any timeline will do. */
+static bool lies_on_timeline(const struct backup *backup, const struct timeline_history *history)
+{
+    uint64_t end;
+
+    return history == NULL ||
+           (timeline_history_find(history, backup->timeline, &end) && backup->stop_lsn <= end);
+}
+
+static void describe_target(const struct backup_wish *wish, char *out, size_t length)
+{
+    char text[TIMESTAMP_TEXT_BYTES];
+
+    if (wish->has_time) {
+        timestamp_format(wish->time, text);
+        snprintf(out, length, "target time %s", text);
+    } else {
+        lsn_format(wish->lsn, text);
+        snprintf(out, length, "target LSN %s", text);
+    }
+}
+
+static void describe_end(const struct backup *backup, char *out, size_t length)
+{
+    char time[TIMESTAMP_TEXT_BYTES], lsn[24];
+
+    timestamp_format(backup->stop_time, time);
+    lsn_format(backup->stop_lsn, lsn);
+    snprintf(out, length, "%s, LSN %s", time, lsn);
+}
+
+static const struct backup *choose_by_id(const struct repository *repository, const struct backup_list *list,
+                                         const struct backup_wish *wish,
+                                         const struct timeline_history *history)
+{
+    const struct backup *backup = NULL;
+    char target[96], end[96];
+
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->backups[i].id, wish->id) == 0)
+            backup = &list->backups[i];
+    if (backup == NULL) {
+        log_error("repository \"%s\" has no complete backup \"%s\"", repository->settings->name, wish->id);
+        log_hint("basebackup-list shows the backups that there are.");
+        return NULL;
+    }
+    if (!serves_target(backup, wish)) {
+        describe_target(wish, target, sizeof target);
+        describe_end(backup, end, sizeof end);
+        log_error("the %s is not behind the end of backup %s (%s)", target, backup->id, end);
+        log_hint("A backup is recovered forward from its end. Choose an earlier backup, or leave out "
+                 "--backup to have "
+                 "the right one chosen.");
+        return NULL;
+    }
+    if (!lies_on_timeline(backup, history)) {
+        log_error("backup %s was taken on timeline %u, from which timeline %u does not descend behind the "
+                  "backup's end",
+                  backup->id, backup->timeline, wish->timeline);
+        return NULL;
+    }
+    return backup;
+}
+
+/* Why no backup of a list serves the target. */
+static void explain_none(const struct repository *repository, const struct backup_list *list,
+                         const struct backup_wish *wish, const struct timeline_history *history)
+{
+    const struct backup *earliest = NULL;
+    char target[96], end[96];
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct backup *backup = &list->backups[i];
+        bool earlier = earliest == NULL || (wish->has_time ? backup->stop_time < earliest->stop_time
+                                                           : backup->stop_lsn < earliest->stop_lsn);
+        if (lies_on_timeline(backup, history) && earlier)
+            earliest = backup;
+    }
+    if (list->count == 0) {
+        log_error("repository \"%s\" has no complete backup of cluster \"%s\"", repository->settings->name,
+                  repository->cluster.name == NULL ? repository->config->cluster_name
+                                                   : repository->cluster.name);
+        log_hint("basebackup-push takes one.");
+    } else if (earliest == NULL) {
+        log_error("no backup in repository \"%s\" lies on timeline %u or before the point where it left its "
+                  "ancestors",
+                  repository->settings->name, wish->timeline);
+    } else {
+        describe_target(wish, target, sizeof target);
+        describe_end(earliest, end, sizeof end);
+        log_error("the %s is not behind the end of any backup in repository \"%s\"; the earliest end is that "
+                  "of backup "
+                  "%s: %s",
+                  target, repository->settings->name, earliest->id, end);
+        log_hint("A backup is recovered forward from its end: the earliest target that can be reached lies "
+                 "behind %s.",
+                 end);
+    }
+}
+
+static const struct backup *choose_newest(const struct repository *repository, const struct backup_list *list,
+                                          const struct backup_wish *wish,
+                                          const struct timeline_history *history)
+{
+    for (size_t i = list->count; i > 0; i--) {
+        const struct backup *backup = &list->backups[i - 1];
+        if (serves_target(backup, wish) && lies_on_timeline(backup, history))
+            return backup;
+    }
+    explain_none(repository, list, wish, history);
+    return NULL;
+}
+
+/* The history of the wished timeline, which is the business of the system whose newest backup is looked at.
+ * Timeline 1 has none. */
+static int load_history(struct repository *repository, const struct backup_list *list, uint32_t timeline,
+                        struct timeline_history *history)
+{
+    *history = (struct timeline_history){timeline, NULL, 0};
+    if (timeline == 1 || list->count == 0)
+        return 0;
+    switch (repository_get_history(repository, list->backups[list->count - 1].system_identifier, timeline,
+                                   history)) {
+    case REPOSITORY_OK:
+        return 0;
+    case REPOSITORY_ABSENT:
+        log_error("repository \"%s\" has no timeline %u: %08X.history is not there",
+                  repository->settings->name, timeline, timeline);
+        return -1;
+    default:
+        return -1;
+    }
+}
+
+const struct backup *backup_choose(struct repository *repository, const struct backup_list *list,
+                                   const struct backup_wish *wish)
+{
+    bool by_target = wish->id == NULL || strcmp(wish->id, "latest") == 0;
+    struct timeline_history history = {0, NULL, 0};
+    const struct timeline_history *wanted = wish->timeline == 0 ? NULL : &history;
+
+    if (wanted != NULL && load_history(repository, list, wish->timeline, &history) != 0)
+        return NULL;
+    const struct backup *chosen = by_target ? choose_newest(repository, list, wish, wanted)
+                                            : choose_by_id(repository, list, wish, wanted);
+    timeline_history_free(&history);
+    return chosen;
+}

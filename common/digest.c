@@ -1,0 +1,134 @@
+#include "digest.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <string.h>
+#include <sys/random.h>
+
+int sha256_begin(struct sha256 *hash)
+{
+    if (hash->state == NULL)
+        hash->state = EVP_MD_CTX_new();
+    if (hash->state == NULL || EVP_DigestInit_ex(hash->state, EVP_sha256(), NULL) != 1)
+        return log_out_of_memory();
+    return 0;
+}
+
+void sha256_update(struct sha256 *hash, const void *data, size_t length)
+{
+    EVP_DigestUpdate(hash->state, data, length); /* cannot fail for SHA-256 once begun */
+}
+
+void sha256_finish(struct sha256 *hash, unsigned char digest[SHA256_BYTES])
+{
+    EVP_DigestFinal_ex(hash->state, digest, NULL);
+}
+
+void sha256_free(struct sha256 *hash)
+{
+    if (hash == NULL)
+        return;
+    EVP_MD_CTX_free(hash->state);
+    hash->state = NULL;
+}
+
+int sha256_of(const void *data, size_t length, unsigned char digest[SHA256_BYTES])
+{
+    if (EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL) != 1)
+        return log_out_of_memory();
+    return 0;
+}
+
+int hmac_sha256(const void *key, size_t key_length, const void *data, size_t length, unsigned char mac[SHA256_BYTES])
+{
+    unsigned mac_length = SHA256_BYTES;
+
+    if (HMAC(EVP_sha256(), key, (int)key_length, data, length, mac, &mac_length) == NULL)
+        return log_out_of_memory();
+    return 0;
+}
+
+int md5_base64(const void *data, size_t length, char base64[25])
+{
+    unsigned char digest[16];
+
+    if (EVP_Digest(data, length, digest, NULL, EVP_md5(), NULL) != 1) {
+        log_error("OpenSSL on this machine refuses MD5, which S3 demands for this request");
+        return -1;
+    }
+    EVP_EncodeBlock((unsigned char *)base64, digest, sizeof digest);
+    return 0;
+}
+
+void hex_encode(const void *data, size_t length, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < length; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool hex_decode(const char *text, void *out, size_t length)
+{
+    unsigned char *bytes = out;
+
+    if (strlen(text) != 2 * length)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        bytes[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+uint32_t crc32c(const void *data, size_t length)
+{
+    /* Bit by bit is enough: only pg_control's few hundred bytes are ever checked with it. */
+    const unsigned char *bytes = data;
+    uint32_t crc = 0xFFFFFFFFu;
+
+    for (size_t i = 0; i < length; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0x82F63B78u : crc >> 1;
+    }
+    return crc ^ 0xFFFFFFFFu;
+}
+
+int random_bytes(void *out, size_t length)
+{
+    unsigned char *next = out;
+
+    while (length > 0) {
+        ssize_t got = getrandom(next, length, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            log_error("could not get random bytes: %m");
+            return -1;
+        }
+        next += got;
+        length -= (size_t)got;
+    }
+    return 0;
+}

@@ -1,0 +1,313 @@
+#include "file.h"
+
+#include "digest.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum file_result read_open_file(int fd, const char *path, size_t limit_bytes, struct buffer *out)
+{
+    size_t total = 0;
+
+    for (;;) {
+        if (buffer_reserve(out, 65536) != 0)
+            return FILE_FAILED;
+        ssize_t got = read(fd, out->data + out->length, 65536);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            log_error("could not read file \"%s\": %m", path);
+            return FILE_FAILED;
+        }
+        if (got == 0)
+            break;
+        total += (size_t)got;
+        if (total > limit_bytes) {
+            log_error("file \"%s\" is longer than the %zu bytes that are sensible for it", path, limit_bytes);
+            return FILE_FAILED;
+        }
+        out->length += (size_t)got;
+    }
+    out->data[out->length] = '\0';
+    return FILE_OK;
+}
+
+static enum file_result open_for_reading(const char *path, int *fd)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (*fd >= 0)
+        return FILE_OK;
+    if (errno == ENOENT)
+        return FILE_ABSENT;
+    log_error("could not open file \"%s\": %m", path);
+    return FILE_FAILED;
+}
+
+enum file_result file_read_all(const char *path, size_t limit_bytes, struct buffer *out)
+{
+    int fd;
+    enum file_result result = open_for_reading(path, &fd);
+
+    if (result != FILE_OK)
+        return result;
+    result = read_open_file(fd, path, limit_bytes, out);
+    close(fd);
+    return result;
+}
+
+static enum file_result check_private(int fd, const char *path)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0) {
+        log_error("could not stat file \"%s\": %m", path);
+        return FILE_FAILED;
+    }
+    if (status.st_uid != 0 && status.st_uid != geteuid()) {
+        log_error("file \"%s\" belongs to neither root nor the user that runs this program", path);
+        log_hint("Give it to root or to this user with chown.");
+        return FILE_FAILED;
+    }
+    if ((status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+        log_error("file \"%s\" has mode %04o: others may use it or the group may write it", path,
+                  (unsigned)(status.st_mode & 07777));
+        log_hint("It may hold secrets; use chmod 0600, or 0640 with a group of its own.");
+        return FILE_FAILED;
+    }
+    return FILE_OK;
+}
+
+enum file_result file_read_private(const char *path, size_t limit_bytes, struct buffer *out)
+{
+    int fd;
+    enum file_result result = open_for_reading(path, &fd);
+
+    if (result != FILE_OK)
+        return result;
+    result = check_private(fd, path);
+    if (result == FILE_OK)
+        result = read_open_file(fd, path, limit_bytes, out);
+    close(fd);
+    return result;
+}
+
+int file_write_fully(int fd, const void *data, size_t length)
+{
+    const char *next = data;
+
+    while (length > 0) {
+        ssize_t written = write(fd, next, length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -1;
+        next += written;
+        length -= (size_t)written;
+    }
+    return 0;
+}
+
+int file_pread_fully(int fd, void *data, size_t length, uint64_t offset)
+{
+    char *next = data;
+
+    while (length > 0) {
+        ssize_t got = pread(fd, next, length, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            if (got == 0)
+                errno = 0;
+            return -1;
+        }
+        next += got;
+        offset += (uint64_t)got;
+        length -= (size_t)got;
+    }
+    return 0;
+}
+
+static int write_temporary(const char *path, const void *data, size_t length, mode_t mode)
+{
+    /* O_EXCL: a link that somebody laid in our way is not followed. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+
+    if (fd < 0) {
+        log_error("could not create file \"%s\": %m", path);
+        return -1;
+    }
+    if (file_write_fully(fd, data, length) != 0 || fchmod(fd, mode) != 0 || fsync(fd) != 0) {
+        log_error("could not write file \"%s\": %m", path);
+        close(fd);
+        unlink(path);
+        return -1;
+    }
+    if (close(fd) != 0) {
+        log_error("could not close file \"%s\": %m", path);
+        unlink(path);
+        return -1;
+    }
+    return 0;
+}
+
+int file_replace(const char *path, const void *data, size_t length, mode_t mode)
+{
+    unsigned char random[8];
+    char random_hex[17];
+    char *temporary = NULL, *directory = NULL;
+    int result = -1;
+
+    if (random_bytes(random, sizeof random) != 0)
+        return -1;
+    hex_encode(random, sizeof random, random_hex);
+    temporary = string_printf("%s.%s.walferry", path, random_hex);
+    directory = path_directory(path);
+    if (temporary == NULL || directory == NULL)
+        goto done;
+    if (write_temporary(temporary, data, length, mode) != 0)
+        goto done;
+    if (rename(temporary, path) != 0) {
+        log_error("could not rename file \"%s\" to \"%s\": %m", temporary, path);
+        unlink(temporary);
+        goto done;
+    }
+    result = file_sync_directory(directory);
+done:
+    free(temporary);
+    free(directory);
+    return result;
+}
+
+static int sync_path(const char *path, int flags, const char *what)
+{
+    int fd = open(path, flags | O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        log_error("could not open %s \"%s\": %m", what, path);
+        return -1;
+    }
+    if (fsync(fd) != 0) {
+        log_error("could not fsync %s \"%s\": %m", what, path);
+        close(fd);
+        return -1;
+    }
+    close(fd);
+    return 0;
+}
+
+int file_sync_directory(const char *path)
+{
+    return sync_path(path, O_DIRECTORY, "directory");
+}
+
+int file_sync(const char *path)
+{
+    return sync_path(path, 0, "file");
+}
+
+static int make_directory(const char *path, mode_t mode)
+{
+    char *parent;
+    int result;
+
+    if (mkdir(path, mode) != 0) {
+        if (errno == EEXIST)
+            return 0;
+        log_error("could not create directory \"%s\": %m", path);
+        return -1;
+    }
+    parent = path_directory(path);
+    result = parent == NULL ? -1 : file_sync_directory(parent);
+    free(parent);
+    return result;
+}
+
+int file_make_directories(const char *path, mode_t mode)
+{
+    struct stat status;
+    int result = 0;
+    char *copy;
+
+    if (stat(path, &status) == 0) {
+        if (S_ISDIR(status.st_mode))
+            return 0;
+        log_error("\"%s\" exists but is not a directory", path);
+        return -1;
+    }
+    copy = string_copy(path);
+    if (copy == NULL)
+        return -1;
+    for (char *slash = copy + 1; result == 0 && (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        result = make_directory(copy, mode);
+        *slash = '/';
+    }
+    if (result == 0)
+        result = make_directory(copy, mode);
+    free(copy);
+    return result;
+}
+
+int file_open_unnamed(const char *directory)
+{
+    if (directory == NULL)
+        directory = getenv("TMPDIR");
+    if (directory == NULL || *directory == '\0')
+        directory = "/tmp";
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) { /* file systems without O_TMPFILE */
+        char *path = string_printf("%s/walferry.XXXXXX", directory);
+        if (path == NULL)
+            return -1;
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd >= 0)
+            unlink(path);
+        free(path);
+    }
+    if (fd < 0)
+        log_error("could not create a temporary file in \"%s\": %m", directory);
+    return fd;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0;
+}
+
+char *path_join(const char *directory, const char *name)
+{
+    size_t length = strlen(directory);
+
+    if (*name == '/')
+        return string_copy(name);
+    return string_printf("%s%s%s", directory, length > 0 && directory[length - 1] == '/' ? "" : "/", name);
+}
+
+char *path_directory(const char *path)
+{
+    size_t length = strlen(path);
+
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    if (length == 0)
+        return string_copy(".");
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return string_printf("%.*s", (int)length, path);
+}
+
+const char *path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}

@@ -1,0 +1,203 @@
+#include "json.h"
+
+#include "log.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Set when building went wrong in this thread; json_write reports and forgets it. */
+static _Thread_local bool building_failed;
+
+static const json_t *inner(const struct json *json)
+{
+    return (const json_t *)json;
+}
+
+static json_t *inner_mutable(struct json *json)
+{
+    return (json_t *)json;
+}
+
+struct json *json_parse(const void *data, size_t length, char *error, size_t error_bytes)
+{
+    json_error_t details;
+    json_t *root = json_loadb(data, length, JSON_REJECT_DUPLICATES, &details);
+
+    if (root == NULL && error != NULL)
+        snprintf(error, error_bytes, "%s (line %d)", details.text, details.line);
+    return (struct json *)root;
+}
+
+void json_free(struct json *json)
+{
+    json_decref(inner_mutable(json));
+}
+
+const struct json *json_member(const struct json *object, const char *name)
+{
+    return (const struct json *)json_object_get(inner(object), name);
+}
+
+const char *json_text(const struct json *object, const char *name)
+{
+    const json_t *value = json_object_get(inner(object), name);
+
+    /* A zero inside would cut the text unseen. */
+    if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+        return NULL;
+    return json_string_value(value);
+}
+
+int json_uint(const struct json *object, const char *name, uint64_t *value)
+{
+    const json_t *number = json_object_get(inner(object), name);
+
+    if (!json_is_integer(number) || json_integer_value(number) < 0)
+        return -1;
+    *value = (uint64_t)json_integer_value(number);
+    return 0;
+}
+
+int json_bool(const struct json *object, const char *name, bool *value)
+{
+    const json_t *boolean = json_object_get(inner(object), name);
+
+    if (!json_is_boolean(boolean))
+        return -1;
+    *value = json_is_true(boolean);
+    return 0;
+}
+
+size_t json_array_length(const struct json *array)
+{
+    return json_array_size(inner(array));
+}
+
+const struct json *json_array_item(const struct json *array, size_t index)
+{
+    return (const struct json *)json_array_get(inner(array), index);
+}
+
+const char *json_array_string(const struct json *array, size_t index)
+{
+    return json_string_value(json_array_get(inner(array), index));
+}
+
+static struct json *built(json_t *value)
+{
+    if (value == NULL)
+        building_failed = true;
+    return (struct json *)value;
+}
+
+struct json *json_new_object(void)
+{
+    return built(json_object());
+}
+
+struct json *json_new_array(void)
+{
+    return built(json_array());
+}
+
+/* Both take value over; a NULL of either is a failure. */
+static void set(struct json *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(inner_mutable(object), name, value) != 0)
+        building_failed = true;
+}
+
+static void append(struct json *array, json_t *value)
+{
+    if (json_array_append_new(inner_mutable(array), value) != 0)
+        building_failed = true;
+}
+
+void json_set(struct json *object, const char *name, struct json *child)
+{
+    set(object, name, inner_mutable(child));
+}
+
+void json_set_string(struct json *object, const char *name, const char *value)
+{
+    set(object, name, value == NULL ? json_null() : json_string(value));
+}
+
+void json_set_uint(struct json *object, const char *name, uint64_t value)
+{
+    set(object, name, value > INT64_MAX ? NULL : json_integer((json_int_t)value));
+}
+
+void json_set_bool(struct json *object, const char *name, bool value)
+{
+    set(object, name, json_boolean(value));
+}
+
+void json_append(struct json *array, struct json *child)
+{
+    append(array, inner_mutable(child));
+}
+
+void json_append_string(struct json *array, const char *value)
+{
+    append(array, json_string(value));
+}
+
+int json_write(const struct json *json, unsigned indent, struct buffer *out)
+{
+    size_t flags = indent == 0 ? JSON_COMPACT : JSON_INDENT(indent);
+    char *text = building_failed || json == NULL ? NULL : json_dumps(inner(json), flags | JSON_ENCODE_ANY);
+    int result = -1;
+
+    if (text == NULL)
+        log_error("could not build a JSON document: out of memory, or text that is not UTF-8");
+    else
+        result = buffer_append_string(out, text);
+    building_failed = false;
+    free(text);
+    return result;
+}
+
+/* Length of the well-formed UTF-8 sequence that text begins with, 0 if there is none. */
+static size_t utf8_sequence(const unsigned char *text, size_t length)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t bytes = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 : text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+
+    if (bytes == 0 || bytes > length)
+        return 0;
+    uint32_t point = bytes == 1 ? text[0] : text[0] & (0xFFu >> (bytes + 1));
+    for (size_t i = 1; i < bytes; i++) {
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+        point = point << 6 | (text[i] & 0x3F);
+    }
+    if ((bytes > 1 && point < least[bytes]) || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
+        return 0;
+    return bytes;
+}
+
+int json_append_quoted(struct buffer *out, const char *text, size_t length)
+{
+    const unsigned char *next = (const unsigned char *)text;
+    int result = buffer_append(out, "\"", 1);
+
+    while (result == 0 && length > 0) {
+        size_t bytes = utf8_sequence(next, length);
+        if (bytes == 0) {
+            result = buffer_append_string(out, "\xEF\xBF\xBD");
+            bytes = 1;
+        } else if (*next == '"' || *next == '\\') {
+            result = buffer_printf(out, "\\%c", *next);
+        } else if (*next < 0x20) {
+            result = buffer_printf(out, "\\u%04x", *next);
+        } else {
+            result = buffer_append(out, next, bytes);
+        }
+        next += bytes;
+        length -= bytes;
+    }
+    return result == 0 ? buffer_append(out, "\"", 1) : -1;
+}

@@ -1,0 +1,148 @@
+#include "log.h"
+
+#include "buffer.h"
+#include "json.h"
+#include "timestamp.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_BYTES 8192
+
+static const char *program_name = "walferry";
+static enum log_level threshold_level = LOG_INFO;
+static bool json_lines;
+static _Thread_local bool last_was_shown;
+
+static const char *level_name(enum log_level level)
+{
+    switch (level) {
+    case LOG_DEBUG:
+        return "debug";
+    case LOG_INFO:
+        return "info";
+    case LOG_WARNING:
+        return "warning";
+    case LOG_ERROR:
+        break;
+    }
+    return "error";
+}
+
+void log_open(const char *program, enum log_level threshold, bool json)
+{
+    program_name = program;
+    threshold_level = threshold;
+    json_lines = json;
+}
+
+void log_set_threshold(enum log_level threshold)
+{
+    threshold_level = threshold;
+}
+
+void log_set_json(bool json)
+{
+    json_lines = json;
+}
+
+bool log_shows(enum log_level level)
+{
+    return level >= threshold_level;
+}
+
+/* A message is one line: a file name with a line end in it must not forge another message. */
+static void blank_control_characters(char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
+static void write_line(const char *text, size_t length)
+{
+    ssize_t written = write(STDERR_FILENO, text, length);
+    (void)written; /* nowhere left to complain */
+}
+
+static void write_json(const char *level, const char *message)
+{
+    struct buffer line = BUFFER_EMPTY;
+    char now[TIMESTAMP_TEXT_BYTES];
+
+    timestamp_format_iso_micros(timestamp_now(), now);
+    if (buffer_printf(&line, "{\"time\":\"%s\",\"program\":\"%s\",\"level\":\"%s\",\"message\":", now, program_name, level) == 0 &&
+        json_append_quoted(&line, message, strlen(message)) == 0 && buffer_append_string(&line, "}\n") == 0)
+        write_line(buffer_string(&line), line.length);
+    buffer_free(&line);
+}
+
+static void write_message(const char *level, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+static void write_message(const char *level, const char *format, va_list arguments)
+{
+    char message[LINE_BYTES - 256], line[LINE_BYTES];
+
+    vsnprintf(message, sizeof message, format, arguments);
+    blank_control_characters(message);
+    if (json_lines) {
+        write_json(level, message);
+        return;
+    }
+    int length = snprintf(line, sizeof line, "%s: %s: %s\n", program_name, level, message);
+    if (length > 0)
+        write_line(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+}
+
+#define LOG_AT(level)                                                                                                  \
+    do {                                                                                                               \
+        int saved_errno = errno;                                                                                       \
+        last_was_shown = log_shows(level);                                                                             \
+        if (last_was_shown) {                                                                                          \
+            va_list arguments;                                                                                         \
+            va_start(arguments, format);                                                                               \
+            write_message(level_name(level), format, arguments);                                                       \
+            va_end(arguments);                                                                                         \
+        }                                                                                                              \
+        errno = saved_errno;                                                                                           \
+    } while (0)
+
+void log_debug(const char *format, ...)
+{
+    LOG_AT(LOG_DEBUG);
+}
+
+void log_info(const char *format, ...)
+{
+    LOG_AT(LOG_INFO);
+}
+
+void log_warning(const char *format, ...)
+{
+    LOG_AT(LOG_WARNING);
+}
+
+void log_error(const char *format, ...)
+{
+    LOG_AT(LOG_ERROR);
+}
+
+void log_hint(const char *format, ...)
+{
+    int saved_errno = errno;
+    if (last_was_shown) {
+        va_list arguments;
+        va_start(arguments, format);
+        write_message("hint", format, arguments);
+        va_end(arguments);
+    }
+    errno = saved_errno;
+}
+
+int log_out_of_memory(void)
+{
+    log_error("out of memory");
+    return -1;
+}

@@ -1,0 +1,172 @@
+#include "options.h"
+
+#include "log.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OWN_MOST 24
+/* Values of long options beyond any character. */
+enum { OPTION_CONFIG = 1000, OPTION_REPOSITORY, OPTION_HELP, OPTION_VERSION, OPTION_LOG_JSON, OPTION_OWN };
+
+static void print_help(const struct program *program)
+{
+    printf("%s: %s\n\nUsage:\n  %s [OPTION]...%s%s\n\nOptions:\n", program->name, program->summary, program->name,
+           *program->operands == '\0' ? "" : " ", program->operands);
+    for (const struct option_spec *option = program->options; option != NULL && option->name != NULL; option++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter ? "-" : " ", option->letter ? option->letter : ' ',
+                 option->letter ? ", " : "  ", option->name, option->argument ? "=" : "",
+                 option->argument ? option->argument : "");
+        printf("  %-30s ", left);
+        for (const char *c = option->help; *c != '\0'; c++) {
+            putchar(*c);
+            if (*c == '\n')
+                printf("%33s", "");
+        }
+        putchar('\n');
+    }
+    printf("      --config=FILE             configuration file (default: $WALFERRY_CONFIG, else /etc/walferry.conf)\n"
+           "      --repository=NAME         only this repository of the configuration\n"
+           "      --log-json                messages as one JSON object a line\n"
+           "  -v, --verbose                 say more\n"
+           "  -q, --quiet                   say nothing but errors\n"
+           "  -?, --help                    show this help, then exit\n"
+           "  -V, --version                 show the version, then exit\n");
+    if (program->epilogue != NULL)
+        printf("\n%s\n", program->epilogue);
+}
+
+struct parsing {
+    const struct program *program;
+    struct option longs[OWN_MOST + 10];
+    char shorts[3 * OWN_MOST + 16];
+};
+
+static void add_long(struct parsing *parsing, size_t *count, const char *name, int argument, int value)
+{
+    parsing->longs[(*count)++] = (struct option){name, argument, NULL, value};
+}
+
+static void build(struct parsing *parsing)
+{
+    size_t count = 0, letters = 0;
+    const struct option_spec *own = parsing->program->options;
+
+    memset(parsing->longs, 0, sizeof parsing->longs);
+    parsing->shorts[letters++] = ':';
+    for (int i = 0; own != NULL && own[i].name != NULL && i < OWN_MOST; i++) {
+        add_long(parsing, &count, own[i].name, own[i].argument ? required_argument : no_argument, OPTION_OWN + i);
+        if (own[i].letter != 0)
+            parsing->shorts[letters++] = (char)own[i].letter;
+        if (own[i].letter != 0 && own[i].argument != NULL)
+            parsing->shorts[letters++] = ':';
+    }
+    add_long(parsing, &count, "config", required_argument, OPTION_CONFIG);
+    add_long(parsing, &count, "repository", required_argument, OPTION_REPOSITORY);
+    add_long(parsing, &count, "log-json", no_argument, OPTION_LOG_JSON);
+    add_long(parsing, &count, "verbose", no_argument, 'v');
+    add_long(parsing, &count, "quiet", no_argument, 'q');
+    add_long(parsing, &count, "help", no_argument, OPTION_HELP);
+    add_long(parsing, &count, "version", no_argument, OPTION_VERSION);
+    memcpy(parsing->shorts + letters, "vqV", sizeof "vqV");
+}
+
+static const struct option_spec *own_option(const struct program *program, int value)
+{
+    if (value >= OPTION_OWN)
+        return &program->options[value - OPTION_OWN];
+    for (const struct option_spec *own = program->options; own != NULL && own->name != NULL; own++)
+        if (own->letter != 0 && own->letter == value)
+            return own;
+    return NULL;
+}
+
+static enum options_result wrong(const struct program *program)
+{
+    log_hint("Try \"%s --help\" for more information.", program->name);
+    return OPTIONS_WRONG;
+}
+
+static enum options_result parse_one(const struct program *program, int value, char **argv, struct options *options,
+                                     void *context)
+{
+    const struct option_spec *own = own_option(program, value);
+
+    if (own != NULL)
+        return own->set(context, optarg) == 0 ? OPTIONS_RUN : wrong(program);
+    switch (value) {
+    case OPTION_CONFIG:
+        options->config = optarg;
+        return OPTIONS_RUN;
+    case OPTION_REPOSITORY:
+        options->repository = optarg;
+        return OPTIONS_RUN;
+    case OPTION_LOG_JSON:
+        log_set_json(true);
+        return OPTIONS_RUN;
+    case 'v':
+        log_set_threshold(LOG_DEBUG);
+        return OPTIONS_RUN;
+    case 'q':
+        log_set_threshold(LOG_ERROR);
+        return OPTIONS_RUN;
+    case OPTION_HELP:
+        print_help(program);
+        return OPTIONS_DONE;
+    case 'V':
+    case OPTION_VERSION:
+        printf("%s (walferry) %s\n", program->name, WALFERRY_VERSION);
+        return OPTIONS_DONE;
+    case ':':
+        log_error("option \"%s\" needs an argument", argv[optind - 1]);
+        return wrong(program);
+    default:
+        if (optopt == '?') { /* -? is help, as in PostgreSQL's tools */
+            print_help(program);
+            return OPTIONS_DONE;
+        }
+        log_error("unknown option \"%s\"", argv[optind - 1]);
+        return wrong(program);
+    }
+}
+
+enum options_result options_parse(const struct program *program, int argc, char **argv, struct options *options,
+                                  void *context, char ***operands)
+{
+    struct parsing parsing = {.program = program};
+    int value;
+
+    build(&parsing);
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, parsing.shorts, parsing.longs, NULL)) != -1) {
+        enum options_result result = parse_one(program, value, argv, options, context);
+        if (result != OPTIONS_RUN)
+            return result;
+    }
+    if (argc - optind > program->operand_count) {
+        log_error("too many arguments (the first surplus one is \"%s\")", argv[optind + program->operand_count]);
+        return wrong(program);
+    }
+    if (argc - optind < program->operand_count) {
+        log_error("missing arguments: %s", program->operands);
+        return wrong(program);
+    }
+    *operands = argv + optind;
+    return OPTIONS_RUN;
+}
+
+int options_number(const char *option, const char *text, unsigned long least, unsigned long most, unsigned long *value)
+{
+    char *end = NULL;
+
+    if (isdigit((unsigned char)*text))
+        *value = strtoul(text, &end, 10);
+    if (end == NULL || *end != '\0' || *value < least || *value > most) {
+        log_error("%s must be a whole number from %lu to %lu, not \"%s\"", option, least, most, text);
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,172 @@
+#include "pg_control.h"
+
+#include "buffer.h"
+#include "digest.h"
+#include "file.h"
+#include "log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Offsets in struct ControlFileData, 64-bit and little-endian (the only platforms walferry is built for). */
+enum {
+    AT_SYSTEM_IDENTIFIER = 0,
+    AT_CONTROL_VERSION = 8,
+    AT_CATALOG_VERSION = 12,
+    AT_STATE = 16,
+    AT_CHECKPOINT = 32,
+    AT_REDO = 40,
+    AT_TIMELINE = 48,
+};
+
+/* What follows the checkpoint's copy moved with the versions. Read from pg_control.h of 13, 15, 17, 18 and 19. */
+struct layout {
+    uint32_t first_version, last_version; /* pg_control_version */
+    size_t block_bytes, relation_segment_blocks, segment_bytes, checksum_version, crc;
+};
+
+static const struct layout layouts[] = {
+    {1300, 1799, 216, 220, 228, 252, 288}, /* 13 to 17 */
+    {1800, 1899, 216, 220, 228, 252, 292}, /* 18 */
+    {1900, 1999, 224, 228, 240, 268, 308}, /* 19 */
+};
+
+static uint32_t get32(const unsigned char *bytes, size_t offset)
+{
+    uint32_t value;
+    memcpy(&value, bytes + offset, sizeof value);
+    return value;
+}
+
+static uint64_t get64(const unsigned char *bytes, size_t offset)
+{
+    uint64_t value;
+    memcpy(&value, bytes + offset, sizeof value);
+    return value;
+}
+
+static const struct layout *find_layout(uint32_t control_version)
+{
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+        if (control_version >= layouts[i].first_version && control_version <= layouts[i].last_version)
+            return &layouts[i];
+    return NULL;
+}
+
+const char *pg_control_parse(const void *data, size_t length, struct pg_control *control)
+{
+    const unsigned char *bytes = data;
+
+    if (length < 512)
+        return "it is too short";
+    const struct layout *layout = find_layout(get32(bytes, AT_CONTROL_VERSION));
+    if (layout == NULL)
+        return "its version is not that of PostgreSQL 13 to 19";
+    if (crc32c(bytes, layout->crc) != get32(bytes, layout->crc))
+        return "its checksum does not match";
+    *control = (struct pg_control){
+        .system_identifier = get64(bytes, AT_SYSTEM_IDENTIFIER),
+        .control_version = get32(bytes, AT_CONTROL_VERSION),
+        .catalog_version = get32(bytes, AT_CATALOG_VERSION),
+        .state = get32(bytes, AT_STATE),
+        .timeline = get32(bytes, AT_TIMELINE),
+        .checkpoint_lsn = get64(bytes, AT_CHECKPOINT),
+        .redo_lsn = get64(bytes, AT_REDO),
+        .block_bytes = get32(bytes, layout->block_bytes),
+        .relation_segment_blocks = get32(bytes, layout->relation_segment_blocks),
+        .segment_bytes = get32(bytes, layout->segment_bytes),
+        .data_checksum_version = get32(bytes, layout->checksum_version),
+    };
+    return NULL;
+}
+
+int pg_control_read(const char *data_directory, struct pg_control *control, unsigned char raw[PG_CONTROL_FILE_BYTES])
+{
+    struct buffer file = BUFFER_EMPTY;
+    const char *problem = NULL;
+    int result = -1;
+    char *path = path_join(data_directory, "global/pg_control");
+
+    if (path == NULL)
+        return -1;
+    for (int attempt = 0; attempt < 100; attempt++) { /* the server may be writing it right now */
+        buffer_clear(&file);
+        enum file_result read = file_read_all(path, 64 * 1024, &file);
+        if (read != FILE_OK) {
+            result = read == FILE_ABSENT ? 1 : -1;
+            goto done;
+        }
+        problem = pg_control_parse(file.data, file.length, control);
+        if (problem == NULL)
+            break;
+        nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
+    }
+    if (problem != NULL) {
+        log_error("\"%s\" cannot be used: %s", path, problem);
+        goto done;
+    }
+    if (raw != NULL) {
+        memset(raw, 0, PG_CONTROL_FILE_BYTES);
+        memcpy(raw, file.data, file.length < PG_CONTROL_FILE_BYTES ? file.length : PG_CONTROL_FILE_BYTES);
+    }
+    result = 0;
+done:
+    buffer_free(&file);
+    free(path);
+    return result;
+}
+
+unsigned pg_version_read(const char *data_directory)
+{
+    struct buffer text = BUFFER_EMPTY;
+    unsigned version = 0;
+    char *path = path_join(data_directory, "PG_VERSION"), *end;
+
+    if (path != NULL && file_exists(path) && file_read_all(path, 64, &text) == FILE_OK) {
+        unsigned long number = strtoul(buffer_string(&text), &end, 10);
+        if (end != buffer_string(&text) && (*end == '\n' || *end == '\0') && number >= 10 && number < 1000)
+            version = (unsigned)number;
+    }
+    buffer_free(&text);
+    free(path);
+    return version;
+}
+
+static bool has_file(const char *directory, const char *name)
+{
+    char *path = path_join(directory, name);
+    bool there = path != NULL && file_exists(path);
+
+    free(path);
+    return there;
+}
+
+enum server_mode server_mode_read(const char *data_directory)
+{
+    if (has_file(data_directory, "standby.signal"))
+        return SERVER_STANDBY;
+    return has_file(data_directory, "recovery.signal") ? SERVER_RECOVERY : SERVER_NORMAL;
+}
+
+bool postmaster_read(const char *data_directory, int64_t *pid, int64_t *started_seconds)
+{
+    struct buffer text = BUFFER_EMPTY;
+    bool read = false;
+    char *path = path_join(data_directory, "postmaster.pid");
+
+    /* Its lines: process id, data directory, start time, ... */
+    if (path != NULL && file_exists(path) && file_read_all(path, 8192, &text) == FILE_OK) {
+        const char *line = buffer_string(&text);
+        *pid = strtoll(line, NULL, 10);
+        for (int i = 0; i < 2 && line != NULL; i++) {
+            line = strchr(line, '\n');
+            line = line == NULL ? NULL : line + 1;
+        }
+        *started_seconds = line == NULL ? 0 : strtoll(line, NULL, 10);
+        read = *pid != 0 && *started_seconds > 0;
+    }
+    buffer_free(&text);
+    free(path);
+    return read;
+}

@@ -1,0 +1,117 @@
+#include "state.h"
+
+#include "digest.h"
+#include "file.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STATE_MOST_BYTES (1024 * 1024)
+
+static bool is_ours_alone(const char *directory)
+{
+    struct stat status;
+
+    return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+           (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+void state_open(const struct config *config, struct state *state)
+{
+    state->directory = NULL;
+    if (mkdir(config->state_dir, 0700) != 0 && errno != EEXIST) {
+        log_debug("could not create state directory \"%s\": %m; nothing is remembered between calls", config->state_dir);
+        return;
+    }
+    if (!is_ours_alone(config->state_dir)) {
+        log_debug("state directory \"%s\" is not this user's alone (mode 0700): it is not used", config->state_dir);
+        return;
+    }
+    state->directory = string_copy(config->state_dir);
+}
+
+void state_close(struct state *state)
+{
+    free(state->directory);
+    state->directory = NULL;
+}
+
+char *state_name(const char *kind, const struct config *config, const struct repository_config *repository)
+{
+    unsigned char digest[SHA256_BYTES];
+    char hex[17];
+    char *name = NULL;
+    char *identity = string_printf("%s\n%s\n%s\n%s\n", config->cluster_name, repository->url,
+                                   repository->endpoint == NULL ? "" : repository->endpoint,
+                                   repository->region == NULL ? "" : repository->region);
+
+    if (identity != NULL && sha256_of(identity, strlen(identity), digest) == 0) {
+        hex_encode(digest, 8, hex);
+        name = string_printf("%s-%s.json", kind, hex);
+    }
+    free(identity);
+    return name;
+}
+
+int state_read(const struct state *state, const char *name, struct buffer *out, int64_t *age_seconds)
+{
+    struct stat status;
+    int result = 1;
+
+    if (state == NULL || state->directory == NULL)
+        return 1;
+    char *path = path_join(state->directory, name);
+    if (path == NULL)
+        return 1;
+    if (lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid()) {
+        *age_seconds = (int64_t)(time(NULL) - status.st_mtime);
+        if (*age_seconds >= 0 && file_read_all(path, STATE_MOST_BYTES, out) == FILE_OK)
+            result = 0;
+    }
+    free(path);
+    return result;
+}
+
+/* No fsync: what is lost or torn here is found out by whoever reads it, and asked for again. */
+void state_write(const struct state *state, const char *name, const void *data, size_t length)
+{
+    char *path = NULL, *temporary = NULL;
+
+    if (state == NULL || state->directory == NULL)
+        return;
+    path = path_join(state->directory, name);
+    temporary = path == NULL ? NULL : string_printf("%s.%ld", path, (long)getpid());
+    if (temporary == NULL)
+        goto done;
+    FILE *file = fopen(temporary, "wex");
+    if (file == NULL && errno == EEXIST && unlink(temporary) == 0)
+        file = fopen(temporary, "wex");
+    if (file == NULL) {
+        log_debug("could not create file \"%s\": %m", temporary);
+        goto done;
+    }
+    bool written = fwrite(data, 1, length, file) == length;
+    if (fclose(file) != 0 || !written || rename(temporary, path) != 0) {
+        log_debug("could not write file \"%s\": %m", path);
+        unlink(temporary);
+    }
+done:
+    free(path);
+    free(temporary);
+}
+
+void state_forget(const struct state *state, const char *name)
+{
+    if (state == NULL || state->directory == NULL)
+        return;
+    char *path = path_join(state->directory, name);
+    if (path != NULL)
+        unlink(path);
+    free(path);
+}

@@ -1,0 +1,246 @@
+# lib.sh: what a scenario needs; sourced as its first act. tests/run sets:
+#   STORE     file or s3: where this scenario's repository lies
+#   T         the scenario's own directory: made here, removed here with everything that was started
+#   PROGRAMS  directory of walferry's programs       PG_BIN  that of PostgreSQL's
+#   SOURCE    the source tree (read only)            KEEP    where logs go when the scenario fails
+#   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph writes them, for STORE=s3
+# A scenario that reaches its end and leaves no process behind has passed. Helpers that start processes remember nothing but $T:
+# whatever lives with WALFERRY_TEST=$T in its environment is ours.
+set -Eeuo pipefail
+shopt -s inherit_errexit
+exec 2>&1 </dev/null
+umask 022
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PATH=$PROGRAMS:$PG_BIN:$PATH
+mkdir -p "$T/run" "$T/tmp"
+cd "$T"
+CONFIG=$T/walferry.conf
+export TMPDIR=$T/tmp PGUSER=postgres PGDATABASE=postgres PGCONNECT_TIMEOUT=10 WALFERRY_TEST=$T WALFERRY_CONFIG=$CONFIG
+RANDOM=$((SEED % 32768))
+
+# ---- saying and expecting
+
+step() { printf '== %s (%d s)\n' "$*" "$SECONDS"; }
+fail() { # what was expected and what was found
+    printf 'FAILED at %s:%s: %s\n' "${BASH_SOURCE[-1]##*/}" "$(failing_line)" "$*"
+    exit 1
+}
+failing_line() { # of the scenario, however deep in helpers we are
+    local i
+    for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do [ "${BASH_SOURCE[i]}" != "${BASH_SOURCE[-1]}" ] || { echo "${BASH_LINENO[i - 1]}"; return; }; done
+}
+skip() { echo "skipped: $*"; exit 77; }
+
+expect_equal() { # WHAT EXPECTED FOUND
+    [ "$2" = "$3" ] || fail "$1: expected \"$2\", found \"$3\""
+}
+expect_true() { # WHAT COMMAND...
+    local what=$1
+    shift
+    "$@" || fail "$what: not so: $*"
+}
+expect_absent() { # PATH...
+    local path
+    for path; do [ ! -e "$path" ] && [ ! -L "$path" ] || fail "$path: expected nothing there, found $(ls -ld "$path")"; done
+}
+expect_same() { # WHAT EXPECTED-FILE FOUND-FILE
+    cmp -s "$2" "$3" || { diff "$2" "$3" | head -20; fail "$1: $3 is not what $2 says"; }
+}
+# expect_status STATUS COMMAND...: what it printed is in $output afterwards.
+expect_status() {
+    local expected=$1 status=0
+    shift
+    output=$("$@" 2>&1) || status=$?
+    echo "\$ $* -> $status"
+    [ -z "$output" ] || printf '%s\n' "$output" | sed 's/^/    /'
+    [ "$status" = "$expected" ] || fail "exit status of $*: expected $expected, found $status"
+}
+expect_output() { # extended regular expression, in $output of the last expect_status
+    printf '%s\n' "$output" | grep -Eiq -- "$1" || fail "expected a message like \"$1\", found \"$output\""
+}
+wait_until() { # SECONDS WHAT COMMAND...: tries until the command succeeds
+    local end=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$end" ] || fail "waited in vain for: $what ($*)"
+        sleep 0.1
+    done
+}
+
+# ---- the repository under test, seen without walferry
+
+config_write() { # [EXTRA-LINES]: $CONFIG for the store under test; the repository is empty
+    local name=${CONFIG_NAME:-main}
+    {
+        printf '[cluster]\nname = %s\npgdata = %s\nconninfo = host=%s user=postgres\nstate_dir = %s\n' \
+            "$name" "$T/main" "$T/run/main" "$T/state"
+        if [ "$STORE" = file ]; then
+            printf '[repository here]\nurl = file://%s\n' "$T/repository"
+            mkdir -p "$T/repository"
+        else
+            printf '[repository here]\nurl = s3://%s/%s\nregion = %s\nendpoint = %s\nca_file = %s\naccess_key = %s\nsecret_key = %s\n' \
+                "$S3_BUCKET" "$S3_PREFIX" "$S3_REGION" "$S3_ENDPOINT" "$S3_CA" "$S3_ACCESS_KEY" "$S3_SECRET_KEY"
+        fi
+        printf '%s\n' "${1:-}"
+    } >"$CONFIG"
+    chmod 600 "$CONFIG"
+}
+s3() { "$here/s3" "$@"; }
+object_list() { # "BYTES KEY" a line, keys as in docs/format.md, sorted
+    if [ "$STORE" = file ]; then (cd "$T/repository" && find . -type f -printf '%s %P\n')
+    else s3 list "$S3_PREFIX/" | sed "s| $S3_PREFIX/| |"; fi | LC_ALL=C sort -k 2
+}
+object_sums() { # "SHA256 BYTES KEY" a line, sorted by key
+    if [ "$STORE" = file ]; then
+        (cd "$T/repository" && find . -type f -printf '%P\n' | while read -r key; do
+            echo "$(sha256sum <"$key" | cut -d' ' -f1) $(stat -c %s "$key") $key"; done)
+    else s3 sums "$S3_PREFIX/" | sed "s| $S3_PREFIX/| |"; fi | LC_ALL=C sort -k 3
+}
+object_get() { if [ "$STORE" = file ]; then cp "$T/repository/$1" "$2"; else s3 get "$S3_PREFIX/$1" "$2"; fi; } # KEY FILE
+object_put() { # KEY FILE: whatever is there
+    if [ "$STORE" = file ]; then mkdir -p "$(dirname "$T/repository/$1")" && rm -f "$T/repository/$1" && cp "$2" "$T/repository/$1"
+    else s3 put "$S3_PREFIX/$1" "$2"; fi
+}
+object_delete() { if [ "$STORE" = file ]; then rm "$T/repository/$1"; else s3 delete "$S3_PREFIX/$1"; fi; }
+object_exists() { object_list | grep -q " $1\$"; }
+wal_key() { # NAME -> its key; the cluster's system identifier is $system
+    case $1 in *.history) echo "main/$system/wal/$1" ;; *) echo "main/$system/wal/${1:0:16}/$1" ;; esac
+}
+
+# ---- PostgreSQL servers: NAME lives in $T/NAME, listens in $T/run/NAME only, writes $T/NAME.log
+
+server_create() { # NAME [INITDB-OPTION...]
+    local name=$1
+    shift
+    initdb -D "$T/$name" -U postgres -A trust -E UTF8 --locale=C --no-sync "$@" >"$T/initdb.log" || { cat "$T/initdb.log"; fail "initdb"; }
+    server_settings "$name" >>"$T/$name/postgresql.conf"
+}
+server_settings() {
+    cat <<CONF
+fsync = off                     # only this machine's crash would matter, and then the test is gone too
+shared_buffers = 32MB
+max_connections = 30
+wal_level = replica
+archive_mode = on
+archive_command = '$PROGRAMS/wal-push --config $CONFIG %p'
+log_line_prefix = '%m [%p] '
+log_checkpoints = on
+CONF
+}
+server_start() { # NAME [MORE-PG_CTL-OPTIONS...]
+    local name=$1
+    shift
+    mkdir -p "$T/run/$name"
+    pg_ctl -D "$T/$name" -l "$T/$name.log" -s -w -t 60 -o "-k $T/run/$name -c listen_addresses=''" "$@" start ||
+        { tail -20 "$T/$name.log"; fail "server $name did not start"; }
+}
+server_stop() { pg_ctl -D "$T/$1" -s -w -t 60 -m "${2:-fast}" stop; } # NAME [MODE]
+server_kill() { # NAME: SIGKILL to the postmaster and all it started, at once
+    local postmaster
+    postmaster=$(head -1 "$T/$1/postmaster.pid")
+    # shellcheck disable=SC2046
+    kill -KILL "$postmaster" $(cat "/proc/$postmaster/task/$postmaster/children")
+    while [ -d "/proc/$postmaster" ]; do sleep 0.05; done
+}
+sql() { # NAME STATEMENT...: unaligned rows
+    local name=$1 statement arguments=()
+    shift
+    for statement; do arguments+=(-c "$statement"); done
+    psql -X -q -A -t -v ON_ERROR_STOP=1 -h "$T/run/$name" "${arguments[@]}"
+}
+is_open() { [ "$(sql "$1" 'select pg_is_in_recovery()')" = f ]; }
+wait_open() { # NAME: recovery has ended, the server takes writes
+    wait_until 120 "the end of recovery of $1" is_open "$1" || { tail -30 "$T/$1.log"; exit 1; }
+}
+wait_paused() { wait_until 120 "recovery of $1 at its target" sql_is "$1" paused 'select pg_get_wal_replay_pause_state()'; }
+sql_is() { [ "$(sql "$1" "$3")" = "$2" ]; } # NAME VALUE STATEMENT
+archived() { # NAME: switches segments and waits until everything so far is in the archive
+    local segment
+    segment=$(sql "$1" "select pg_walfile_name(pg_switch_wal())")
+    wait_until 60 "archiving of $segment" sql_is "$1" t \
+        "select coalesce(substr(last_archived_wal, 1, 24) >= '$segment', false) from pg_stat_archiver"
+}
+system_identifier() { pg_controldata "$T/$1" | sed -n 's/^Database system identifier: *//p'; }
+
+# ---- the ledger: numbered commits of several clients, and what the clients know of them
+
+# Client K of life L commits (L, K, 1), (L, K, 2), ... one after the other; a life is one run of ledger_start.
+# Each commit holds lock 7 shared, so whoever has it alone stands between two commits: see ledger_instant.
+ledger_create() { sql "$1" "create table ledger (life int, client int, n int, at timestamptz not null, primary key (life, client, n))"; }
+ledger_start() { # NAME LIFE [CLIENTS]: in the background, with pgbench's own load beside it where its tables are
+    cat >"$T/ledger.sql" <<'SQL'
+\set n :n + 1
+begin;
+select pg_advisory_xact_lock_shared(7);
+insert into ledger values (:life, :client_id, :n, clock_timestamp());
+commit;
+SQL
+    pgbench -n -h "$T/run/$1" -f "$T/ledger.sql" -D n=0 -D life="$2" -c "${3:-3}" -j 1 -R 150 -T 3600 -l \
+        --log-prefix="$T/client.$2" >"$T/ledger.$2.log" 2>&1 &
+    ledger_pid=$!
+    load_pid=
+    if [ -n "$(sql "$1" "select to_regclass('pgbench_accounts')")" ]; then
+        pgbench -n -h "$T/run/$1" -c 2 -j 1 -R 200 -T 3600 >"$T/load.$2.log" 2>&1 &
+        load_pid=$!
+    fi
+}
+ledger_stop() { # also after the server is gone
+    # shellcheck disable=SC2086
+    kill -INT $ledger_pid $load_pid 2>/dev/null || true
+    wait "$ledger_pid" || true
+    [ -z "$load_pid" ] || wait "$load_pid" || true
+}
+ledger() { sql "$1" "select life, client, n from ledger order by 1, 2, 3"; } # NAME
+# ledger_instant NAME FILE: sets $instant to a time between two commits and writes the ledger as it stands there.
+ledger_instant() {
+    sql "$1" "select pg_advisory_lock(7)" "\\o $2" "select life, client, n from ledger order by 1, 2, 3" "\\o" \
+        "select pg_sleep(0.02)" "\\o $2.time" "select clock_timestamp()" "\\o" "select pg_sleep(0.02)" >/dev/null
+    instant=$(cat "$2.time")
+    echo "instant $instant: $(wc -l <"$2") entries"
+}
+# What the clients of a life were told is committed, as "LIFE|CLIENT|N": pgbench logs every answered commit.
+ledger_acknowledged() { cat "$T/client.$1".* | awk -v life="$1" '{print life "|" $1 "|" $2 + 1}' | LC_ALL=C sort; } # LIFE
+# expect_ledger NAME FILE: exactly these entries.
+expect_ledger() {
+    ledger "$1" >"$T/found"
+    expect_true "the expected ledger of $1 is not empty" test -s "$2"
+    expect_same "ledger of $1" "$2" "$T/found"
+}
+
+# ---- the end
+
+ours() { # process ids of everything that was started for this scenario, but for this shell
+    local file
+    for file in $(grep -lsz "^WALFERRY_TEST=$T\$" /proc/[0-9]*/environ || true); do
+        file=${file#/proc/}
+        [ "${file%/*}" = $$ ] || [ "${file%/*}" = "$BASHPID" ] || [ ! -d "/proc/${file%/*}" ] || echo "${file%/*}"
+    done
+}
+clean_up() {
+    local status=$? file pid left
+    trap '' INT TERM HUP
+    trap - ERR
+    set +e
+    for file in "$T"/*/postmaster.pid; do [ ! -s "$file" ] || kill -QUIT "$(head -1 "$file")" 2>/dev/null; done
+    # shellcheck disable=SC2046
+    kill $(jobs -p) 2>/dev/null
+    for _ in $(seq 100); do left=$(ours); [ -n "$left" ] || break; sleep 0.1; done
+    for pid in $left; do
+        echo "left behind: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+        kill -KILL "$pid"
+        [ "$status" != 0 ] || status=1
+    done
+    if [ "$status" != 0 ] && [ "$status" != 77 ] && [ -n "${KEEP:-}" ]; then
+        mkdir -p "$KEEP" && cp "$T"/*.log "$CONFIG" "$T"/*/postgresql.auto.conf "$KEEP" 2>/dev/null
+        for file in "$T"/*.log; do [ ! -s "$file" ] || { echo "-- end of ${file##*/}:"; tail -n 12 "$file"; }; done
+    fi
+    cd /
+    chmod -R u+rwX "$T" 2>/dev/null
+    rm -rf "$T"
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+trap 'echo "FAILED at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+echo "store $STORE, seed $SEED"
