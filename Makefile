@@ -63,3 +63,19 @@ clean:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all units asan clean
 .SECONDARY:
+
+# What they need they install themselves (as root); what they start they end and remove.
+demo:
+	@tests/install demo
+	@$(MAKE) -s all
+	@tests/demo
+
+check check-full: tests-built
+	tests/run $(if $(findstring full,$@),--full --restart $(if $(SHARD),--shard $(SHARD)))
+
+tests-built:
+	tests/install check
+	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) all units
+	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) asan
+
+.PHONY: demo check check-full tests-built

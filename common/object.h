@@ -42,6 +42,10 @@ void object_writer_free(struct object_writer *writer); /* NULL-safe */
  * says. 0, or -1 after logging "<what> is damaged: ...". */
 int object_trailer_parse(const void *trailer, uint64_t total_bytes, const char *what, struct object_facts *facts);
 
+/* Is it the object that was asked for? kind and name as in the facts. 0, or -1 after logging "<what> holds ..., not ...". */
+int object_facts_check(const struct object_facts *facts, const char *kind, const char *name, uint64_t system_identifier,
+                       const char *what);
+
 /* Unpacks. Stored bytes are pushed in through object_reader_sink, plain ones come out of plain before they are verified: whoever
  * owns that sink must not believe them until object_reader_finish returned 0. */
 struct object_reader;

@@ -90,10 +90,13 @@ enum repository_result repository_get_small(struct repository *repository, const
 /* Puts one, if absent. IDENTICAL or COLLISION when something is there. */
 enum repository_result repository_put_small(struct repository *repository, const char *key, const struct buffer *data);
 
-/* Is there a segment on this timeline behind the named one, at any distance? One LIST of a few keys, more only when other names
- * are in the way. next receives the nearest. REPOSITORY_OK (there is), ABSENT (there is none), FAILED. */
+/* What lies behind a segment on its timeline: one LIST of a few keys, more only when other names are in the way. */
+struct later_segment {
+    char next[WAL_SEGMENT_NAME_BYTES]; /* the nearest later segment, at any distance; "" when there is none */
+    bool partial;                      /* <segment>.partial is there (looked for only up to the nearest) */
+};
 enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier, const char *segment,
-                                                char next[WAL_SEGMENT_NAME_BYTES]);
+                                                struct later_segment *later); /* OK or FAILED */
 
 /* Fetches and parses <timeline>.history. ABSENT when it is not there. */
 enum repository_result repository_get_history(struct repository *repository, uint64_t system_identifier, uint32_t timeline,

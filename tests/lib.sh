@@ -11,6 +11,7 @@ shopt -s inherit_errexit
 exec 2>&1 </dev/null
 umask 022
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/environment.sh"
 PATH=$PROGRAMS:$PG_BIN:$PATH
 mkdir -p "$T/run" "$T/tmp"
 cd "$T"
@@ -118,6 +119,7 @@ server_create() { # NAME [INITDB-OPTION...]
 server_settings() {
     cat <<CONF
 fsync = off                     # only this machine's crash would matter, and then the test is gone too
+dynamic_shared_memory_type = mmap
 shared_buffers = 32MB
 max_connections = 30
 wal_level = replica
@@ -135,13 +137,7 @@ server_start() { # NAME [MORE-PG_CTL-OPTIONS...]
         { tail -20 "$T/$name.log"; fail "server $name did not start"; }
 }
 server_stop() { pg_ctl -D "$T/$1" -s -w -t 60 -m "${2:-fast}" stop; } # NAME [MODE]
-server_kill() { # NAME: SIGKILL to the postmaster and all it started, at once
-    local postmaster
-    postmaster=$(head -1 "$T/$1/postmaster.pid")
-    # shellcheck disable=SC2046
-    kill -KILL "$postmaster" $(cat "/proc/$postmaster/task/$postmaster/children")
-    while [ -d "/proc/$postmaster" ]; do sleep 0.05; done
-}
+server_kill() { destroy_server "$T/$1"; } # NAME: SIGKILL to all its processes at once
 sql() { # NAME STATEMENT...: unaligned rows
     local name=$1 statement arguments=()
     shift
@@ -199,7 +195,7 @@ ledger_instant() {
     echo "instant $instant: $(wc -l <"$2") entries"
 }
 # What the clients of a life were told is committed, as "LIFE|CLIENT|N": pgbench logs every answered commit.
-ledger_acknowledged() { cat "$T/client.$1".* | awk -v life="$1" '{print life "|" $1 "|" $2 + 1}' | LC_ALL=C sort; } # LIFE
+ledger_acknowledged() { cat "$T/client.$1".* | awk -v life="$1" '{print life "|" $1 "|" $2}' | sort -t'|' -k2n -k3n; } # LIFE
 # expect_ledger NAME FILE: exactly these entries.
 expect_ledger() {
     ledger "$1" >"$T/found"
@@ -209,30 +205,20 @@ expect_ledger() {
 
 # ---- the end
 
-ours() { # process ids of everything that was started for this scenario, but for this shell
-    local file
-    for file in $(grep -lsz "^WALFERRY_TEST=$T\$" /proc/[0-9]*/environ || true); do
-        file=${file#/proc/}
-        [ "${file%/*}" = $$ ] || [ "${file%/*}" = "$BASHPID" ] || [ ! -d "/proc/${file%/*}" ] || echo "${file%/*}"
-    done
-}
 clean_up() {
-    local status=$? file pid left
+    local status=$? file left
     trap '' INT TERM HUP
     trap - ERR
     set +e
-    for file in "$T"/*/postmaster.pid; do [ ! -s "$file" ] || kill -QUIT "$(head -1 "$file")" 2>/dev/null; done
     # shellcheck disable=SC2046
     kill $(jobs -p) 2>/dev/null
-    for _ in $(seq 100); do left=$(ours); [ -n "$left" ] || break; sleep 0.1; done
-    for pid in $left; do
-        echo "left behind: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
-        kill -KILL "$pid"
-        [ "$status" != 0 ] || status=1
-    done
+    left=$(end_processes_of "$T")
+    [ -z "$left" ] || { echo "FAILED: $left"; [ "$status" != 0 ] || status=1; }
     if [ "$status" != 0 ] && [ "$status" != 77 ] && [ -n "${KEEP:-}" ]; then
         mkdir -p "$KEEP" && cp "$T"/*.log "$CONFIG" "$T"/*/postgresql.auto.conf "$KEEP" 2>/dev/null
-        for file in "$T"/*.log; do [ ! -s "$file" ] || { echo "-- end of ${file##*/}:"; tail -n 12 "$file"; }; done
+        for file in "$T"/*.log; do
+            [ ! -s "$file" ] || [ "${file##*/}" = initdb.log ] || { echo "-- end of ${file##*/}:"; tail -n 10 "$file"; }
+        done
     fi
     cd /
     chmod -R u+rwX "$T" 2>/dev/null

@@ -1,0 +1,256 @@
+#include "server.h"
+
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "interrupt.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_SECONDS 60
+#define POLL_MILLISECONDS 200
+
+struct server {
+    PGconn *connection;
+    pthread_mutex_t lock; /* one query at a time */
+    bool is_lost;
+};
+
+/* libpq ends its messages with line ends, and some have several lines. */
+static void one_line(const char *text, char *out, size_t out_bytes)
+{
+    size_t length = 0;
+
+    for (; text != NULL && *text != '\0' && length + 1 < out_bytes; text++) {
+        char c = *text == '\n' || *text == '\t' ? ' ' : *text;
+        if (c == ' ' && (length == 0 || out[length - 1] == ' '))
+            continue;
+        out[length++] = c;
+    }
+    while (length > 0 && out[length - 1] == ' ')
+        length--;
+    out[length] = '\0';
+}
+
+static void log_notice(void *context, const char *message)
+{
+    char text[1024];
+
+    (void)context;
+    one_line(message, text, sizeof text);
+    log_debug("server: %s", text);
+}
+
+static bool is_given(const PQconninfoOption *options, const char *keyword)
+{
+    for (; options != NULL && options->keyword != NULL; options++)
+        if (strcmp(options->keyword, keyword) == 0)
+            return options->val != NULL;
+    return false;
+}
+
+struct server *server_connect(const char *conninfo)
+{
+    struct server *server = calloc(1, sizeof *server);
+    const char *keywords[6] = {NULL}, *values[6] = {NULL};
+    char *problem = NULL, text[1024];
+    size_t count = 0;
+
+    if (server == NULL) {
+        log_out_of_memory();
+        return NULL;
+    }
+    pthread_mutex_init(&server->lock, NULL);
+    PQconninfoOption *options = PQconninfoParse(conninfo, &problem);
+    if (options == NULL) {
+        one_line(problem, text, sizeof text);
+        log_error("conninfo of the configuration is malformed: %s", text);
+        PQfreemem(problem);
+        server_close(server);
+        return NULL;
+    }
+#define ADD(keyword, value) (keywords[count] = (keyword), values[count] = (value), count++)
+    ADD("dbname", conninfo); /* expanded */
+    if (!is_given(options, "dbname") && getenv("PGDATABASE") == NULL)
+        ADD("dbname", "postgres");
+    if (!is_given(options, "connect_timeout") && getenv("PGCONNECT_TIMEOUT") == NULL)
+        ADD("connect_timeout", "30");
+    ADD("fallback_application_name", "basebackup-push");
+    ADD("client_encoding", "SQL_ASCII"); /* paths and labels as they are, unconverted */
+#undef ADD
+    server->connection = PQconnectdbParams(keywords, values, 1);
+    PQconninfoFree(options);
+    if (server->connection == NULL || PQstatus(server->connection) != CONNECTION_OK) {
+        one_line(PQerrorMessage(server->connection), text, sizeof text);
+        log_error("could not connect to the server: %s", text);
+        log_hint("The settings come from conninfo in section [cluster] of the configuration.");
+        server_close(server);
+        return NULL;
+    }
+    PQsetNoticeProcessor(server->connection, log_notice, NULL);
+    return server;
+}
+
+void server_close(struct server *server)
+{
+    if (server == NULL)
+        return;
+    PQfinish(server->connection);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}
+
+int server_version(const struct server *server)
+{
+    return PQserverVersion(server->connection);
+}
+
+const char *server_cell(const struct server_rows *rows, size_t row, size_t column)
+{
+    return rows->cells[row * rows->column_count + column];
+}
+
+void server_rows_free(struct server_rows *rows)
+{
+    for (size_t i = 0; rows->cells != NULL && i < rows->row_count * rows->column_count; i++)
+        free(rows->cells[i]);
+    free(rows->cells);
+    *rows = (struct server_rows){0, 0, NULL};
+}
+
+static enum server_result take_rows(const PGresult *result, struct server_rows *rows)
+{
+    struct server_rows taken = {(size_t)PQntuples(result), (size_t)PQnfields(result), NULL};
+
+    if (rows == NULL)
+        return SERVER_OK;
+    taken.cells = calloc(taken.row_count * taken.column_count + 1, sizeof *taken.cells);
+    if (taken.cells == NULL) {
+        log_out_of_memory();
+        return SERVER_LOST;
+    }
+    for (int row = 0; row < PQntuples(result); row++)
+        for (int column = 0; column < PQnfields(result); column++) {
+            if (PQgetisnull(result, row, column))
+                continue;
+            char *copy = strdup(PQgetvalue(result, row, column));
+            taken.cells[(size_t)row * taken.column_count + (size_t)column] = copy;
+            if (copy == NULL) {
+                log_out_of_memory();
+                server_rows_free(&taken);
+                return SERVER_LOST;
+            }
+        }
+    *rows = taken;
+    return SERVER_OK;
+}
+
+static void log_refusal(const struct server_query *query, const PGresult *result)
+{
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    char text[1024];
+
+    one_line(message != NULL ? message : PQresultErrorMessage(result), text, sizeof text);
+    if (query->is_optional) {
+        log_debug("the server refused \"%s\": %s", query->sql, text);
+        return;
+    }
+    log_error("the server refused \"%s\": %s%s%s", query->sql, text, detail != NULL ? ": " : "",
+              detail != NULL ? detail : "");
+    if (hint != NULL)
+        log_hint("%s", hint);
+}
+
+/* Asks the server to give up the query, so that it does not go on waiting for a checkpoint on our behalf. */
+static void cancel(struct server *server)
+{
+    char text[256];
+    PGcancel *handle = PQgetCancel(server->connection);
+
+    if (handle != NULL && !PQcancel(handle, text, sizeof text))
+        log_debug("could not cancel the query: %s", text);
+    PQfreeCancel(handle);
+}
+
+static void log_loss(struct server *server, const char *sql)
+{
+    char text[1024];
+
+    one_line(PQerrorMessage(server->connection), text, sizeof text);
+    log_error("lost the connection to the server in \"%s\": %s", sql, text);
+}
+
+/* Until a result can be taken without waiting. False after logging, or when interrupted. */
+static bool wait_for_result(struct server *server, const struct server_query *query)
+{
+    unsigned seconds = query->timeout_seconds == 0 ? TIMEOUT_SECONDS : query->timeout_seconds;
+    int64_t deadline = monotonic_now() + (int64_t)seconds * 1000000;
+
+    while (PQisBusy(server->connection)) {
+        struct pollfd wait = {PQsocket(server->connection), POLLIN, 0};
+        if (interrupt_requested()) {
+            cancel(server);
+            return false;
+        }
+        if (monotonic_now() > deadline) {
+            log_error("no answer from the server within %u seconds to \"%s\"", seconds, query->sql);
+            cancel(server);
+            return false;
+        }
+        if (poll(&wait, 1, POLL_MILLISECONDS) > 0 && !PQconsumeInput(server->connection)) {
+            log_loss(server, query->sql);
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum server_result ask_locked(struct server *server, const struct server_query *query,
+                                     struct server_rows *rows)
+{
+    enum server_result outcome = SERVER_LOST;
+    PGresult *result;
+
+    if (!PQsendQueryParams(server->connection, query->sql, query->parameter_count, NULL, query->parameters,
+                           NULL, NULL, 0)) {
+        log_loss(server, query->sql);
+        return SERVER_LOST;
+    }
+    for (;;) {
+        if (!wait_for_result(server, query))
+            return SERVER_LOST;
+        result = PQgetResult(server->connection);
+        if (result == NULL)
+            return outcome;
+        ExecStatusType status = PQresultStatus(result);
+        if (PQstatus(server->connection) == CONNECTION_BAD)
+            log_loss(server, query->sql);
+        else if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+            outcome = take_rows(result, rows);
+        else {
+            log_refusal(query, result);
+            outcome = SERVER_REFUSED;
+        }
+        PQclear(result);
+    }
+}
+
+enum server_result server_ask(struct server *server, const struct server_query *query,
+                              struct server_rows *rows)
+{
+    enum server_result result = SERVER_LOST;
+
+    pthread_mutex_lock(&server->lock);
+    if (!server->is_lost) /* the first to notice has logged it */
+        result = ask_locked(server, query, rows);
+    if (result == SERVER_LOST)
+        server->is_lost = true;
+    pthread_mutex_unlock(&server->lock);
+    return result;
+}

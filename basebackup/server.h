@@ -1,0 +1,43 @@
+/* One session with the PostgreSQL server. The only user of libpq. Thread-safe: queries of several threads wait for each other. */
+#ifndef WALFERRY_SERVER_H
+#define WALFERRY_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct server;
+
+/* conninfo: as libpq reads it; the database postgres and a connect timeout of 30 seconds where it says nothing else.
+ * NULL after logging. */
+struct server *server_connect(const char *conninfo);
+void server_close(struct server *server); /* NULL-safe; the server ends backup mode when the session ends */
+
+int server_version(const struct server *server); /* 150018 */
+
+struct server_query {
+    const char *sql;
+    const char *const *parameters; /* texts for $1, $2, ...; NULL if there are none */
+    int parameter_count;
+    unsigned timeout_seconds; /* 0: a minute */
+    bool is_optional;         /* an error that the server answers is logged at debug level only */
+};
+
+/* Texts of the answer, row by row; NULL: an SQL null. */
+struct server_rows {
+    size_t row_count;
+    size_t column_count;
+    char **cells;
+};
+const char *server_cell(const struct server_rows *rows, size_t row, size_t column);
+void server_rows_free(struct server_rows *rows);
+
+enum server_result {
+    SERVER_OK = 0,
+    SERVER_REFUSED, /* logged: the server answered with an error; the session lives */
+    SERVER_LOST,    /* logged, except after interrupt_requested(): no answer; the session is of no more use */
+};
+
+/* Asks and waits. *rows is set only when SERVER_OK; may be NULL. */
+enum server_result server_ask(struct server *server, const struct server_query *query, struct server_rows *rows);
+
+#endif

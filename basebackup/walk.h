@@ -1,0 +1,48 @@
+/* Walks through a data directory or a tablespace, in constant memory, and tells what belongs into a backup (exclude.h). */
+#ifndef WALFERRY_WALK_H
+#define WALFERRY_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WALK_PATH_BYTES 4096
+
+/* Which directory on disk: for tablespaces that were made inside the data directory, so that they are not taken twice. */
+struct walk_place {
+    dev_t device;
+    ino_t inode;
+};
+
+struct walk_settings {
+    const char *root;              /* data directory, or a tablespace's location */
+    bool is_tablespace;            /* only version_directory is looked at */
+    const char *version_directory; /* PG_15_202209061 */
+    unsigned postgresql_version;   /* major */
+    const char *stats_directory;   /* stats_temp_directory, relative to the data directory (before 15); NULL: outside, or unset */
+    const struct walk_place *kept_empty; /* directories of these places are told, but not entered */
+    size_t kept_empty_count;
+    bool wants_sizes; /* fill bytes: costs a call for each file */
+    bool is_silent;   /* do not warn of links and special files that are left out */
+};
+
+struct walk_entry {
+    bool is_directory;
+    char path[WALK_PATH_BYTES]; /* relative to the root */
+    unsigned mode;              /* of a directory */
+    uint64_t bytes;             /* of a file, when wanted */
+    bool has_pages;             /* a relation's file, made of pages */
+    uint32_t segment;           /* its number in NAME.1, NAME.2, ... */
+};
+
+struct walk;
+
+/* Everything in settings is borrowed. NULL after logging. A tablespace that is gone gives an empty walk. */
+struct walk *walk_open(const struct walk_settings *settings);
+/* A directory is told before what lies in it. global/pg_control is not told: it has to be read last. What vanishes meanwhile is
+ * passed over. 1: *entry is filled; 0: that was all; -1 after logging. */
+int walk_next(struct walk *walk, struct walk_entry *entry);
+void walk_close(struct walk *walk); /* NULL-safe */
+
+#endif

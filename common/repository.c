@@ -1,0 +1,501 @@
+#include "repository.h"
+
+#include "document.h"
+#include "log.h"
+#include "timestamp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SMALL_OBJECT_BYTES (16u * 1024 * 1024)
+#define HISTORY_MOST_BYTES (1024u * 1024)
+#define LATER_SEGMENT_KEYS 20
+
+int repository_open(const struct config *config, const struct repository_config *settings, const struct state *state,
+                    const struct store_limits *limits, struct repository *repository)
+{
+    *repository = (struct repository){.config = config, .settings = settings, .state = state};
+    repository->store = store_open(settings, limits);
+    return repository->store == NULL ? -1 : 0;
+}
+
+void repository_close(struct repository *repository)
+{
+    if (repository == NULL)
+        return;
+    store_close(repository->store);
+    repository->store = NULL;
+    if (repository->cluster_known)
+        cluster_free(&repository->cluster);
+    repository->cluster_known = false;
+}
+
+/* Keys */
+
+char *repository_cluster_key(const struct repository *repository)
+{
+    return string_printf("%s/cluster.json", repository->config->cluster_name);
+}
+
+char *repository_system_key(const struct repository *repository, uint64_t system_identifier, const char *rest)
+{
+    return string_printf("%s/%" PRIu64 "/%s", repository->config->cluster_name, system_identifier, rest);
+}
+
+char *repository_wal_key(const struct repository *repository, uint64_t system_identifier, const char *name)
+{
+    char rest[2 * OBJECT_NAME_BYTES];
+
+    if (wal_name_parse(name).kind == WAL_HISTORY)
+        snprintf(rest, sizeof rest, "wal/%s", name);
+    else
+        snprintf(rest, sizeof rest, "wal/%.16s/%s", name, name);
+    return repository_system_key(repository, system_identifier, rest);
+}
+
+/* cluster.json */
+
+static const char *const condition_names[] = {"unknown", "honoured", "ignored", "refused"};
+
+static bool parse_condition(const char *text, enum store_condition *condition)
+{
+    for (size_t i = 0; text != NULL && i < sizeof condition_names / sizeof condition_names[0]; i++) {
+        if (strcmp(text, condition_names[i]) == 0) {
+            *condition = (enum store_condition)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_generation(const struct json *item, struct generation *generation)
+{
+    const char *system = json_text(item, "system_identifier"), *added = json_text(item, "added");
+    uint64_t version, control_version, catalog_version, segment_bytes;
+    char *end;
+
+    if (system == NULL || added == NULL || timestamp_parse(added, &generation->added) != TIMESTAMP_OK ||
+        json_uint(item, "postgresql_version", &version) != 0 || json_uint(item, "control_version", &control_version) != 0 ||
+        json_uint(item, "catalog_version", &catalog_version) != 0 || json_uint(item, "segment_bytes", &segment_bytes) != 0 ||
+        !wal_segment_size_is_legal(segment_bytes) || version > 1000 || control_version > UINT32_MAX ||
+        catalog_version > UINT32_MAX)
+        return false;
+    generation->system_identifier = strtoull(system, &end, 10);
+    generation->postgresql_version = (unsigned)version;
+    generation->control_version = (uint32_t)control_version;
+    generation->catalog_version = (uint32_t)catalog_version;
+    generation->segment_bytes = (uint32_t)segment_bytes;
+    return *end == '\0' && generation->system_identifier != 0;
+}
+
+static int parse_generations(const struct json *document, const char *what, struct cluster *cluster)
+{
+    const struct json *list = json_member(document, "generations");
+    size_t count = json_array_length(list);
+
+    cluster->generations = calloc(count + 1, sizeof *cluster->generations);
+    if (cluster->generations == NULL)
+        return log_out_of_memory();
+    for (size_t i = 0; i < count; i++) {
+        if (!parse_generation(json_array_item(list, i), &cluster->generations[i])) {
+            log_error("%s is damaged: generation %zu is malformed", what, i + 1);
+            return -1;
+        }
+    }
+    cluster->generation_count = count;
+    if (count > 0)
+        return 0;
+    log_error("%s is damaged: it names no system", what);
+    return -1;
+}
+
+int cluster_parse(const void *data, size_t length, const char *what, struct cluster *cluster)
+{
+    struct json *document = document_open(data, length, "cluster", what);
+    const char *name, *encryption;
+    int result = -1;
+
+    *cluster = (struct cluster){0};
+    if (document == NULL)
+        return -1;
+    name = json_text(document, "name");
+    encryption = json_text(document, "encryption");
+    if (name == NULL || encryption == NULL || json_bool(document, "versioned", &cluster->versioned) != 0 ||
+        !parse_condition(json_text(document, "put_if_absent"), &cluster->condition)) {
+        log_error("%s is damaged: a member is missing", what);
+    } else if (strcmp(encryption, "none") != 0) {
+        log_error("%s says that the repository is encrypted (%s), which this version of walferry cannot read", what, encryption);
+    } else if ((cluster->name = string_copy(name)) != NULL) {
+        result = parse_generations(document, what, cluster);
+    }
+    json_free(document);
+    if (result != 0)
+        cluster_free(cluster);
+    return result;
+}
+
+int cluster_seal(const struct cluster *cluster, struct buffer *out)
+{
+    struct json *document = document_new("cluster"), *list = json_new_array();
+
+    json_set_string(document, "name", cluster->name);
+    json_set_string(document, "encryption", "none");
+    json_set_string(document, "put_if_absent", condition_names[cluster->condition]);
+    json_set_bool(document, "versioned", cluster->versioned);
+    for (size_t i = 0; i < cluster->generation_count; i++) {
+        const struct generation *generation = &cluster->generations[i];
+        struct json *item = json_new_object();
+        char system[24], added[TIMESTAMP_TEXT_BYTES];
+        snprintf(system, sizeof system, "%" PRIu64, generation->system_identifier);
+        timestamp_format_iso(generation->added, added);
+        json_set_string(item, "system_identifier", system);
+        json_set_uint(item, "postgresql_version", generation->postgresql_version);
+        json_set_uint(item, "control_version", generation->control_version);
+        json_set_uint(item, "catalog_version", generation->catalog_version);
+        json_set_uint(item, "segment_bytes", generation->segment_bytes);
+        json_set_string(item, "added", added);
+        json_append(list, item);
+    }
+    json_set(document, "generations", list);
+    return document_seal(document, out);
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    if (cluster == NULL)
+        return;
+    free(cluster->name);
+    free(cluster->generations);
+    *cluster = (struct cluster){0};
+}
+
+const struct generation *cluster_generation(const struct cluster *cluster, uint64_t system_identifier)
+{
+    for (size_t i = 0; i < cluster->generation_count; i++)
+        if (cluster->generations[i].system_identifier == system_identifier)
+            return &cluster->generations[i];
+    return NULL;
+}
+
+static bool recall_cluster(struct repository *repository, const char *name, int64_t most_age_seconds)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int64_t age;
+    bool recalled = false;
+
+    if (most_age_seconds > 0 && state_read(repository->state, name, &text, &age) == 0 && age < most_age_seconds)
+        recalled = cluster_parse(text.data, text.length, "the remembered cluster.json", &repository->cluster) == 0;
+    buffer_free(&text);
+    return recalled;
+}
+
+static enum repository_result ask_for_cluster(struct repository *repository, const char *state_file)
+{
+    struct buffer text = BUFFER_EMPTY;
+    char *key = repository_cluster_key(repository);
+    enum repository_result result = key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, &text);
+
+    if (result == REPOSITORY_ABSENT) {
+        log_error("there is no walferry repository here: \"%s\" is not there", store_describe(repository->store, key));
+        log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". A new repository is made by repository-init.",
+                 repository->settings->name, repository->config->path);
+    } else if (result == REPOSITORY_OK) {
+        if (cluster_parse(text.data, text.length, store_describe(repository->store, key), &repository->cluster) != 0)
+            result = REPOSITORY_DAMAGED;
+        else if (repository->settings->kind == REPOSITORY_S3)
+            state_write(repository->state, state_file, text.data, text.length);
+    }
+    buffer_free(&text);
+    free(key);
+    return result;
+}
+
+enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds)
+{
+    enum repository_result result = REPOSITORY_OK;
+    char *state_file = state_name("cluster", repository->config, repository->settings);
+
+    if (state_file == NULL)
+        return REPOSITORY_FAILED;
+    if (repository->cluster_known)
+        cluster_free(&repository->cluster);
+    repository->cluster_known = false;
+    if (repository->settings->kind == REPOSITORY_FILE || !recall_cluster(repository, state_file, most_age_seconds))
+        result = ask_for_cluster(repository, state_file);
+    repository->cluster_known = result == REPOSITORY_OK;
+    free(state_file);
+    return result;
+}
+
+/* Getting */
+
+static enum repository_result get_failed(enum store_result result)
+{
+    switch (result) {
+    case STORE_OK:
+        return REPOSITORY_OK;
+    case STORE_ABSENT:
+        return REPOSITORY_ABSENT;
+    case STORE_STOPPED:
+        return REPOSITORY_SINK;
+    default:
+        return REPOSITORY_FAILED;
+    }
+}
+
+enum repository_result repository_get_object(struct repository *repository, const char *key, const struct sink *plain,
+                                             struct object_facts *facts)
+{
+    struct store_object object = {0};
+    struct object_facts own_facts;
+    struct object_reader *reader = object_reader_new(plain, store_describe(repository->store, key));
+
+    if (reader == NULL)
+        return REPOSITORY_FAILED;
+    object_reader_expect_total(reader, &object.total_bytes);
+    struct sink sink = object_reader_sink(reader);
+    enum repository_result result = get_failed(store_get(repository->store, key, NULL, &sink, &object));
+    if (result == REPOSITORY_OK && object_reader_finish(reader, facts == NULL ? &own_facts : facts) != 0)
+        result = REPOSITORY_DAMAGED;
+    else if (result == REPOSITORY_SINK && object_reader_is_damaged(reader))
+        result = REPOSITORY_DAMAGED;
+    object_reader_free(reader);
+    return result;
+}
+
+static enum repository_result get_version_facts(struct repository *repository, const char *key, const char *version_id,
+                                                struct object_facts *facts)
+{
+    const struct store_range range = {.suffix = OBJECT_TRAILER_BYTES};
+    struct store_object object = {0};
+    struct buffer trailer = BUFFER_EMPTY;
+    struct sink sink = sink_to_buffer(&trailer);
+    enum repository_result result =
+        get_failed(store_get_version(repository->store, key, version_id, &range, &sink, &object));
+
+    if (result == REPOSITORY_OK) {
+        const char *what = store_describe(repository->store, key);
+        if (trailer.length != OBJECT_TRAILER_BYTES) {
+            log_error("%s is damaged: it is shorter than a trailer", what);
+            result = REPOSITORY_DAMAGED;
+        } else if (object_trailer_parse(trailer.data, object.total_bytes, what, facts) != 0) {
+            result = REPOSITORY_DAMAGED;
+        }
+    }
+    buffer_free(&trailer);
+    return result;
+}
+
+enum repository_result repository_get_facts(struct repository *repository, const char *key, struct object_facts *facts)
+{
+    return get_version_facts(repository, key, NULL, facts);
+}
+
+struct limited {
+    struct buffer *out;
+    size_t limit;
+};
+
+static int append_limited(void *context, const void *data, size_t length)
+{
+    struct limited *limited = context;
+
+    if (length > limited->limit) {
+        log_error("an object is longer than is sensible for its kind");
+        return -1;
+    }
+    limited->limit -= length;
+    return buffer_append(limited->out, data, length);
+}
+
+enum repository_result repository_get_small(struct repository *repository, const char *key, struct buffer *out)
+{
+    struct limited limited = {out, SMALL_OBJECT_BYTES};
+    const struct sink sink = {append_limited, &limited};
+    enum repository_result result = get_failed(store_get(repository->store, key, NULL, &sink, NULL));
+
+    return result == REPOSITORY_SINK ? REPOSITORY_FAILED : result;
+}
+
+/* Putting */
+
+static bool facts_are_equal(const struct object_facts *left, const struct object_facts *right)
+{
+    return memcmp(left->sha256, right->sha256, SHA256_BYTES) == 0 && left->plain_bytes == right->plain_bytes &&
+           strcmp(left->name, right->name) == 0 && strcmp(left->kind, right->kind) == 0 &&
+           left->system_identifier == right->system_identifier;
+}
+
+/* What is under the key already, compared with what we have. ABSENT if nothing is. */
+static enum repository_result compare_stored(struct repository *repository, const char *key, const struct object_facts *facts)
+{
+    struct object_facts stored;
+    enum repository_result result = repository_get_facts(repository, key, &stored);
+
+    if (result == REPOSITORY_OK)
+        return facts_are_equal(&stored, facts) ? REPOSITORY_IDENTICAL : REPOSITORY_COLLISION;
+    return result == REPOSITORY_DAMAGED ? REPOSITORY_COLLISION : result;
+}
+
+struct version_check {
+    struct repository *repository;
+    const char *key;
+    const struct object_facts *facts;
+    enum repository_result result;
+};
+
+static bool check_version(void *context, const struct store_version *version)
+{
+    struct version_check *check = context;
+    struct object_facts stored;
+
+    if (version->is_delete_marker)
+        return true;
+    enum repository_result result = get_version_facts(check->repository, check->key, version->version_id, &stored);
+    if (result == REPOSITORY_DAMAGED || (result == REPOSITORY_OK && !facts_are_equal(&stored, check->facts)))
+        check->result = REPOSITORY_COLLISION;
+    else if (result != REPOSITORY_OK)
+        check->result = result == REPOSITORY_ABSENT ? check->result : REPOSITORY_FAILED;
+    return check->result == REPOSITORY_OK;
+}
+
+/* The store took our object without promising that nothing was there: look at what is there now. */
+static enum repository_result check_after_put(struct repository *repository, const char *key, const struct object_facts *facts,
+                                              bool versioned)
+{
+    struct version_check check = {repository, key, facts, REPOSITORY_OK};
+
+    if (!versioned) {
+        enum repository_result result = compare_stored(repository, key, facts);
+        return result == REPOSITORY_IDENTICAL ? REPOSITORY_OK : result == REPOSITORY_ABSENT ? REPOSITORY_FAILED : result;
+    }
+    if (store_versions(repository->store, key, check_version, &check) != STORE_OK)
+        return REPOSITORY_FAILED;
+    return check.result;
+}
+
+enum repository_result repository_put_object(struct repository *repository, const char *key, const struct body *body,
+                                             const struct object_facts *facts)
+{
+    const struct cluster *cluster = &repository->cluster;
+    bool prevents = repository->settings->kind == REPOSITORY_FILE || cluster->condition == STORE_CONDITION_HONOURED;
+    struct store_object object = {0};
+    enum repository_result result;
+
+    if (!prevents) {
+        result = compare_stored(repository, key, facts);
+        if (result != REPOSITORY_ABSENT)
+            return result;
+    }
+    switch (store_put_absent(repository->store, key, body, cluster->condition, &object)) {
+    case STORE_OK:
+        /* The probe was made with or without versions; Ceph honours the condition only without. */
+        if (prevents && object.versioned == cluster->versioned)
+            return REPOSITORY_OK;
+        return check_after_put(repository, key, facts, object.versioned);
+    case STORE_EXISTS:
+        result = compare_stored(repository, key, facts);
+        if (result != REPOSITORY_ABSENT)
+            return result;
+        log_error("\"%s\" was there and is gone: something deletes objects here", store_describe(repository->store, key));
+        return REPOSITORY_FAILED;
+    default:
+        return REPOSITORY_FAILED;
+    }
+}
+
+enum repository_result repository_put_small(struct repository *repository, const char *key, const struct buffer *data)
+{
+    struct body body = {.data = data->data, .fd = -1, .length = data->length};
+    struct buffer stored = BUFFER_EMPTY;
+    enum repository_result result;
+
+    if (sha256_of(data->data, data->length, body.sha256) != 0)
+        return REPOSITORY_FAILED;
+    switch (store_put_absent(repository->store, key, &body, repository->cluster.condition, NULL)) {
+    case STORE_OK:
+        return REPOSITORY_OK;
+    case STORE_EXISTS:
+        result = repository_get_small(repository, key, &stored);
+        if (result == REPOSITORY_OK)
+            result = stored.length == data->length && memcmp(stored.data, data->data, stored.length) == 0 ? REPOSITORY_IDENTICAL
+                                                                                                         : REPOSITORY_COLLISION;
+        buffer_free(&stored);
+        return result == REPOSITORY_ABSENT ? REPOSITORY_FAILED : result;
+    default:
+        return REPOSITORY_FAILED;
+    }
+}
+
+/* Timelines */
+
+struct later_search {
+    const char *segment;
+    struct later_segment *later;
+};
+
+static bool look_at_key(void *context, const char *key, uint64_t bytes)
+{
+    struct later_search *search = context;
+    const char *name = strrchr(key, '/') + 1;
+
+    (void)bytes;
+    if (wal_name_parse(name).kind == WAL_SEGMENT) {
+        memcpy(search->later->next, name, WAL_SEGMENT_NAME_BYTES);
+        return false;
+    }
+    if (strncmp(name, search->segment, 24) == 0 && strncmp(name + 24, ".partial", 8) == 0)
+        search->later->partial = true;
+    return true;
+}
+
+enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier, const char *segment,
+                                                struct later_segment *later)
+{
+    struct later_search search = {segment, later};
+    char rest[32];
+    enum repository_result result = REPOSITORY_FAILED;
+
+    *later = (struct later_segment){.partial = false};
+    snprintf(rest, sizeof rest, "wal/%.8s", segment);
+    char *prefix = repository_system_key(repository, system_identifier, rest);
+    char *start_after = repository_wal_key(repository, system_identifier, segment);
+    struct store_listing listing = {prefix, start_after, LATER_SEGMENT_KEYS, look_at_key, &search};
+    if (prefix != NULL && start_after != NULL && store_list(repository->store, &listing) == STORE_OK)
+        result = REPOSITORY_OK;
+    free(prefix);
+    free(start_after);
+    return result;
+}
+
+enum repository_result repository_get_history(struct repository *repository, uint64_t system_identifier, uint32_t timeline,
+                                              struct timeline_history *history)
+{
+    char name[WAL_SEGMENT_NAME_BYTES];
+    struct object_facts facts;
+    struct buffer text = BUFFER_EMPTY;
+    struct limited limited = {&text, HISTORY_MOST_BYTES};
+    const struct sink sink = {append_limited, &limited};
+    const char *problem;
+    enum repository_result result = REPOSITORY_FAILED;
+
+    wal_history_name(timeline, name);
+    char *key = repository_wal_key(repository, system_identifier, name);
+    if (key == NULL)
+        return REPOSITORY_FAILED;
+    result = repository_get_object(repository, key, &sink, &facts);
+    if (result == REPOSITORY_OK) {
+        const char *what = store_describe(repository->store, key);
+        if (object_facts_check(&facts, "history", name, system_identifier, what) != 0) {
+            result = REPOSITORY_DAMAGED;
+        } else if (timeline_history_parse(timeline, buffer_string(&text), text.length, history, &problem) != 0) {
+            log_error("%s is damaged: %s", what, problem);
+            result = REPOSITORY_DAMAGED;
+        }
+    }
+    buffer_free(&text);
+    free(key);
+    return result == REPOSITORY_SINK ? REPOSITORY_FAILED : result;
+}

@@ -1,0 +1,120 @@
+#include "s3_error.h"
+
+#include "xml.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A copy without control characters: it is going to stand in a log. */
+static void copy_text(char *out, size_t out_bytes, const char *text)
+{
+    size_t length = 0;
+
+    for (; *text != '\0' && length + 1 < out_bytes; text++)
+        out[length++] = (unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text;
+    out[length] = '\0';
+}
+
+static bool take_element(void *context, const char *path, const char *text)
+{
+    struct s3_error *error = context;
+
+    if (strcmp(path, "Error/Code") == 0)
+        copy_text(error->code, sizeof error->code, text);
+    else if (strcmp(path, "Error/Message") == 0)
+        copy_text(error->message, sizeof error->message, text);
+    else if (strcmp(path, "Error/RequestId") == 0)
+        copy_text(error->request_id, sizeof error->request_id, text);
+    else if (strcmp(path, "Error/Region") == 0)
+        copy_text(error->region, sizeof error->region, text);
+    return true;
+}
+
+void s3_error_read(const struct http_response *response, struct s3_error *error)
+{
+    const char *problem, *header;
+
+    *error = (struct s3_error){.code = ""};
+    if (response->body.length > 0 &&
+        xml_parse(response->body.data, response->body.length, take_element, error, &problem) != 0)
+        *error = (struct s3_error){.code = ""}; /* half a document, or none at all */
+    header = http_header(response, "x-amz-request-id");
+    if (error->request_id[0] == '\0' && header != NULL)
+        copy_text(error->request_id, sizeof error->request_id, header);
+    header = http_header(response, "x-amz-bucket-region");
+    if (error->region[0] == '\0' && header != NULL)
+        copy_text(error->region, sizeof error->region, header);
+}
+
+static bool is_among(const char *code, const char *const *codes)
+{
+    for (; *codes != NULL; codes++)
+        if (strcmp(code, *codes) == 0)
+            return true;
+    return false;
+}
+
+/* By code, whatever the status: a store may say 200 and put the error in the body. */
+static bool is_passing(const char *code)
+{
+    static const char *const codes[] = {"InternalError",
+                                        "SlowDown",
+                                        "ServiceUnavailable",
+                                        "RequestTimeout",
+                                        "IncompleteBody",
+                                        "BadDigest",
+                                        "OperationAborted",
+                                        "Throttling",
+                                        "XAmzContentSHA256Mismatch",
+                                        "RequestLimitExceeded",
+                                        "ConditionalRequestConflict",
+                                        NULL};
+
+    return is_among(code, codes);
+}
+
+/* Of the errors that were seen with status 200: those that another try would not better. */
+static bool is_lasting(const char *code)
+{
+    static const char *const codes[] = {
+        "AccessDenied",       "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket",
+        "NoSuchUpload",       "NoSuchKey",          "InvalidPart",           "InvalidPartOrder",
+        "EntityTooSmall",     "EntityTooLarge",     "MalformedXML",          "InvalidRequest",
+        "PreconditionFailed", "NotImplemented",     "InvalidArgument",       NULL};
+
+    return is_among(code, codes);
+}
+
+static bool is_passing_status(unsigned status)
+{
+    return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+}
+
+enum s3_action s3_error_action(const struct http_response *response, const struct s3_error *error,
+                               const char *region)
+{
+    static const char *const stale_keys[] = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", NULL};
+    unsigned status = response->status;
+
+    if (s3_error_is_none(response, error))
+        return S3_ACTION_NONE;
+    if (strcmp(error->code, "RequestTimeTooSkewed") == 0)
+        return S3_ACTION_CLOCK;
+    if (is_among(error->code, stale_keys))
+        return S3_ACTION_CREDENTIALS;
+    if (status == 307 && http_header(response, "location") != NULL)
+        return S3_ACTION_REDIRECT;
+    /* 400 is AuthorizationHeaderMalformed, or a HEAD's answer, which has no body to say so */
+    if ((status == 301 || status == 400) && error->region[0] != '\0' && strcmp(error->region, region) != 0)
+        return S3_ACTION_REGION;
+    if (is_passing_status(status) || is_passing(error->code))
+        return S3_ACTION_RETRY;
+    if (status >= 200 && status < 300 && !is_lasting(error->code))
+        return S3_ACTION_RETRY;
+    return S3_ACTION_NONE;
+}
+
+bool s3_error_is_none(const struct http_response *response, const struct s3_error *error)
+{
+    return response->status >= 200 && response->status < 300 && error->code[0] == '\0';
+}

@@ -1,0 +1,561 @@
+/* The store in a directory. An object gets its name only when it is whole and on disk: it is written to an unnamed file
+ * (O_TMPFILE), synced, linked under its name if that is free, and the directory is synced. On file systems without unnamed
+ * files a hidden name takes their place; listings pass over names that begin with a dot. */
+#include "digest.h"
+#include "file.h"
+#include "log.h"
+#include "store_driver.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK_BYTES (256 * 1024)
+
+static char *key_path(struct store *store, const char *key)
+{
+    return string_printf("%s/%s", store->config->path, key);
+}
+
+/* A root that is not there is an unmounted disk or a mistyped path, never "no such object". */
+static bool root_is_there(struct store *store)
+{
+    struct stat status;
+
+    if (stat(store->config->path, &status) == 0 && S_ISDIR(status.st_mode))
+        return true;
+    log_error("directory \"%s\" of repository \"%s\" is not there", store->config->path, store->config->name);
+    log_hint("Is it mounted, and is the url in the configuration right? A new repository is made by repository-init.");
+    return false;
+}
+
+static void close_file_store(struct store *store)
+{
+    (void)store;
+}
+
+static void set_limits(struct store *store, const struct store_limits *limits)
+{
+    (void)store; /* the kernel cannot be told; a directory answers or it does not */
+    (void)limits;
+}
+
+/* Writing */
+
+struct pending { /* a file that has no name yet */
+    struct store *store;
+    char *path;      /* its name to be */
+    char *directory;
+    char *temporary; /* where unnamed files are not to be had; else NULL */
+    int fd;
+    uint64_t length;
+};
+
+static int open_temporary(struct pending *pending)
+{
+    unsigned char random[8];
+    char hex[17];
+
+    if (random_bytes(random, sizeof random) != 0)
+        return -1;
+    hex_encode(random, sizeof random, hex);
+    pending->temporary = string_printf("%s/.%s.walferry-tmp", pending->directory, hex);
+    if (pending->temporary == NULL)
+        return -1;
+    pending->fd = open(pending->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (pending->fd < 0) {
+        log_error("could not create file \"%s\": %m", pending->temporary);
+        free(pending->temporary);
+        pending->temporary = NULL;
+        return -1;
+    }
+    return 0;
+}
+
+static void pending_free(struct pending *pending)
+{
+    if (pending->fd >= 0)
+        close(pending->fd);
+    if (pending->temporary != NULL)
+        unlink(pending->temporary);
+    free(pending->temporary);
+    free(pending->directory);
+    free(pending->path);
+}
+
+static int pending_open(struct store *store, const char *key, struct pending *pending)
+{
+    *pending = (struct pending){.store = store, .fd = -1};
+    pending->path = key_path(store, key);
+    pending->directory = pending->path == NULL ? NULL : path_directory(pending->path);
+    if (pending->directory == NULL || !root_is_there(store) || file_make_directories(pending->directory, 0700) != 0)
+        goto failed;
+    pending->fd = open(pending->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (pending->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) {
+        log_error("could not create a file in \"%s\": %m", pending->directory);
+        goto failed;
+    }
+    if (pending->fd < 0 && open_temporary(pending) != 0)
+        goto failed;
+    return 0;
+failed:
+    pending_free(pending);
+    return -1;
+}
+
+static int pending_write(struct pending *pending, const void *data, size_t length)
+{
+    if (file_write_fully(pending->fd, data, length) != 0) {
+        log_error("could not write file \"%s\": %m", pending->path);
+        return -1;
+    }
+    pending->length += length;
+    return 0;
+}
+
+static int link_pending(struct pending *pending)
+{
+    char descriptor[64];
+
+    if (pending->temporary == NULL) {
+        snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", pending->fd);
+        return linkat(AT_FDCWD, descriptor, AT_FDCWD, pending->path, AT_SYMLINK_FOLLOW);
+    }
+    if (link(pending->temporary, pending->path) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return -1;
+    if (renameat2(AT_FDCWD, pending->temporary, AT_FDCWD, pending->path, RENAME_NOREPLACE) != 0)
+        return -1;
+    free(pending->temporary);
+    pending->temporary = NULL;
+    return 0;
+}
+
+/* Names it, if the name is free. */
+static enum store_result pending_publish(struct pending *pending)
+{
+    enum store_result result = STORE_OK;
+
+    if (fsync(pending->fd) != 0) {
+        log_error("could not fsync file \"%s\": %m", pending->path);
+        return STORE_FAILED;
+    }
+    if (link_pending(pending) != 0) {
+        if (errno != EEXIST) {
+            log_error("could not link file \"%s\": %m", pending->path);
+            return STORE_FAILED;
+        }
+        result = STORE_EXISTS;
+    }
+    /* Also when it was there already: another process may have linked it a moment ago and not have synced the directory yet,
+     * and our caller is about to tell PostgreSQL that it is safe. */
+    return file_sync_directory(pending->directory) == 0 ? result : STORE_FAILED;
+}
+
+static int write_body(struct pending *pending, const struct body *body)
+{
+    unsigned char *chunk;
+    uint64_t offset = 0;
+
+    if (body->data != NULL || body->length == 0)
+        return pending_write(pending, body->data, (size_t)body->length);
+    chunk = malloc(CHUNK_BYTES);
+    if (chunk == NULL)
+        return log_out_of_memory();
+    while (offset < body->length) {
+        size_t length = body->length - offset < CHUNK_BYTES ? (size_t)(body->length - offset) : CHUNK_BYTES;
+        if (file_pread_fully(body->fd, chunk, length, offset) != 0) {
+            log_error("could not read back a temporary file: %m");
+            break;
+        }
+        if (pending_write(pending, chunk, length) != 0)
+            break;
+        offset += length;
+    }
+    free(chunk);
+    return offset == body->length ? 0 : -1;
+}
+
+static enum store_result put_absent(struct store *store, const char *key, const struct body *body,
+                                    enum store_condition condition, struct store_object *object)
+{
+    struct pending pending;
+    enum store_result result = STORE_FAILED;
+
+    (void)condition; /* a link is always exclusive */
+    if (pending_open(store, key, &pending) != 0)
+        return STORE_FAILED;
+    if (write_body(&pending, body) == 0)
+        result = pending_publish(&pending);
+    *object = (struct store_object){.total_bytes = body->length};
+    pending_free(&pending);
+    return result;
+}
+
+static enum store_result replace(struct store *store, const char *key, const struct body *body)
+{
+    char *path = key_path(store, key);
+    enum store_result result = STORE_FAILED;
+
+    if (path != NULL && root_is_there(store) && body->data != NULL &&
+        file_replace(path, body->data, (size_t)body->length, 0600) == 0)
+        result = STORE_OK;
+    free(path);
+    return result;
+}
+
+static void *upload_begin(struct store *store, const char *key, uint64_t expected_bytes, enum store_condition condition)
+{
+    struct pending *pending = malloc(sizeof *pending);
+
+    (void)expected_bytes;
+    (void)condition;
+    if (pending == NULL) {
+        log_out_of_memory();
+        return NULL;
+    }
+    if (pending_open(store, key, pending) != 0) {
+        free(pending);
+        return NULL;
+    }
+    return pending;
+}
+
+static int upload_write(void *upload, const void *data, size_t length)
+{
+    return pending_write(upload, data, length);
+}
+
+static void upload_abort(void *upload)
+{
+    pending_free(upload);
+    free(upload);
+}
+
+static enum store_result upload_finish(void *upload, struct store_object *object)
+{
+    struct pending *pending = upload;
+    enum store_result result = pending_publish(pending);
+
+    *object = (struct store_object){.total_bytes = pending->length};
+    upload_abort(upload);
+    return result;
+}
+
+/* Reading */
+
+static enum store_result copy_out(int fd, const char *path, uint64_t offset, uint64_t length, const struct sink *sink)
+{
+    unsigned char *chunk = malloc(CHUNK_BYTES);
+    enum store_result result = STORE_OK;
+
+    if (chunk == NULL) {
+        log_out_of_memory();
+        return STORE_FAILED;
+    }
+    while (length > 0 && result == STORE_OK) {
+        size_t want = length < CHUNK_BYTES ? (size_t)length : CHUNK_BYTES;
+        if (file_pread_fully(fd, chunk, want, offset) != 0) {
+            if (errno == 0)
+                log_error("file \"%s\" became shorter while it was read", path);
+            else
+                log_error("could not read file \"%s\": %m", path);
+            result = STORE_FAILED;
+        } else if (sink_write(sink, chunk, want) != 0) {
+            result = STORE_STOPPED;
+        }
+        offset += want;
+        length -= want;
+    }
+    free(chunk);
+    return result;
+}
+
+static enum store_result get_open_file(int fd, const char *path, const struct store_range *range, const struct sink *sink,
+                                       struct store_object *object)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        log_error("\"%s\" is not a regular file", path);
+        return STORE_FAILED;
+    }
+    uint64_t total = (uint64_t)status.st_size, offset = range->offset, length = range->length;
+    *object = (struct store_object){.total_bytes = total};
+    if (range->suffix != 0) {
+        offset = range->suffix < total ? total - range->suffix : 0;
+        length = 0;
+    }
+    if (offset > total || length > total - offset) {
+        log_error("file \"%s\" has only %llu bytes: the bytes asked for are not there", path, (unsigned long long)total);
+        return STORE_FAILED;
+    }
+    return copy_out(fd, path, offset, length == 0 ? total - offset : length, sink);
+}
+
+static enum store_result get(struct store *store, const char *key, const char *version_id, const struct store_range *range,
+                             const struct sink *sink, struct store_object *object)
+{
+    char *path = key_path(store, key);
+    enum store_result result = STORE_FAILED;
+
+    (void)version_id;
+    if (path == NULL)
+        return STORE_FAILED;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0) {
+        result = get_open_file(fd, path, range, sink, object);
+        close(fd);
+    } else if (errno != ENOENT) {
+        log_error("could not open file \"%s\": %m", path);
+    } else if (root_is_there(store)) {
+        result = STORE_ABSENT;
+    }
+    free(path);
+    return result;
+}
+
+/* Listing */
+
+struct entry {
+    char *name; /* with a closing slash for a directory, so that names sort as the keys below them do */
+};
+
+struct entries {
+    struct entry *list;
+    size_t count;
+};
+
+static int compare_entries(const void *left, const void *right)
+{
+    return strcmp(((const struct entry *)left)->name, ((const struct entry *)right)->name);
+}
+
+static void free_entries(struct entries *entries)
+{
+    for (size_t i = 0; i < entries->count; i++)
+        free(entries->list[i].name);
+    free(entries->list);
+}
+
+static bool is_directory(int directory_fd, const struct dirent *item)
+{
+    struct stat status;
+
+    if (item->d_type != DT_UNKNOWN && item->d_type != DT_LNK)
+        return item->d_type == DT_DIR;
+    return fstatat(directory_fd, item->d_name, &status, 0) == 0 && S_ISDIR(status.st_mode);
+}
+
+static int add_entry(struct entries *entries, const char *name, bool directory)
+{
+    if ((entries->count & (entries->count + 1)) == 0) { /* 0, 1, 3, 7, ...: time to double */
+        struct entry *grown = realloc(entries->list, (2 * entries->count + 1) * sizeof *grown);
+        if (grown == NULL)
+            return log_out_of_memory();
+        entries->list = grown;
+    }
+    char *copy = string_printf("%s%s", name, directory ? "/" : "");
+    if (copy == NULL)
+        return -1;
+    entries->list[entries->count++].name = copy;
+    return 0;
+}
+
+/* All entries of a directory, sorted. 0; 1 when it is not there; -1 after logging. */
+static int read_entries(const char *path, struct entries *entries)
+{
+    DIR *directory = opendir(path);
+    struct dirent *item;
+    int result = 0;
+
+    *entries = (struct entries){NULL, 0};
+    if (directory == NULL) {
+        if (errno == ENOENT)
+            return 1;
+        log_error("could not open directory \"%s\": %m", path);
+        return -1;
+    }
+    while (result == 0 && (errno = 0, item = readdir(directory)) != NULL)
+        if (item->d_name[0] != '.')
+            result = add_entry(entries, item->d_name, is_directory(dirfd(directory), item));
+    if (result == 0 && errno != 0) {
+        log_error("could not read directory \"%s\": %m", path);
+        result = -1;
+    }
+    closedir(directory);
+    if (result != 0) {
+        free_entries(entries);
+        return result;
+    }
+    if (entries->count > 1)
+        qsort(entries->list, entries->count, sizeof *entries->list, compare_entries);
+    return 0;
+}
+
+struct listing {
+    struct store *store;
+    const struct store_listing *wanted;
+    bool stopped;
+};
+
+/* May any key that begins with path (a directory's ends with a slash) be wanted? */
+static bool may_hold(const struct store_listing *wanted, const char *path)
+{
+    size_t path_bytes = strlen(path), prefix_bytes = strlen(wanted->prefix);
+    size_t common = path_bytes < prefix_bytes ? path_bytes : prefix_bytes;
+
+    if (strncmp(path, wanted->prefix, common) != 0)
+        return false;
+    return wanted->start_after == NULL || strncmp(path, wanted->start_after, path_bytes) >= 0;
+}
+
+static int tell_file(struct listing *listing, const char *key)
+{
+    const struct store_listing *wanted = listing->wanted;
+    struct stat status;
+    int result = 0;
+
+    if (strncmp(key, wanted->prefix, strlen(wanted->prefix)) != 0 ||
+        (wanted->start_after != NULL && strcmp(key, wanted->start_after) <= 0))
+        return 0;
+    char *path = key_path(listing->store, key);
+    if (path == NULL)
+        return -1;
+    if (stat(path, &status) == 0) {
+        if (S_ISREG(status.st_mode))
+            listing->stopped = !wanted->each(wanted->context, key, (uint64_t)status.st_size);
+    } else if (errno != ENOENT) { /* deleted meanwhile */
+        log_error("could not stat file \"%s\": %m", path);
+        result = -1;
+    }
+    free(path);
+    return result;
+}
+
+/* below: "" or a path with a closing slash. */
+static int list_below(struct listing *listing, const char *below)
+{
+    struct entries entries;
+    char *path = key_path(listing->store, below);
+    int result = path == NULL ? -1 : read_entries(path, &entries);
+
+    free(path);
+    if (result != 0)
+        return result < 0 ? -1 : 0;
+    for (size_t i = 0; i < entries.count && result == 0 && !listing->stopped; i++) {
+        const char *name = entries.list[i].name;
+        char *key = string_printf("%s%s", below, name);
+        if (key == NULL)
+            result = -1;
+        else if (key[strlen(key) - 1] != '/')
+            result = tell_file(listing, key);
+        else if (may_hold(listing->wanted, key))
+            result = list_below(listing, key);
+        free(key);
+    }
+    free_entries(&entries);
+    return result;
+}
+
+static enum store_result list(struct store *store, const struct store_listing *wanted)
+{
+    struct listing listing = {store, wanted, false};
+    const char *slash = strrchr(wanted->prefix, '/');
+    enum store_result result = STORE_FAILED;
+
+    if (!root_is_there(store))
+        return STORE_FAILED;
+    char *start = string_printf("%.*s", slash == NULL ? 0 : (int)(slash - wanted->prefix + 1), wanted->prefix);
+    if (start != NULL && list_below(&listing, start) == 0)
+        result = STORE_OK;
+    free(start);
+    return result;
+}
+
+static enum store_result list_folders(struct store *store, const char *prefix,
+                                      bool (*each)(void *context, const char *name), void *context)
+{
+    struct entries entries;
+    bool more = true;
+
+    if (!root_is_there(store))
+        return STORE_FAILED;
+    char *path = key_path(store, prefix);
+    int result = path == NULL ? -1 : read_entries(path, &entries);
+    free(path);
+    if (result != 0)
+        return result < 0 ? STORE_FAILED : STORE_OK;
+    for (size_t i = 0; i < entries.count && more; i++) {
+        char *name = entries.list[i].name;
+        size_t length = strlen(name);
+        if (name[length - 1] != '/')
+            continue;
+        name[length - 1] = '\0';
+        more = each(context, name);
+    }
+    free_entries(&entries);
+    return STORE_OK;
+}
+
+static enum store_result versions(struct store *store, const char *key,
+                                  bool (*each)(void *context, const struct store_version *version), void *context)
+{
+    struct stat status;
+    char *path = key_path(store, key);
+
+    if (path == NULL)
+        return STORE_FAILED;
+    if (stat(path, &status) == 0)
+        each(context, &(struct store_version){"", (uint64_t)status.st_size, false, true});
+    free(path);
+    return STORE_OK;
+}
+
+static enum store_result delete_key(struct store *store, const char *key, const char *version_id)
+{
+    char *path = key_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
+    enum store_result result = STORE_FAILED;
+
+    (void)version_id;
+    if (directory == NULL)
+        goto done;
+    if (unlink(path) == 0)
+        result = file_sync_directory(directory) == 0 ? STORE_OK : STORE_FAILED;
+    else if (errno == ENOENT)
+        result = STORE_OK;
+    else
+        log_error("could not remove file \"%s\": %m", path);
+done:
+    free(directory);
+    free(path);
+    return result;
+}
+
+int store_file_open(struct store *store)
+{
+    static const struct store_driver driver = {
+        .close = close_file_store,
+        .set_limits = set_limits,
+        .put_absent = put_absent,
+        .replace = replace,
+        .get = get,
+        .list = list,
+        .list_folders = list_folders,
+        .versions = versions,
+        .delete = delete_key,
+        .upload_begin = upload_begin,
+        .upload_write = upload_write,
+        .upload_finish = upload_finish,
+        .upload_abort = upload_abort,
+    };
+
+    store->driver = &driver;
+    return 0;
+}

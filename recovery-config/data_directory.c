@@ -1,0 +1,141 @@
+#include "data_directory.h"
+
+#include "common/buffer.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/wal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LABEL_FILE_MOST_BYTES 65536
+
+/* The server changes into its data directory, so that its working directory tells it from another process
+ * that got the number of a server that crashed. A server of the directory runs as its owner. */
+static bool process_is_server(int64_t pid, const char *path, uid_t owner)
+{
+    char link[64];
+    struct stat working, directory;
+
+    if (kill((pid_t)pid, 0) != 0 && (errno == ESRCH || geteuid() == owner))
+        return false;
+    snprintf(link, sizeof link, "/proc/%lld/cwd", (long long)pid);
+    if (stat(link, &working) != 0 || stat(path, &directory) != 0)
+        return errno != ENOENT;
+    return working.st_dev == directory.st_dev && working.st_ino == directory.st_ino;
+}
+
+static bool find_server(const char *path, uid_t owner, int64_t *pid)
+{
+    int64_t started;
+
+    if (!postmaster_read(path, pid, &started))
+        return false;
+    if (*pid < 0) /* a single-user backend writes it so */
+        *pid = -*pid;
+    return *pid > 0 && process_is_server(*pid, path, owner);
+}
+
+/* The rest of the line that begins with this word; NULL when there is none. */
+static const char *label_value(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, word, length) == 0)
+            return line + length;
+    }
+    return NULL;
+}
+
+bool backup_label_parse(const char *text, struct data_directory *directory)
+{
+    const char *start = label_value(text, "START WAL LOCATION: ");
+    const char *timeline = label_value(text, "START TIMELINE: ");
+    const char *label = label_value(text, "LABEL: ");
+    char lsn[24];
+    char segment[WAL_SEGMENT_NAME_BYTES];
+    struct wal_name name;
+
+    if (start == NULL || sscanf(start, "%23s (file %24[0-9A-F])", lsn, segment) != 2)
+        return false;
+    name = wal_name_parse(segment);
+    if (!lsn_parse(lsn, &directory->start_lsn) || name.kind != WAL_SEGMENT)
+        return false;
+    directory->start_timeline = timeline == NULL ? name.timeline : (uint32_t)strtoul(timeline, NULL, 10);
+    directory->label =
+        label == NULL ? string_copy("") : string_printf("%.*s", (int)strcspn(label, "\n"), label);
+    directory->has_label = directory->label != NULL;
+    return directory->has_label;
+}
+
+static int read_label(struct data_directory *directory)
+{
+    struct buffer text = BUFFER_EMPTY;
+    char *path = path_join(directory->path, "backup_label");
+    enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, LABEL_FILE_MOST_BYTES, &text);
+    int result = read == FILE_FAILED ? -1 : 0;
+
+    if (read == FILE_OK && !backup_label_parse(buffer_string(&text), directory)) {
+        log_error("file \"%s\" is not a backup_label of PostgreSQL", path);
+        result = -1;
+    }
+    buffer_free(&text);
+    free(path);
+    return result;
+}
+
+int data_directory_read(const char *path, struct data_directory *directory)
+{
+    struct stat status;
+    int control;
+
+    *directory = (struct data_directory){.path = path};
+    if (stat(path, &status) != 0) {
+        log_error("could not access directory \"%s\": %m", path);
+        return -1;
+    }
+    directory->owner = status.st_uid;
+    directory->settings_mode = (status.st_mode & S_IRGRP) != 0 ? 0640 : 0600;
+    directory->major = pg_version_read(path);
+    control = directory->major == 0 ? 1 : pg_control_read(path, &directory->control, NULL);
+    if (control < 0)
+        return -1;
+    if (control > 0) {
+        log_error("\"%s\" is not a data directory of PostgreSQL: there is no readable \"%s\"", path,
+                  directory->major == 0 ? "PG_VERSION" : "global/pg_control");
+        log_hint("A restore that was interrupted has no global/pg_control: run basebackup-fetch again.");
+        return -1;
+    }
+    if (directory->major < POSTGRESQL_LEAST_VERSION) {
+        log_error("\"%s\" belongs to PostgreSQL %u; walferry works with %d and later", path, directory->major,
+                  POSTGRESQL_LEAST_VERSION);
+        return -1;
+    }
+    directory->running = find_server(path, directory->owner, &directory->server_pid);
+    directory->mode = server_mode_read(path);
+    return read_label(directory);
+}
+
+void data_directory_free(struct data_directory *directory)
+{
+    free(directory->label);
+    directory->label = NULL;
+}
+
+bool data_directory_is_ours(const struct data_directory *directory)
+{
+    if (geteuid() == directory->owner)
+        return true;
+    log_error("data directory \"%s\" belongs to user %u, but this program runs as user %u", directory->path,
+              (unsigned)directory->owner, (unsigned)geteuid());
+    log_hint("Files of another user would keep the server from starting: run it as the owner, for example "
+             "with runuser "
+             "or sudo -u.");
+    return false;
+}
