@@ -509,11 +509,11 @@ const struct repository_config *config_repository(const struct config *config, c
 {
     struct buffer names = BUFFER_EMPTY;
 
-    for (size_t i = 0; i < config->repository_count; i++) {
+    for (size_t i = 0; i < config->repository_count; i++)
         if (strcmp(config->repositories[i].name, name) == 0)
             return &config->repositories[i];
+    for (size_t i = 0; i < config->repository_count; i++)
         buffer_printf(&names, "%s%s", i == 0 ? "" : ", ", config->repositories[i].name);
-    }
     log_error("there is no repository \"%s\" in configuration file \"%s\"", name, config->path);
     log_hint("There is: %s.", buffer_string(&names));
     buffer_free(&names);

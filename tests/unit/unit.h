@@ -33,6 +33,7 @@ static int unit_passed, unit_failed;
 static inline int unit_done(const char *name)
 {
     printf("%s: %d passed, %d failed\n", name, unit_passed, unit_failed);
+    fflush(stdout); /* before a leak checker ends the process */
     return unit_failed != 0;
 }
 

@@ -1,0 +1,241 @@
+/* Frames through buffers of every awkward size; sealed objects and documents through every damage. */
+#include "unit.h"
+
+#include "common/codec.h"
+#include "common/document.h"
+#include "common/log.h"
+#include "common/object.h"
+
+#include <stdlib.h>
+
+static void fill(unsigned char *data, size_t length, unsigned seed)
+{
+    for (size_t i = 0; i < length; i++) { /* half noise, half runs */
+        seed = seed * 1103515245 + 12345;
+        data[i] = i % 64 < 32 ? (unsigned char)(seed >> 16) : (unsigned char)(i / 4096);
+    }
+}
+
+static int compress(struct encoder *encoder, const unsigned char *data, size_t length, size_t step, struct buffer *out)
+{
+    if (encoder_begin(encoder, sink_to_buffer(out)) != 0)
+        return -1;
+    for (size_t i = 0; i < length; i += step)
+        if (encoder_write(encoder, data + i, length - i < step ? length - i : step) != 0)
+            return -1;
+    return encoder_end(encoder);
+}
+
+static int decompress(struct decoder *decoder, const struct buffer *in, size_t step, struct buffer *out)
+{
+    struct sink sink = sink_to_buffer(out);
+
+    for (size_t i = 0; i < in->length; i += step)
+        if (decoder_write(decoder, in->data + i, in->length - i < step ? in->length - i : step, &sink) != 0)
+            return -1;
+    return decoder_at_boundary(decoder) ? 0 : -1;
+}
+
+static void test_frames(void)
+{
+    static const size_t lengths[] = {0, 1, 2, 511, 65536, 262143, 262144, 262145, 1000003};
+    static const size_t steps[] = {1, 7, 4096, 1 << 20};
+    unsigned char *data = malloc(1 << 20);
+    struct encoder *encoder = encoder_new(1);
+    struct decoder *decoder = decoder_new();
+
+    fill(data, 1 << 20, 1);
+    for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
+        for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
+            struct buffer packed = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+            CHECK(compress(encoder, data, lengths[l], steps[s], &packed) == 0);
+            CHECK(decompress(decoder, &packed, steps[s], &plain) == 0);
+            CHECK(plain.length == lengths[l] && memcmp(plain.data == NULL ? data : plain.data, data, lengths[l]) == 0);
+            buffer_free(&packed);
+            buffer_free(&plain);
+        }
+    }
+    encoder_free(encoder);
+    decoder_free(decoder);
+    free(data);
+}
+
+static void test_several_frames_and_truncation(void)
+{
+    unsigned char data[5000];
+    struct encoder *encoder = encoder_new(1);
+    struct decoder *decoder = decoder_new();
+    struct buffer packed = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+    size_t first;
+
+    fill(data, sizeof data, 2);
+    CHECK(compress(encoder, data, sizeof data, 999, &packed) == 0);
+    first = packed.length;
+    CHECK(compress(encoder, data, sizeof data, 999, &packed) == 0);
+    CHECK(decompress(decoder, &packed, 1, &plain) == 0 && plain.length == 2 * sizeof data);
+    for (size_t cut = 1; cut < packed.length; cut += 13) {
+        struct buffer part = {packed.data, cut, packed.capacity};
+        buffer_clear(&plain);
+        decoder_reset(decoder);
+        CHECK((decompress(decoder, &part, 64, &plain) == 0) == (cut == first));
+    }
+    decoder_reset(decoder);
+    packed.data[40] ^= 1; /* the content checksum finds what the frame's structure does not */
+    CHECK(decompress(decoder, &packed, 64, &plain) == -1);
+    buffer_free(&packed);
+    buffer_free(&plain);
+    encoder_free(encoder);
+    decoder_free(decoder);
+}
+
+static struct object_facts make_object(const unsigned char *data, size_t length, struct buffer *out)
+{
+    struct object_facts facts = {.kind = "segment", .name = "000000010000000000000003", .system_identifier = 7301234567890123456u,
+                                 .timeline = 1, .postgresql_version = 15};
+    struct object_writer *writer = object_writer_new(1);
+
+    CHECK(object_writer_begin(writer, sink_to_buffer(out)) == 0 && object_writer_write(writer, data, length) == 0 &&
+          object_writer_end(writer, &facts) == 0);
+    object_writer_free(writer);
+    return facts;
+}
+
+static int read_object(const struct buffer *object, size_t step, struct buffer *plain, struct object_facts *facts)
+{
+    struct sink sink = sink_to_buffer(plain);
+    uint64_t total = object->length;
+    struct object_reader *reader = object_reader_new(&sink, "the object");
+    struct sink in = object_reader_sink(reader);
+    int result = 0;
+
+    object_reader_expect_total(reader, &total);
+    for (size_t i = 0; i < object->length && result == 0; i += step)
+        result = sink_write(&in, object->data + i, object->length - i < step ? object->length - i : step);
+    if (result == 0)
+        result = object_reader_finish(reader, facts);
+    CHECK(result == 0 || object_reader_is_damaged(reader));
+    object_reader_free(reader);
+    return result;
+}
+
+static void test_objects(void)
+{
+    unsigned char data[20000];
+    struct buffer object = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+    struct object_facts facts, read;
+
+    fill(data, sizeof data, 3);
+    facts = make_object(data, sizeof data, &object);
+    CHECK(object.length == facts.frame_bytes + OBJECT_TRAILER_BYTES);
+    for (size_t step = 1; step < 40000; step = step * 5 + 1) {
+        buffer_clear(&plain);
+        CHECK(read_object(&object, step, &plain, &read) == 0);
+        CHECK(plain.length == sizeof data && memcmp(plain.data, data, sizeof data) == 0);
+        CHECK(read.system_identifier == facts.system_identifier && read.timeline == 1 && read.postgresql_version == 15);
+    }
+    CHECK(object_facts_check(&read, "segment", "000000010000000000000003", facts.system_identifier, "x") == 0);
+    CHECK(object_facts_check(&read, "partial", "000000010000000000000003", facts.system_identifier, "x") == -1);
+    CHECK(object_facts_check(&read, "segment", "000000010000000000000004", facts.system_identifier, "x") == -1);
+    CHECK(object_facts_check(&read, "segment", "000000010000000000000003", 1, "x") == -1);
+
+    for (size_t i = 0; i < object.length; i += i < object.length - 1100 ? 97 : 1) { /* every byte of the trailer */
+        object.data[i] ^= 0x10;
+        buffer_clear(&plain);
+        CHECK(read_object(&object, 4096, &plain, &read) == -1);
+        object.data[i] ^= 0x10;
+    }
+    for (size_t cut = 0; cut < object.length; cut += 211) {
+        struct buffer part = {object.data, cut, object.capacity};
+        CHECK(read_object(&part, 4096, &plain, &read) == -1);
+    }
+    CHECK(read_object(&object, 4096, &plain, &read) == 0);
+    CHECK(buffer_append(&object, "x", 1) == 0);
+    CHECK(read_object(&object, 4096, &plain, &read) == -1);
+    buffer_free(&object);
+    buffer_free(&plain);
+}
+
+static void test_empty_object(void)
+{
+    struct buffer object = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+    struct object_facts read;
+
+    make_object(NULL, 0, &object);
+    CHECK(read_object(&object, 100, &plain, &read) == 0 && plain.length == 0);
+    buffer_free(&object);
+    buffer_free(&plain);
+}
+
+static void test_documents(void)
+{
+    struct buffer text = BUFFER_EMPTY, newer = BUFFER_EMPTY;
+    struct json *document = document_new("cluster"), *opened;
+
+    json_set_string(document, "name", "a \"b\" \\ \xC3\xA9");
+    json_set_uint(document, "number", 9007199254740993u);
+    CHECK(document_seal(document, &text) == 0);
+    opened = document_open(text.data, text.length, "cluster", "it");
+    uint64_t number = 0;
+    CHECK_TEXT(json_text(opened, "name"), "a \"b\" \\ \xC3\xA9");
+    CHECK(json_uint(opened, "number", &number) == 0 && number == 9007199254740993u);
+    json_free(opened);
+    CHECK(document_open(text.data, text.length, "manifest", "it") == NULL);
+    for (size_t i = 0; i + 1 < text.length; i++) {
+        text.data[i] ^= 1;
+        CHECK(document_open(text.data, text.length, "cluster", "it") == NULL);
+        text.data[i] ^= 1;
+    }
+    for (size_t cut = 0; cut + 1 < text.length; cut++)
+        CHECK(document_open(text.data, cut, "cluster", "it") == NULL);
+    document = json_new_object();
+    json_set_uint(document, "walferry", DOCUMENT_VERSION + 1);
+    json_set_string(document, "kind", "cluster");
+    CHECK(document_seal(document, &newer) == 0);
+    CHECK(document_open(newer.data, newer.length, "cluster", "it") == NULL);
+    document = document_new("cluster");
+    json_set_string(document, "name", "not UTF-8: \xFF");
+    CHECK(document_seal(document, &newer) == -1);
+    document = document_new("cluster");
+    CHECK(document_seal(document, &newer) == 0); /* the failure before is forgotten */
+    buffer_free(&text);
+    buffer_free(&newer);
+}
+
+static void test_spool(void)
+{
+    const size_t chunk = 1 << 20;
+    unsigned char *data = malloc(chunk);
+    struct object_spool spool;
+    struct body body;
+
+    fill(data, chunk, 4);
+    for (size_t chunks = 31; chunks <= 34; chunks += 3) { /* below and above what stays in memory */
+        struct sha256 hash = {NULL};
+        unsigned char digest[SHA256_BYTES];
+        CHECK(object_spool_begin(&spool, NULL) == 0 && sha256_begin(&hash) == 0);
+        struct sink sink = object_spool_sink(&spool);
+        for (size_t i = 0; i < chunks; i++) {
+            CHECK(sink_write(&sink, data, chunk) == 0);
+            sha256_update(&hash, data, chunk);
+        }
+        object_spool_body(&spool, &body);
+        sha256_finish(&hash, digest);
+        CHECK(body.length == chunks * chunk && memcmp(body.sha256, digest, sizeof digest) == 0);
+        CHECK((body.data == NULL) == (chunks > 32));
+        sha256_free(&hash);
+        object_spool_free(&spool);
+    }
+    free(data);
+}
+
+int main(void)
+{
+    log_set_threshold((enum log_level)(LOG_ERROR + 1)); /* damages are meant to be found, not to be read about */
+    test_frames();
+    test_several_frames_and_truncation();
+    test_objects();
+    test_empty_object();
+    test_documents();
+    test_spool();
+    return unit_done("codec");
+}

@@ -1,0 +1,143 @@
+/* The configuration file: what is accepted, what is refused and where the message points. */
+#include "unit.h"
+
+#include "common/config.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char path[] = "/tmp/walferry-test-config.XXXXXX";
+
+static int load(const char *text, mode_t mode, struct config *config)
+{
+    FILE *file = fopen(path, "w");
+
+    fputs(text, file);
+    fclose(file);
+    chmod(path, mode);
+    return config_load(path, config);
+}
+
+#define BASE "[cluster]\nname = main\n[repository local]\nurl = file:///var/backups/walferry\n"
+
+static void test_good(void)
+{
+    struct config config;
+
+    CHECK(load("# remark\n[cluster]\nname = main ; remark\npgdata = /data/\nconninfo = host=/tmp user=x\n\n"
+               "[repository local]\nurl = file:///var/backups/walferry/\n"
+               "[repository offsite]\nurl = s3://my-bucket/pg/a/\nendpoint = https://s3.example.net:9000/\nregion = eu-central-1\n"
+               "access_key = A\nsecret_key = S\nrequired = no\n"
+               "[repository aws]\nurl = s3://my-bucket\n"
+               "[wal-push]\ntimeout = 20\n[wal-fetch]\nend_at = 000000010000000000000005\n",
+               0600, &config) == 0);
+    CHECK_TEXT(config.cluster_name, "main");
+    CHECK_TEXT(config.pgdata, "/data");
+    CHECK_TEXT(config.state_dir, "/var/lib/walferry/main");
+    CHECK(config.repository_count == 3 && config.wal_push_timeout_seconds == 20 && config.compression_level == 1);
+    CHECK_TEXT(config.repositories[0].path, "/var/backups/walferry");
+    CHECK(config.repositories[0].kind == REPOSITORY_FILE && config.repositories[0].required);
+    CHECK_TEXT(config.repositories[1].bucket, "my-bucket");
+    CHECK_TEXT(config.repositories[1].path, "pg/a");
+    CHECK_TEXT(config.repositories[1].endpoint, "https://s3.example.net:9000");
+    CHECK(config.repositories[1].path_style && !config.repositories[1].required && config.repositories[1].tls_verify);
+    CHECK_TEXT(config.repositories[2].path, "");
+    CHECK(!config.repositories[2].path_style);
+    CHECK(config_repository(&config, "offsite") == &config.repositories[1] && config_repository(&config, "x") == NULL);
+    config_free(&config);
+}
+
+static void test_bad(void)
+{
+    static const char *const table[] = {
+        "",
+        "name = main\n",
+        "[cluster]\nname = main\n",                                             /* no repository */
+        "[repository local]\nurl = file:///x\n",                                /* no cluster */
+        BASE "unknown = 1\n",
+        BASE "[unknown]\nkey = 1\n",
+        BASE "url = file:///y\n",                                               /* twice */
+        BASE "[wal-push]\ntimeout = soon\n",
+        BASE "[wal-push]\ntimeout = 0\n",
+        BASE "[wal-push]\ntimeout = 15s\n",
+        BASE "[wal-push]\ntimeout\n",
+        BASE "[wal-push]\ntimeout = -1\n",
+        BASE "required = maybe\n",
+        BASE "addressing = both\n",
+        BASE "[repository]\nurl = file:///x\n",
+        BASE "[repository a b]\nurl = file:///x\n",
+        BASE "[repository x]\n" "required = yes\n",                             /* no url */
+        BASE "[repository x]\nurl = http://x\n",
+        BASE "[repository x]\nurl = file://relative\n",
+        BASE "[repository x]\nurl = s3://\n",
+        BASE "[repository x]\nurl = s3://ab\n",
+        BASE "[repository x]\nurl = s3://bucket/a//b\n",
+        BASE "[repository x]\nurl = s3://bucket/a?b\n",
+        BASE "[repository x]\nurl = s3://bucket\nendpoint = s3.example.net\n",
+        BASE "[repository x]\nurl = s3://bucket\naccess_key = A\n",
+        BASE "[wal-fetch]\nend_at = 5\n",
+        "[cluster]\nname = ../main\n[repository x]\nurl = file:///x\n",
+        "[cluster]\nname = main\npgdata = data\n[repository x]\nurl = file:///x\n",
+        "[cluster]\nname = main\nstate_dir = tmp\n[repository x]\nurl = file:///x\n",
+        "[cluster]\nname = main\npgdata = /d\nstate_dir = /d/state\n[repository x]\nurl = file:///x\n",
+        "[cluster\nname = main\n",
+    };
+    struct config config;
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        int result = load(table[i], 0600, &config);
+        if (result != -1)
+            fprintf(stderr, "accepted: %s\n", table[i]);
+        CHECK(result == -1);
+    }
+}
+
+static void test_long_lines(void)
+{
+    static char text[20000];
+    struct config config;
+    size_t length = (size_t)snprintf(text, sizeof text, BASE "[repository x]\nurl = s3://bucket\naccess_key = A\nsecret_key = ");
+
+    memset(text + length, 'k', 3000); /* far beyond inih's 200 */
+    strcpy(text + length + 3000, "\n");
+    CHECK(load(text, 0600, &config) == 0);
+    CHECK(strlen(config.repositories[1].secret_key) == 3000);
+    config_free(&config);
+    memset(text + length, 'k', 9000);
+    strcpy(text + length + 9000, "\n");
+    CHECK(load(text, 0600, &config) == -1);
+    snprintf(text, sizeof text, BASE "[repository %0100d]\nurl = file:///x\n", 1);
+    CHECK(load(text, 0600, &config) == -1);
+}
+
+static void test_permissions(void)
+{
+    struct config config;
+
+    CHECK(load(BASE, 0604, &config) == -1);
+    CHECK(load(BASE, 0620, &config) == -1);
+    CHECK(load(BASE, 0601, &config) == -1);
+    CHECK(load(BASE, 0640, &config) == 0);
+    config_free(&config);
+    CHECK(config_load("/nonexistent/walferry.conf", &config) == -1);
+    setenv("WALFERRY_CONFIG", path, 1);
+    CHECK(config_load(NULL, &config) == 0);
+    config_free(&config);
+}
+
+int main(void)
+{
+    int fd = mkstemp(path);
+
+    close(fd);
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+    unsetenv("AWS_REGION");
+    test_good();
+    test_bad();
+    test_long_lines();
+    test_permissions();
+    unlink(path);
+    return unit_done("config");
+}

@@ -1,0 +1,137 @@
+#include "hole.h"
+
+#include "common/file.h"
+#include "common/log.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HISTORY_MOST_BYTES (1024 * 1024)
+
+static bool holds_segment(int fd, const struct situation *situation)
+{
+    unsigned char header[WAL_LONG_HEADER_BYTES];
+    struct wal_page page;
+    struct stat status;
+    uint64_t number;
+
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+           (uint64_t)status.st_size == situation->control.segment_bytes &&
+           file_pread_fully(fd, header, sizeof header, 0) == 0 && wal_page_parse(header, sizeof header, &page) &&
+           page.system_identifier == situation->control.system_identifier &&
+           wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) &&
+           page.address == number * situation->control.segment_bytes;
+}
+
+bool hole_is_in_pg_wal(const struct situation *situation)
+{
+    char *path = path_join(situation->directory, situation->name);
+    bool holds = false;
+
+    if (path == NULL)
+        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0) {
+        holds = holds_segment(fd, situation);
+        close(fd);
+    }
+    free(path);
+    return holds;
+}
+
+/* The timeline being recovered is that of the highest history file that PostgreSQL put into its own directory. 0 if there is none. */
+static uint32_t recovered_timeline(const struct situation *situation)
+{
+    uint32_t highest = 0;
+    DIR *directory = opendir(situation->directory);
+
+    if (directory == NULL)
+        return 0;
+    for (struct dirent *item; (item = readdir(directory)) != NULL;) {
+        struct wal_name name = wal_name_parse(item->d_name);
+        if (name.kind == WAL_HISTORY && name.timeline > highest)
+            highest = name.timeline;
+    }
+    closedir(directory);
+    return highest;
+}
+
+/* Where the timeline being recovered left the segment's timeline; 0 when that cannot be told, or they have nothing in common. */
+static uint64_t left_at(const struct situation *situation, uint32_t timeline)
+{
+    char name[WAL_SEGMENT_NAME_BYTES];
+    struct buffer text = BUFFER_EMPTY;
+    struct timeline_history history;
+    const char *problem;
+    uint64_t end = 0;
+
+    wal_history_name(timeline, name);
+    char *path = path_join(situation->directory, name);
+    if (path != NULL && file_read_all(path, HISTORY_MOST_BYTES, &text) == FILE_OK &&
+        timeline_history_parse(timeline, buffer_string(&text), text.length, &history, &problem) == 0) {
+        if (!timeline_history_find(&history, situation->parsed.timeline, &end))
+            end = 0;
+        timeline_history_free(&history);
+    }
+    buffer_free(&text);
+    free(path);
+    return end == UINT64_MAX ? 0 : end;
+}
+
+static void explain(const struct situation *situation, const char *why)
+{
+    log_error("WAL segment \"%s\" is missing, but %s: a hole, not the end of the archive", situation->name, why);
+    log_hint("If the lost server's pg_wal still has \"%s\", copy it into \"%s\" and start again. To give up everything from it on, "
+             "run: recovery-config --accept-end %s",
+             situation->name, situation->directory, situation->name);
+}
+
+/* Rule 3(b): the history says that the server wrote beyond this segment before it changed its timeline. */
+static bool fork_is_beyond(const struct situation *situation, bool say)
+{
+    uint32_t timeline = recovered_timeline(situation);
+    uint64_t number, end;
+    char why[128], lsn[24];
+
+    if (timeline <= situation->parsed.timeline ||
+        !wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number))
+        return false;
+    end = left_at(situation, timeline);
+    if (end < (number + 1) * situation->control.segment_bytes)
+        return false;
+    lsn_format(end, lsn);
+    snprintf(why, sizeof why, "timeline %u left timeline %u only at %s", timeline, situation->parsed.timeline, lsn);
+    if (say)
+        explain(situation, why);
+    return true;
+}
+
+enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count, bool *partial,
+                           bool say)
+{
+    char nearest[WAL_SEGMENT_NAME_BYTES] = "", why[64];
+    struct later_segment later;
+
+    *partial = false;
+    if (fork_is_beyond(situation, say))
+        return HOLE_FOUND;
+    for (size_t i = 0; i < count; i++) {
+        if (repository_later_segment(&repositories[i], situation->control.system_identifier, situation->name, &later) !=
+            REPOSITORY_OK)
+            return HOLE_UNKNOWN;
+        *partial = *partial || later.partial;
+        if (later.next[0] != '\0' && (nearest[0] == '\0' || strcmp(later.next, nearest) < 0))
+            memcpy(nearest, later.next, sizeof nearest);
+    }
+    if (nearest[0] == '\0')
+        return HOLE_NONE;
+    snprintf(why, sizeof why, "\"%s\" is there", nearest);
+    if (say)
+        explain(situation, why);
+    return HOLE_FOUND;
+}

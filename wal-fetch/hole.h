@@ -1,0 +1,22 @@
+/* A missing segment is the end of the archive, or a hole in it. Source: rules 3 and 4 of docs/postgresql.md. */
+#ifndef WALFERRY_HOLE_H
+#define WALFERRY_HOLE_H
+
+#include "situation.h"
+
+#include "common/repository.h"
+
+/* Does PostgreSQL's own directory hold this segment whole (rule 4)? Then it is handed over by answering "not there". */
+bool hole_is_in_pg_wal(const struct situation *situation);
+
+enum hole_result {
+    HOLE_NONE,    /* the end */
+    HOLE_FOUND,   /* logged: what is missing, what lies behind, and the way out */
+    HOLE_UNKNOWN, /* logged: could not find out */
+};
+
+/* Is the segment asked for a hole? Judged over the union of these repositories. *partial: a .partial of it is stored. say: log. */
+enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count, bool *partial,
+                           bool say);
+
+#endif

@@ -1,0 +1,124 @@
+#include "landing.h"
+
+#include "common/file.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* For the signal handler: the file to be removed, or NULL. */
+static const char *volatile unfinished;
+
+static void remove_and_die(int signal_number)
+{
+    const char *path = unfinished;
+
+    if (path != NULL)
+        unlink(path);
+    /* SA_RESETHAND restored the default action, SA_NODEFER lets it in: the process dies of the signal itself. */
+    raise(signal_number);
+}
+
+static void catch_signals(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    struct sigaction action = {.sa_handler = remove_and_die, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        sigaction(signals[i], &action, NULL);
+}
+
+int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
+{
+    *landing = (struct landing){.path = path, .fd = -1, .most_bytes = most_bytes};
+    landing->temporary = string_printf("%s.walferry", path);
+    if (landing->temporary == NULL)
+        return -1;
+    catch_signals();
+    unfinished = landing->temporary;
+    landing->fd = open(landing->temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (landing->fd < 0) {
+        log_error("could not create file \"%s\": %m", landing->temporary);
+        unfinished = NULL;
+        return -1;
+    }
+    return 0;
+}
+
+int landing_restart(struct landing *landing)
+{
+    landing->bytes = 0;
+    landing->too_long = false;
+    if (ftruncate(landing->fd, 0) == 0 && lseek(landing->fd, 0, SEEK_SET) == 0)
+        return 0;
+    log_error("could not empty file \"%s\": %m", landing->temporary);
+    return -1;
+}
+
+static int land(void *context, const void *data, size_t length)
+{
+    struct landing *landing = context;
+
+    if (length > landing->most_bytes - landing->bytes) {
+        log_error("what comes for \"%s\" is longer than the %llu bytes that it may have", landing->path,
+                  (unsigned long long)landing->most_bytes);
+        landing->too_long = true;
+        return -1;
+    }
+    if (landing->bytes < sizeof landing->header) {
+        size_t room = sizeof landing->header - (size_t)landing->bytes;
+        memcpy(landing->header + landing->bytes, data, length < room ? length : room);
+    }
+    if (file_write_fully(landing->fd, data, length) != 0) {
+        log_error("could not write file \"%s\": %m", landing->temporary);
+        return -1;
+    }
+    landing->bytes += length;
+    return 0;
+}
+
+struct sink landing_sink(struct landing *landing)
+{
+    return (struct sink){land, landing};
+}
+
+int landing_finish(struct landing *landing, bool durable)
+{
+    char *directory = NULL;
+    int result = -1;
+
+    if (durable && fsync(landing->fd) != 0) {
+        log_error("could not fsync file \"%s\": %m", landing->temporary);
+        return -1;
+    }
+    if (rename(landing->temporary, landing->path) != 0) {
+        log_error("could not rename file \"%s\" to \"%s\": %m", landing->temporary, landing->path);
+        return -1;
+    }
+    unfinished = NULL;
+    if (!durable)
+        return 0;
+    directory = path_directory(landing->path);
+    if (directory != NULL)
+        result = file_sync_directory(directory);
+    free(directory);
+    return result;
+}
+
+void landing_close(struct landing *landing)
+{
+    if (landing->fd >= 0)
+        close(landing->fd);
+    landing->fd = -1;
+    if (unfinished != NULL)
+        unlink(unfinished);
+    unfinished = NULL;
+    free(landing->temporary);
+    landing->temporary = NULL;
+}
