@@ -1,4 +1,4 @@
-# walferry. Targets: all demo check check-full asan lint coverage bench install clean
+# walferry. Targets: all demo check check-full asan tsan lint install clean
 # Every program FOLDER/NAME has its main in FOLDER/NAME.c (dashes become underscores); the other files of a folder and all of
 # common/ are linked from archives, so a program carries only what it uses.
 
@@ -57,11 +57,27 @@ units: $(addprefix $(BUILD)/unit/,$(UNITS))
 asan:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=all' all units
 
+tsan:
+	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' $(BUILD)/tsan/unit/test_worker_pool
+	$(BUILD)/tsan/unit/test_worker_pool
+
+SOURCES = $(wildcard common/*.[ch] tests/unit/*.[ch] $(foreach f,$(FOLDERS),$(f)/*.[ch]))
+lint:
+	clang-format --dry-run -Werror $(SOURCES)
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability -D_GNU_SOURCE -I. $(filter %.c,$(SOURCES))
+	$(MAKE) BUILD=$(BUILD)/clang CC=clang WERROR=-Werror all units
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all units asan clean
+.PHONY: all units asan tsan lint install clean
 .SECONDARY:
 
 # What they need they install themselves (as root); what they start they end and remove.

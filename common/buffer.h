@@ -1,4 +1,5 @@
-/* Owned, growing bytes, and the two shapes in which data travels: a sink (push) and a body (what is uploaded). Layer 0. */
+/* Owned, growing bytes, and the two shapes in which data travels: a sink (push) and a body (what is
+ * uploaded). Layer 0. */
 #ifndef WALFERRY_BUFFER_H
 #define WALFERRY_BUFFER_H
 
@@ -6,12 +7,16 @@
 #include <stdint.h>
 
 struct buffer {
-    unsigned char *data; /* always followed by a zero byte that length does not count, once anything was appended */
+    unsigned char
+        *data; /* always followed by a zero byte that length does not count, once anything was appended */
     size_t length;
     size_t capacity;
 };
 
-#define BUFFER_EMPTY {NULL, 0, 0}
+#define BUFFER_EMPTY                                                                                         \
+    {                                                                                                        \
+        NULL, 0, 0                                                                                           \
+    }
 
 /* Each returns 0, or -1 after logging "out of memory"; the contents are then unchanged. */
 int buffer_reserve(struct buffer *buffer, size_t extra_bytes);

@@ -28,11 +28,13 @@ struct encoder *encoder_new(int level)
     encoder->preferences.frameInfo.blockSizeID = LZ4F_max256KB;
     encoder->preferences.frameInfo.blockMode = LZ4F_blockLinked;
     encoder->preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
-    /* Everything given is compressed at once, so that nothing waits inside and a chunk's output has a known bound. */
+    /* Everything given is compressed at once, so that nothing waits inside and a chunk's output has a known
+     * bound. */
     encoder->preferences.autoFlush = 1;
     encoder->out_bytes = LZ4F_compressBound(CHUNK_BYTES, &encoder->preferences) + LZ4F_HEADER_SIZE_MAX;
     encoder->out = malloc(encoder->out_bytes);
-    if (encoder->out == NULL || LZ4F_isError(LZ4F_createCompressionContext(&encoder->context, LZ4F_VERSION))) {
+    if (encoder->out == NULL ||
+        LZ4F_isError(LZ4F_createCompressionContext(&encoder->context, LZ4F_VERSION))) {
         log_out_of_memory();
         encoder_free(encoder);
         return NULL;
@@ -52,8 +54,8 @@ static int encoder_emit(struct encoder *encoder, size_t length)
 int encoder_begin(struct encoder *encoder, struct sink sink)
 {
     encoder->sink = sink;
-    return encoder_emit(encoder,
-                        LZ4F_compressBegin(encoder->context, encoder->out, encoder->out_bytes, &encoder->preferences));
+    return encoder_emit(encoder, LZ4F_compressBegin(encoder->context, encoder->out, encoder->out_bytes,
+                                                    &encoder->preferences));
 }
 
 int encoder_write(struct encoder *encoder, const void *data, size_t length)
@@ -62,8 +64,8 @@ int encoder_write(struct encoder *encoder, const void *data, size_t length)
 
     while (length > 0) {
         size_t chunk = length < CHUNK_BYTES ? length : CHUNK_BYTES;
-        if (encoder_emit(encoder, LZ4F_compressUpdate(encoder->context, encoder->out, encoder->out_bytes, next, chunk,
-                                                      NULL)) != 0)
+        if (encoder_emit(encoder, LZ4F_compressUpdate(encoder->context, encoder->out, encoder->out_bytes,
+                                                      next, chunk, NULL)) != 0)
             return -1;
         next += chunk;
         length -= chunk;
@@ -101,7 +103,8 @@ struct decoder *decoder_new(void)
         return NULL;
     }
     decoder->out = malloc(CHUNK_BYTES);
-    if (decoder->out == NULL || LZ4F_isError(LZ4F_createDecompressionContext(&decoder->context, LZ4F_VERSION))) {
+    if (decoder->out == NULL ||
+        LZ4F_isError(LZ4F_createDecompressionContext(&decoder->context, LZ4F_VERSION))) {
         log_out_of_memory();
         decoder_free(decoder);
         return NULL;

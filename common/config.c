@@ -64,9 +64,9 @@ static const struct key keys[] = {
 
 struct loading {
     struct config *config;
-    bool seen[KEY_COUNT];              /* of the sections that are there once */
+    bool seen[KEY_COUNT];               /* of the sections that are there once */
     bool (*repository_seen)[KEY_COUNT]; /* of each repository */
-    char *problem; /* of the first wrong line; the line's number comes from inih */
+    char *problem;                      /* of the first wrong line; the line's number comes from inih */
 };
 
 static int problem(struct loading *loading, char *text)
@@ -90,7 +90,8 @@ static struct repository_config *add_repository(struct loading *loading, const c
 {
     struct config *config = loading->config;
     size_t count = config->repository_count;
-    struct repository_config *repositories = realloc(config->repositories, (count + 1) * sizeof *repositories);
+    struct repository_config *repositories =
+        realloc(config->repositories, (count + 1) * sizeof *repositories);
 
     if (repositories == NULL) {
         log_out_of_memory();
@@ -156,8 +157,8 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
     case VALUE_NUMBER:
         if (parse_number(key, value, member))
             return 1;
-        return problem(loading, string_printf("\"%s\" must be a whole number from %u to %u, not \"%s\"", key->name,
-                                              key->least, key->most, value));
+        return problem(loading, string_printf("\"%s\" must be a whole number from %u to %u, not \"%s\"",
+                                              key->name, key->least, key->most, value));
     case VALUE_SWITCH:
         if (parse_switch(value, member))
             return 1;
@@ -287,7 +288,9 @@ static int check_file_url(struct repository_config *repository, const char *plac
     const char *path = repository->url + strlen("file://");
 
     if (*path != '/' || strstr(path, "/../") != NULL) {
-        log_error("%s: the url of a directory is file:// and an absolute path, as in file:///var/backups/walferry", place);
+        log_error(
+            "%s: the url of a directory is file:// and an absolute path, as in file:///var/backups/walferry",
+            place);
         return -1;
     }
     repository->kind = REPOSITORY_FILE;
@@ -314,11 +317,13 @@ static int check_s3_url(struct repository_config *repository, const char *place)
 
     repository->kind = REPOSITORY_S3;
     if (bucket_length < 3 || bucket_length > 63) {
-        log_error("%s: the url needs a bucket's name of 3 to 63 characters, as in s3://my-bucket/prefix", place);
+        log_error("%s: the url needs a bucket's name of 3 to 63 characters, as in s3://my-bucket/prefix",
+                  place);
         return -1;
     }
     if (!key_characters_are_safe(repository->url + strlen("s3://")) || strstr(prefix, "//") != NULL) {
-        log_error("%s: bucket and prefix may hold letters, digits and ._-+=@/ only, and no empty component", place);
+        log_error("%s: bucket and prefix may hold letters, digits and ._-+=@/ only, and no empty component",
+                  place);
         return -1;
     }
     repository->bucket = string_printf("%.*s", (int)bucket_length, bucket);
@@ -330,7 +335,8 @@ static int check_s3_url(struct repository_config *repository, const char *place)
         repository->path[--length] = '\0';
     if (repository->endpoint != NULL && strncmp(repository->endpoint, "https://", 8) != 0 &&
         strncmp(repository->endpoint, "http://", 7) != 0) {
-        log_error("%s: endpoint must begin with https:// (or http://), not \"%s\"", place, repository->endpoint);
+        log_error("%s: endpoint must begin with https:// (or http://), not \"%s\"", place,
+                  repository->endpoint);
         return -1;
     }
     if (repository->endpoint != NULL)
@@ -345,9 +351,11 @@ static int check_s3_url(struct repository_config *repository, const char *place)
     return repository->region == NULL ? -1 : 0;
 }
 
-static int check_repository(const struct loading *loading, struct repository_config *repository, const bool *seen)
+static int check_repository(const struct loading *loading, struct repository_config *repository,
+                            const bool *seen)
 {
-    char *place = string_printf("configuration file \"%s\", section [repository %s]", loading->config->path, repository->name);
+    char *place = string_printf("configuration file \"%s\", section [repository %s]", loading->config->path,
+                                repository->name);
     int result = -1;
 
     if (place == NULL)
@@ -393,12 +401,14 @@ static int check_cluster(struct config *config)
     if (*config->state_dir != '/' ||
         (length > 0 && strncmp(config->state_dir, config->pgdata, length) == 0 &&
          (config->state_dir[length] == '/' || config->state_dir[length] == '\0'))) {
-        log_error("configuration file \"%s\": [cluster] state_dir must be an absolute path outside pgdata", config->path);
+        log_error("configuration file \"%s\": [cluster] state_dir must be an absolute path outside pgdata",
+                  config->path);
         return -1;
     }
     if (config->wal_fetch_end_at != NULL && wal_name_parse(config->wal_fetch_end_at).kind != WAL_SEGMENT) {
-        log_error("configuration file \"%s\": [wal-fetch] end_at must be the name of a WAL segment (24 hex digits)",
-                  config->path);
+        log_error(
+            "configuration file \"%s\": [wal-fetch] end_at must be the name of a WAL segment (24 hex digits)",
+            config->path);
         return -1;
     }
     return 0;
@@ -415,7 +425,9 @@ static void set_defaults(struct config *config)
                               .wal_fetch_history_wait_seconds = 60,
                               .wal_fetch_switch_wait_seconds = 300,
                               .wal_fetch_hole_wait_seconds = 10,
-                              .basebackup_jobs = cores < 2 ? 2 : cores > 8 ? 8 : (unsigned)cores,
+                              .basebackup_jobs = cores < 2   ? 2
+                                                 : cores > 8 ? 8
+                                                             : (unsigned)cores,
                               .basebackup_wal_timeout_seconds = 300,
                               .basebackup_store_timeout_seconds = 300};
 }
@@ -431,8 +443,9 @@ static int read_text(const char *option_path, struct config *config, struct buff
     config->path = realpath(path, NULL);
     if (config->path == NULL) {
         log_error("could not open configuration file \"%s\": %m", path);
-        log_hint("Name it with --config FILE or in the environment variable WALFERRY_CONFIG; the default is %s.",
-                 CONFIG_DEFAULT_PATH);
+        log_hint(
+            "Name it with --config FILE or in the environment variable WALFERRY_CONFIG; the default is %s.",
+            CONFIG_DEFAULT_PATH);
         return -1;
     }
     /* Opened by the name that was given: a Kubernetes Secret changes its links under our feet. */

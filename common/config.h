@@ -1,4 +1,5 @@
-/* The configuration file (INI), validated into structs, with the defaults in one place. Layer 1; the only user of inih. */
+/* The configuration file (INI), validated into structs, with the defaults in one place. Layer 1; the only
+ * user of inih. */
 #ifndef WALFERRY_CONFIG_H
 #define WALFERRY_CONFIG_H
 
@@ -14,21 +15,22 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
     char *name;
     char *url; /* as written */
     enum repository_kind kind;
-    char *path;   /* file: absolute directory, no closing slash.  s3: the prefix without slashes at its ends, "" if none */
-    char *bucket; /* s3 only, from here on */
-    char *region;   /* default: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1 */
-    char *endpoint; /* https://HOST[:PORT], no closing slash; default: AWS */
+    char *path; /* file: absolute directory, no closing slash.  s3: the prefix without slashes at its ends, ""
+                   if none */
+    char *bucket;    /* s3 only, from here on */
+    char *region;    /* default: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1 */
+    char *endpoint;  /* https://HOST[:PORT], no closing slash; default: AWS */
     bool path_style; /* addressing = path | virtual; default: path with an endpoint, virtual without */
     char *ca_file;
     bool tls_verify;
     char *access_key; /* all three NULL: looked for as every S3 tool does, see credentials.h */
     char *secret_key;
     char *session_token;
-    char *credentials_file; /* default: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
-    char *profile;          /* default: AWS_PROFILE, else default */
+    char *credentials_file;           /* default: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
+    char *profile;                    /* default: AWS_PROFILE, else default */
     unsigned connect_timeout_seconds; /* 5 */
     unsigned request_timeout_seconds; /* 60: without a byte moving */
-    bool required; /* yes */
+    bool required;                    /* yes */
 };
 
 struct config {
@@ -42,21 +44,25 @@ struct config {
 
     int compression_level; /* [compression] level = 1..12; default 1 */
 
-    unsigned wal_push_timeout_seconds;          /* [wal-push] timeout = 15 */
-    unsigned wal_fetch_timeout_seconds;         /* [wal-fetch] timeout = 60: one call in recovery, retries included */
+    unsigned wal_push_timeout_seconds;  /* [wal-push] timeout = 15 */
+    unsigned wal_fetch_timeout_seconds; /* [wal-fetch] timeout = 60: one call in recovery, retries included */
     unsigned wal_fetch_standby_timeout_seconds; /* [wal-fetch] standby_timeout = 5 */
     unsigned wal_fetch_history_wait_seconds;    /* [wal-fetch] history_wait = 60 */
-    unsigned wal_fetch_switch_wait_seconds;     /* [wal-fetch] switch_wait = 300: after the point of no return (rule 2) */
-    unsigned wal_fetch_hole_wait_seconds;       /* [wal-fetch] hole_wait = 10: a segment that may arrive out of order */
-    char *wal_fetch_end_at;                     /* [wal-fetch] end_at = SEGMENT; NULL */
+    unsigned wal_fetch_switch_wait_seconds;     /* [wal-fetch] switch_wait = 300: after the point of no return
+                                                   (rule 2) */
+    unsigned
+        wal_fetch_hole_wait_seconds; /* [wal-fetch] hole_wait = 10: a segment that may arrive out of order */
+    char *wal_fetch_end_at;          /* [wal-fetch] end_at = SEGMENT; NULL */
 
     unsigned basebackup_jobs;                  /* [basebackup] jobs; default: number of cores, 2..8 */
     unsigned basebackup_wal_timeout_seconds;   /* [basebackup] wal_timeout = 300 */
-    unsigned basebackup_store_timeout_seconds; /* [basebackup] store_timeout = 300: one request, retries included */
+    unsigned basebackup_store_timeout_seconds; /* [basebackup] store_timeout = 300: one request, retries
+                                                  included */
 };
 
-/* option_path (from --config), else $WALFERRY_CONFIG, else CONFIG_DEFAULT_PATH. An unknown section or key, a repeated key, a
- * missing or malformed value and wrong permissions are errors that name the file and the line. 0, or -1 after logging. */
+/* option_path (from --config), else $WALFERRY_CONFIG, else CONFIG_DEFAULT_PATH. An unknown section or key, a
+ * repeated key, a missing or malformed value and wrong permissions are errors that name the file and the
+ * line. 0, or -1 after logging. */
 int config_load(const char *option_path, struct config *config);
 void config_free(struct config *config); /* NULL-safe; wipes secrets */
 

@@ -42,7 +42,8 @@ int sha256_of(const void *data, size_t length, unsigned char digest[SHA256_BYTES
     return 0;
 }
 
-int hmac_sha256(const void *key, size_t key_length, const void *data, size_t length, unsigned char mac[SHA256_BYTES])
+int hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,
+                unsigned char mac[SHA256_BYTES])
 {
     unsigned mac_length = SHA256_BYTES;
 

@@ -65,7 +65,8 @@ struct json *document_open(const void *data, size_t length, const char *kind, co
     const char *member = find_hash(data, length);
 
     if (member == NULL || !hash_is_right(data, member)) {
-        log_error("%s is damaged: %s", what, member == NULL ? "it does not end with its SHA-256" : "its SHA-256 does not match");
+        log_error("%s is damaged: %s", what,
+                  member == NULL ? "it does not end with its SHA-256" : "its SHA-256 does not match");
         return NULL;
     }
     struct json *document = json_parse(data, length, error, sizeof error);
@@ -73,14 +74,16 @@ struct json *document_open(const void *data, size_t length, const char *kind, co
         log_error("%s is damaged: %s", what, error);
         return NULL;
     }
-    if (json_uint(document, "walferry", &version) != 0 || version == 0 || json_text(document, "kind") == NULL) {
+    if (json_uint(document, "walferry", &version) != 0 || version == 0 ||
+        json_text(document, "kind") == NULL) {
         log_error("%s is damaged: it is no document of walferry", what);
     } else if (version > DOCUMENT_VERSION) {
-        log_error("%s has format version %llu; this program understands up to %d", what, (unsigned long long)version,
-                  DOCUMENT_VERSION);
+        log_error("%s has format version %llu; this program understands up to %d", what,
+                  (unsigned long long)version, DOCUMENT_VERSION);
         log_hint("It was made by a newer walferry: install that version here.");
     } else if (strcmp(json_text(document, "kind"), kind) != 0) {
-        log_error("%s is a document of kind \"%s\", but \"%s\" was expected", what, json_text(document, "kind"), kind);
+        log_error("%s is a document of kind \"%s\", but \"%s\" was expected", what,
+                  json_text(document, "kind"), kind);
     } else {
         return document;
     }

@@ -1,6 +1,7 @@
 /* A JSON document that carries its own SHA-256, as PostgreSQL's backup_manifest does: the last member is
  * "sha256": the hash of every byte before the comma that begins it. Layer 1.
- * All metadata of a repository is kept so: cluster.json, started.json, manifest.json, the trailer of an object.
+ * All metadata of a repository is kept so: cluster.json, started.json, manifest.json, the trailer of an
+ * object.
  *
  *     {"walferry":1,"kind":"cluster", ... ,"sha256":"0123..."}
  * By hand: head -c -78 FILE | sha256sum. Format: docs/format.md. */
@@ -9,17 +10,20 @@
 
 #include "json.h"
 
-/* The version written and the newest one understood, in the member "walferry". A reader refuses a newer one. */
+/* The version written and the newest one understood, in the member "walferry". A reader refuses a newer one.
+ */
 #define DOCUMENT_VERSION 1
 
 /* A new object with "walferry" and "kind" set. NULL never: failures are remembered, see json.h. */
 struct json *document_new(const char *kind);
 
-/* Serialises, adds the hash and a line end, appends to *out. Frees document in any case. 0, or -1 after logging. */
+/* Serialises, adds the hash and a line end, appends to *out. Frees document in any case. 0, or -1 after
+ * logging. */
 int document_seal(struct json *document, struct buffer *out);
 
-/* Checks hash, version and kind; trailing blanks are allowed (a padded trailer). what names the object in messages.
- * Caller frees with json_free. NULL after logging "%s is damaged: ..." (or made by a newer walferry). */
+/* Checks hash, version and kind; trailing blanks are allowed (a padded trailer). what names the object in
+ * messages. Caller frees with json_free. NULL after logging "%s is damaged: ..." (or made by a newer
+ * walferry). */
 struct json *document_open(const void *data, size_t length, const char *kind, const char *what);
 
 #endif

@@ -10,12 +10,13 @@
 
 enum file_result { FILE_OK = 0, FILE_ABSENT = 1, FILE_FAILED = -1 };
 
-/* The whole of a small file, appended to *out. FILE_ABSENT for ENOENT (nothing logged); FILE_FAILED after logging,
- * also when it is longer than limit_bytes. */
+/* The whole of a small file, appended to *out. FILE_ABSENT for ENOENT (nothing logged); FILE_FAILED after
+ * logging, also when it is longer than limit_bytes. */
 enum file_result file_read_all(const char *path, size_t limit_bytes, struct buffer *out);
 
-/* The same for files that hold secrets or settings: refused (with the reason) if others may read or write it, the group
- * may write it, or it belongs neither to root nor to the caller. The check is made on the open file. */
+/* The same for files that hold secrets or settings: refused (with the reason) if others may read or write it,
+ * the group may write it, or it belongs neither to root nor to the caller. The check is made on the open
+ * file. */
 enum file_result file_read_private(const char *path, size_t limit_bytes, struct buffer *out);
 
 /* All bytes, through short writes and EINTR. 0, or -1 with errno set and nothing logged. */
@@ -31,7 +32,8 @@ int file_replace(const char *path, const void *data, size_t length, mode_t mode)
 int file_sync_directory(const char *path);
 /* Like mkdir -p, each new directory synced into its parent. 0, or -1 after logging. */
 int file_make_directories(const char *path, mode_t mode);
-/* An unlinked, unnamed temporary file in directory (or in $TMPDIR or /tmp when NULL), closed on exec. Its descriptor, or -1 after logging. */
+/* An unlinked, unnamed temporary file in directory (or in $TMPDIR or /tmp when NULL), closed on exec. Its
+ * descriptor, or -1 after logging. */
 int file_open_unnamed(const char *directory);
 /* fsync of a whole file, by path. 0, or -1 after logging. */
 int file_sync(const char *path);
@@ -40,7 +42,8 @@ int file_sync(const char *path);
 bool file_exists(const char *path);
 /* directory + "/" + name; caller frees; NULL after logging. An absolute name is returned as it is. */
 char *path_join(const char *directory, const char *name);
-/* What stands before the last slash ("." when there is none, "/" for the root); caller frees; NULL after logging. */
+/* What stands before the last slash ("." when there is none, "/" for the root); caller frees; NULL after
+ * logging. */
 char *path_directory(const char *path);
 /* What stands behind the last slash; borrowed. */
 const char *path_name(const char *path);

@@ -499,6 +499,7 @@ enum http_result http_perform(struct http *http, const struct http_call *call,
 
     http_response_free(response);
     response->began = monotonic_now();
+    response->cut = true;
     snprintf(response->cause, sizeof response->cause, "the time limit had passed before it could be tried");
     while (microseconds_left(&transfer) > 0) {
         enum http_verdict verdict = HTTP_DONE;

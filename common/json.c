@@ -164,7 +164,11 @@ int json_write(const struct json *json, unsigned indent, struct buffer *out)
 static size_t utf8_sequence(const unsigned char *text, size_t length)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t bytes = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 : text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+    size_t bytes = text[0] < 0x80       ? 1
+                   : text[0] >> 5 == 6  ? 2
+                   : text[0] >> 4 == 14 ? 3
+                   : text[0] >> 3 == 30 ? 4
+                                        : 0;
 
     if (bytes == 0 || bytes > length)
         return 0;

@@ -74,13 +74,15 @@ static void write_json(const char *level, const char *message)
     char now[TIMESTAMP_TEXT_BYTES];
 
     timestamp_format_iso_micros(timestamp_now(), now);
-    if (buffer_printf(&line, "{\"time\":\"%s\",\"program\":\"%s\",\"level\":\"%s\",\"message\":", now, program_name, level) == 0 &&
+    if (buffer_printf(&line, "{\"time\":\"%s\",\"program\":\"%s\",\"level\":\"%s\",\"message\":", now,
+                      program_name, level) == 0 &&
         json_append_quoted(&line, message, strlen(message)) == 0 && buffer_append_string(&line, "}\n") == 0)
         write_line(buffer_string(&line), line.length);
     buffer_free(&line);
 }
 
-static void write_message(const char *level, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+static void write_message(const char *level, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 static void write_message(const char *level, const char *format, va_list arguments)
 {
     char message[LINE_BYTES - 256], line[LINE_BYTES];
@@ -96,17 +98,17 @@ static void write_message(const char *level, const char *format, va_list argumen
         write_line(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 }
 
-#define LOG_AT(level)                                                                                                  \
-    do {                                                                                                               \
-        int saved_errno = errno;                                                                                       \
-        last_was_shown = log_shows(level);                                                                             \
-        if (last_was_shown) {                                                                                          \
-            va_list arguments;                                                                                         \
-            va_start(arguments, format);                                                                               \
-            write_message(level_name(level), format, arguments);                                                       \
-            va_end(arguments);                                                                                         \
-        }                                                                                                              \
-        errno = saved_errno;                                                                                           \
+#define LOG_AT(level)                                                                                        \
+    do {                                                                                                     \
+        int saved_errno = errno;                                                                             \
+        last_was_shown = log_shows(level);                                                                   \
+        if (last_was_shown) {                                                                                \
+            va_list arguments;                                                                               \
+            va_start(arguments, format);                                                                     \
+            write_message(level_name(level), format, arguments);                                             \
+            va_end(arguments);                                                                               \
+        }                                                                                                    \
+        errno = saved_errno;                                                                                 \
     } while (0)
 
 void log_debug(const char *format, ...)

@@ -1,6 +1,6 @@
-/* Messages to standard error: "program: level: message", with a "program: hint: ..." line where the user can act.
- * Text, or one JSON object a line. Layer 0; nothing else writes to standard error.
- * All functions are thread-safe (one write(2) a line) and keep errno; %m is errno's text. */
+/* Messages to standard error: "program: level: message", with a "program: hint: ..." line where the user can
+ * act. Text, or one JSON object a line. Layer 0; nothing else writes to standard error. All functions are
+ * thread-safe (one write(2) a line) and keep errno; %m is errno's text. */
 #ifndef WALFERRY_LOG_H
 #define WALFERRY_LOG_H
 

@@ -158,8 +158,9 @@ static const char *parse_members(const struct json *document, struct object_fact
     if (!copy_text(document, "kind", facts->kind, sizeof facts->kind) ||
         !copy_text(document, "name", facts->name, sizeof facts->name) ||
         json_uint(document, "plain_bytes", &facts->plain_bytes) != 0 || hash == NULL ||
-        !hex_decode(hash, facts->sha256, SHA256_BYTES) || json_uint(document, "frame_bytes", &facts->frame_bytes) != 0 ||
-        system == NULL || json_uint(document, "timeline", &timeline) != 0 || timeline > UINT32_MAX ||
+        !hex_decode(hash, facts->sha256, SHA256_BYTES) ||
+        json_uint(document, "frame_bytes", &facts->frame_bytes) != 0 || system == NULL ||
+        json_uint(document, "timeline", &timeline) != 0 || timeline > UINT32_MAX ||
         json_uint(document, "postgresql_version", &version) != 0 || version > 1000)
         return "its trailer lacks a member";
     facts->system_identifier = strtoull(system, &end, 10);
@@ -177,14 +178,16 @@ static struct json *open_payload(const unsigned char *payload, const char *what)
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         char member[64];
-        int length = snprintf(member, sizeof member, "{\"walferry\":%d,\"kind\":\"%s\",", DOCUMENT_VERSION, kinds[i]);
+        int length =
+            snprintf(member, sizeof member, "{\"walferry\":%d,\"kind\":\"%s\",", DOCUMENT_VERSION, kinds[i]);
         if (memcmp(payload, member, (size_t)length) == 0)
             return document_open(payload, PAYLOAD_BYTES, kinds[i], what);
     }
     return document_open(payload, PAYLOAD_BYTES, "segment", what); /* says what is wrong */
 }
 
-int object_trailer_parse(const void *trailer, uint64_t total_bytes, const char *what, struct object_facts *facts)
+int object_trailer_parse(const void *trailer, uint64_t total_bytes, const char *what,
+                         struct object_facts *facts)
 {
     const unsigned char *bytes = trailer;
 
@@ -204,16 +207,16 @@ int object_trailer_parse(const void *trailer, uint64_t total_bytes, const char *
     return problem == NULL ? 0 : -1;
 }
 
-int object_facts_check(const struct object_facts *facts, const char *kind, const char *name, uint64_t system_identifier,
-                       const char *what)
+int object_facts_check(const struct object_facts *facts, const char *kind, const char *name,
+                       uint64_t system_identifier, const char *what)
 {
     if (strcmp(facts->kind, kind) != 0 || strcmp(facts->name, name) != 0) {
         log_error("%s holds %s \"%s\", not %s \"%s\"", what, facts->kind, facts->name, kind, name);
         return -1;
     }
     if (facts->system_identifier != system_identifier) {
-        log_error("%s belongs to the system %llu, not to %llu", what, (unsigned long long)facts->system_identifier,
-                  (unsigned long long)system_identifier);
+        log_error("%s belongs to the system %llu, not to %llu", what,
+                  (unsigned long long)facts->system_identifier, (unsigned long long)system_identifier);
         return -1;
     }
     return 0;
@@ -392,7 +395,8 @@ struct sink object_spool_sink(struct object_spool *spool)
 
 void object_spool_body(struct object_spool *spool, struct body *body)
 {
-    *body = (struct body){.data = spool->fd < 0 ? spool->memory.data : NULL, .fd = spool->fd, .length = spool->length};
+    *body = (struct body){
+        .data = spool->fd < 0 ? spool->memory.data : NULL, .fd = spool->fd, .length = spool->length};
     sha256_finish(&spool->hash, body->sha256);
 }
 

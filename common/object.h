@@ -1,8 +1,10 @@
-/* The sealed object: one LZ4 frame, then a trailer of fixed length that tells what the frame holds and its SHA-256.
- * WAL segments, history files and the file index of a backup are kept so. Layer 3. Format: docs/format.md.
+/* The sealed object: one LZ4 frame, then a trailer of fixed length that tells what the frame holds and its
+ * SHA-256. WAL segments, history files and the file index of a backup are kept so. Layer 3. Format:
+ * docs/format.md.
  *
- * The trailer is an LZ4 skippable frame (which `lz4 -d` passes over) whose payload is a sealed document (document.h) on one
- * line, padded with blanks: `tail -c 1016 OBJECT` shows it. It travels with the object, unlike a store's metadata. */
+ * The trailer is an LZ4 skippable frame (which `lz4 -d` passes over) whose payload is a sealed document
+ * (document.h) on one line, padded with blanks: `tail -c 1016 OBJECT` shows it. It travels with the object,
+ * unlike a store's metadata. */
 #ifndef WALFERRY_OBJECT_H
 #define WALFERRY_OBJECT_H
 
@@ -18,14 +20,14 @@
 
 /* What an object says of itself. */
 struct object_facts {
-    char kind[16];                   /* "segment", "partial", "history", "backup" (wal_kind_name), "files" */
-    char name[OBJECT_NAME_BYTES];    /* the WAL file's name; for "files" the backup's id */
+    char kind[16];                /* "segment", "partial", "history", "backup" (wal_kind_name), "files" */
+    char name[OBJECT_NAME_BYTES]; /* the WAL file's name; for "files" the backup's id */
     uint64_t system_identifier;
     uint32_t timeline;
-    unsigned postgresql_version;     /* major; 0: unknown */
-    uint64_t plain_bytes;            /* filled by object_writer_end */
+    unsigned postgresql_version;        /* major; 0: unknown */
+    uint64_t plain_bytes;               /* filled by object_writer_end */
     unsigned char sha256[SHA256_BYTES]; /* of the plain content; filled by object_writer_end */
-    uint64_t frame_bytes;            /* stored bytes before the trailer; filled by object_writer_end */
+    uint64_t frame_bytes;               /* stored bytes before the trailer; filled by object_writer_end */
 };
 
 /* Packs plain bytes. One writer packs any number of objects, one after the other. */
@@ -38,21 +40,23 @@ int object_writer_write(struct object_writer *writer, const void *data, size_t l
 int object_writer_end(struct object_writer *writer, struct object_facts *facts);
 void object_writer_free(struct object_writer *writer); /* NULL-safe */
 
-/* Checks and parses a trailer of OBJECT_TRAILER_BYTES; total_bytes is the whole object's size, which must be what the trailer
- * says. 0, or -1 after logging "<what> is damaged: ...". */
-int object_trailer_parse(const void *trailer, uint64_t total_bytes, const char *what, struct object_facts *facts);
+/* Checks and parses a trailer of OBJECT_TRAILER_BYTES; total_bytes is the whole object's size, which must be
+ * what the trailer says. 0, or -1 after logging "<what> is damaged: ...". */
+int object_trailer_parse(const void *trailer, uint64_t total_bytes, const char *what,
+                         struct object_facts *facts);
 
-/* Is it the object that was asked for? kind and name as in the facts. 0, or -1 after logging "<what> holds ..., not ...". */
-int object_facts_check(const struct object_facts *facts, const char *kind, const char *name, uint64_t system_identifier,
-                       const char *what);
+/* Is it the object that was asked for? kind and name as in the facts. 0, or -1 after logging "<what> holds
+ * ..., not ...". */
+int object_facts_check(const struct object_facts *facts, const char *kind, const char *name,
+                       uint64_t system_identifier, const char *what);
 
-/* Unpacks. Stored bytes are pushed in through object_reader_sink, plain ones come out of plain before they are verified: whoever
- * owns that sink must not believe them until object_reader_finish returned 0. */
+/* Unpacks. Stored bytes are pushed in through object_reader_sink, plain ones come out of plain before they
+ * are verified: whoever owns that sink must not believe them until object_reader_finish returned 0. */
 struct object_reader;
 /* what names the object in messages; copied. NULL after logging. */
 struct object_reader *object_reader_new(const struct sink *plain, const char *what);
-/* Must be told before the first byte: see store_object.total_bytes, which store_get fills first. The reader keeps the pointer and
- * reads it at the first byte (at finish for an empty object). */
+/* Must be told before the first byte: see store_object.total_bytes, which store_get fills first. The reader
+ * keeps the pointer and reads it at the first byte (at finish for an empty object). */
 void object_reader_expect_total(struct object_reader *reader, const uint64_t *total_bytes);
 struct sink object_reader_sink(struct object_reader *reader);
 /* 0: everything arrived, and size and SHA-256 are what the trailer says. -1 after logging what is damaged. */
@@ -61,12 +65,13 @@ int object_reader_finish(struct object_reader *reader, struct object_facts *fact
 bool object_reader_is_damaged(const struct object_reader *reader);
 void object_reader_free(struct object_reader *reader);
 
-/* Where stored bytes of one object are collected until they are sent: in memory up to 32 MiB, else in an unlinked file. */
+/* Where stored bytes of one object are collected until they are sent: in memory up to 32 MiB, else in an
+ * unlinked file. */
 struct object_spool {
     struct buffer memory;
-    int fd;               /* -1 while in memory */
+    int fd; /* -1 while in memory */
     uint64_t length;
-    struct sha256 hash;   /* of the stored bytes, for the upload */
+    struct sha256 hash;    /* of the stored bytes, for the upload */
     const char *directory; /* for the unlinked file; borrowed; NULL: $TMPDIR or /tmp */
 };
 int object_spool_begin(struct object_spool *spool, const char *directory); /* 0, or -1 after logging */

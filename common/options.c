@@ -13,13 +13,14 @@ enum { OPTION_CONFIG = 1000, OPTION_REPOSITORY, OPTION_HELP, OPTION_VERSION, OPT
 
 static void print_help(const struct program *program)
 {
-    printf("%s: %s\n\nUsage:\n  %s [OPTION]...%s%s\n\nOptions:\n", program->name, program->summary, program->name,
-           *program->operands == '\0' ? "" : " ", program->operands);
-    for (const struct option_spec *option = program->options; option != NULL && option->name != NULL; option++) {
+    printf("%s: %s\n\nUsage:\n  %s [OPTION]...%s%s\n\nOptions:\n", program->name, program->summary,
+           program->name, *program->operands == '\0' ? "" : " ", program->operands);
+    for (const struct option_spec *option = program->options; option != NULL && option->name != NULL;
+         option++) {
         char left[64];
-        snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter ? "-" : " ", option->letter ? option->letter : ' ',
-                 option->letter ? ", " : "  ", option->name, option->argument ? "=" : "",
-                 option->argument ? option->argument : "");
+        snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter ? "-" : " ",
+                 option->letter ? option->letter : ' ', option->letter ? ", " : "  ", option->name,
+                 option->argument ? "=" : "", option->argument ? option->argument : "");
         printf("  %-30s ", left);
         for (const char *c = option->help; *c != '\0'; c++) {
             putchar(*c);
@@ -28,7 +29,8 @@ static void print_help(const struct program *program)
         }
         putchar('\n');
     }
-    printf("      --config=FILE             configuration file (default: $WALFERRY_CONFIG, else /etc/walferry.conf)\n"
+    printf("      --config=FILE             configuration file (default: $WALFERRY_CONFIG, else "
+           "/etc/walferry.conf)\n"
            "      --repository=NAME         only this repository of the configuration\n"
            "      --log-json                messages as one JSON object a line\n"
            "  -v, --verbose                 say more\n"
@@ -58,7 +60,8 @@ static void build(struct parsing *parsing)
     memset(parsing->longs, 0, sizeof parsing->longs);
     parsing->shorts[letters++] = ':';
     for (int i = 0; own != NULL && own[i].name != NULL && i < OWN_MOST; i++) {
-        add_long(parsing, &count, own[i].name, own[i].argument ? required_argument : no_argument, OPTION_OWN + i);
+        add_long(parsing, &count, own[i].name, own[i].argument ? required_argument : no_argument,
+                 OPTION_OWN + i);
         if (own[i].letter != 0)
             parsing->shorts[letters++] = (char)own[i].letter;
         if (own[i].letter != 0 && own[i].argument != NULL)
@@ -90,8 +93,8 @@ static enum options_result wrong(const struct program *program)
     return OPTIONS_WRONG;
 }
 
-static enum options_result parse_one(const struct program *program, int value, char **argv, struct options *options,
-                                     void *context)
+static enum options_result parse_one(const struct program *program, int value, char **argv,
+                                     struct options *options, void *context)
 {
     const struct option_spec *own = own_option(program, value);
 
@@ -133,8 +136,8 @@ static enum options_result parse_one(const struct program *program, int value, c
     }
 }
 
-enum options_result options_parse(const struct program *program, int argc, char **argv, struct options *options,
-                                  void *context, char ***operands)
+enum options_result options_parse(const struct program *program, int argc, char **argv,
+                                  struct options *options, void *context, char ***operands)
 {
     struct parsing parsing = {.program = program};
     int value;
@@ -147,7 +150,8 @@ enum options_result options_parse(const struct program *program, int argc, char 
             return result;
     }
     if (argc - optind > program->operand_count) {
-        log_error("too many arguments (the first surplus one is \"%s\")", argv[optind + program->operand_count]);
+        log_error("too many arguments (the first surplus one is \"%s\")",
+                  argv[optind + program->operand_count]);
         return wrong(program);
     }
     if (argc - optind < program->operand_count) {
@@ -158,7 +162,8 @@ enum options_result options_parse(const struct program *program, int argc, char 
     return OPTIONS_RUN;
 }
 
-int options_number(const char *option, const char *text, unsigned long least, unsigned long most, unsigned long *value)
+int options_number(const char *option, const char *text, unsigned long least, unsigned long most,
+                   unsigned long *value)
 {
     char *end = NULL;
 

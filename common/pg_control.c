@@ -20,7 +20,8 @@ enum {
     AT_TIMELINE = 48,
 };
 
-/* What follows the checkpoint's copy moved with the versions. Read from pg_control.h of 13, 15, 17, 18 and 19. */
+/* What follows the checkpoint's copy moved with the versions. Read from pg_control.h of 13, 15, 17, 18
+ * and 19. */
 struct layout {
     uint32_t first_version, last_version; /* pg_control_version */
     size_t block_bytes, relation_segment_blocks, segment_bytes, checksum_version, crc;
@@ -81,7 +82,8 @@ const char *pg_control_parse(const void *data, size_t length, struct pg_control 
     return NULL;
 }
 
-int pg_control_read(const char *data_directory, struct pg_control *control, unsigned char raw[PG_CONTROL_FILE_BYTES])
+int pg_control_read(const char *data_directory, struct pg_control *control,
+                    unsigned char raw[PG_CONTROL_FILE_BYTES])
 {
     struct buffer file = BUFFER_EMPTY;
     const char *problem = NULL;

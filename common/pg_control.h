@@ -1,5 +1,5 @@
-/* What is needed of a data directory without a running server: global/pg_control, PG_VERSION, signal files. Layer 1.
- * Source: PostgreSQL pg_control.h of 13, 15, 17, 18 and 19 (14 and 16 are laid out as 13). */
+/* What is needed of a data directory without a running server: global/pg_control, PG_VERSION, signal files.
+ * Layer 1. Source: PostgreSQL pg_control.h of 13, 15, 17, 18 and 19 (14 and 16 are laid out as 13). */
 #ifndef WALFERRY_PG_CONTROL_H
 #define WALFERRY_PG_CONTROL_H
 
@@ -13,12 +13,12 @@ struct pg_control {
     uint64_t system_identifier;
     uint32_t control_version; /* 1300 for 13 to 17, 1800 for 18, ... */
     uint32_t catalog_version;
-    uint32_t state;           /* DBState */
-    uint32_t timeline;        /* checkPointCopy.ThisTimeLineID */
+    uint32_t state;    /* DBState */
+    uint32_t timeline; /* checkPointCopy.ThisTimeLineID */
     uint64_t checkpoint_lsn;
     uint64_t redo_lsn;
     uint32_t block_bytes;
-    uint32_t segment_bytes;   /* xlog_seg_size */
+    uint32_t segment_bytes; /* xlog_seg_size */
     uint32_t relation_segment_blocks;
     uint32_t data_checksum_version; /* 0: off */
 };
@@ -26,11 +26,13 @@ struct pg_control {
 /* data: the file. Checks its CRC. NULL, or what is wrong in a few words. */
 const char *pg_control_parse(const void *data, size_t length, struct pg_control *control);
 
-/* Reads DIR/global/pg_control; a torn read is read again for up to a second (rule 27). raw may be NULL; else it receives the
- * very bytes that were parsed. 0; 1 if there is none (nothing logged); -1 after logging. */
-int pg_control_read(const char *data_directory, struct pg_control *control, unsigned char raw[PG_CONTROL_FILE_BYTES]);
+/* Reads DIR/global/pg_control; a torn read is read again for up to a second (rule 27). raw may be NULL; else
+ * it receives the very bytes that were parsed. 0; 1 if there is none (nothing logged); -1 after logging. */
+int pg_control_read(const char *data_directory, struct pg_control *control,
+                    unsigned char raw[PG_CONTROL_FILE_BYTES]);
 
-/* Major version in DIR/PG_VERSION: 13, 14, ...; 0 when there is none or it is malformed. Nothing is logged. */
+/* Major version in DIR/PG_VERSION: 13, 14, ...; 0 when there is none or it is malformed. Nothing is logged.
+ */
 unsigned pg_version_read(const char *data_directory);
 
 /* Which recovery the signal files ask for; standby.signal wins, as in PostgreSQL. */
@@ -41,7 +43,8 @@ enum server_mode {
 };
 enum server_mode server_mode_read(const char *data_directory);
 
-/* Process id and start time out of postmaster.pid: they name one run of the server. False when there is none. */
+/* Process id and start time out of postmaster.pid: they name one run of the server. False when there is none.
+ */
 bool postmaster_read(const char *data_directory, int64_t *pid, int64_t *started_seconds);
 
 /* PostgreSQL's checksum of one data page. block: number within the whole relation, not the file.

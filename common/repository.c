@@ -13,8 +13,9 @@
 #define HISTORY_MOST_BYTES (1024u * 1024)
 #define LATER_SEGMENT_KEYS 20
 
-int repository_open(const struct config *config, const struct repository_config *settings, const struct state *state,
-                    const struct store_limits *limits, struct repository *repository)
+int repository_open(const struct config *config, const struct repository_config *settings,
+                    const struct state *state, const struct store_limits *limits,
+                    struct repository *repository)
 {
     *repository = (struct repository){.config = config, .settings = settings, .state = state};
     repository->store = store_open(settings, limits);
@@ -77,10 +78,11 @@ static bool parse_generation(const struct json *item, struct generation *generat
     char *end;
 
     if (system == NULL || added == NULL || timestamp_parse(added, &generation->added) != TIMESTAMP_OK ||
-        json_uint(item, "postgresql_version", &version) != 0 || json_uint(item, "control_version", &control_version) != 0 ||
-        json_uint(item, "catalog_version", &catalog_version) != 0 || json_uint(item, "segment_bytes", &segment_bytes) != 0 ||
-        !wal_segment_size_is_legal(segment_bytes) || version > 1000 || control_version > UINT32_MAX ||
-        catalog_version > UINT32_MAX)
+        json_uint(item, "postgresql_version", &version) != 0 ||
+        json_uint(item, "control_version", &control_version) != 0 ||
+        json_uint(item, "catalog_version", &catalog_version) != 0 ||
+        json_uint(item, "segment_bytes", &segment_bytes) != 0 || !wal_segment_size_is_legal(segment_bytes) ||
+        version > 1000 || control_version > UINT32_MAX || catalog_version > UINT32_MAX)
         return false;
     generation->system_identifier = strtoull(system, &end, 10);
     generation->postgresql_version = (unsigned)version;
@@ -126,7 +128,8 @@ int cluster_parse(const void *data, size_t length, const char *what, struct clus
         !parse_condition(json_text(document, "put_if_absent"), &cluster->condition)) {
         log_error("%s is damaged: a member is missing", what);
     } else if (strcmp(encryption, "none") != 0) {
-        log_error("%s says that the repository is encrypted (%s), which this version of walferry cannot read", what, encryption);
+        log_error("%s says that the repository is encrypted (%s), which this version of walferry cannot read",
+                  what, encryption);
     } else if ((cluster->name = string_copy(name)) != NULL) {
         result = parse_generations(document, what, cluster);
     }
@@ -185,8 +188,10 @@ static bool recall_cluster(struct repository *repository, const char *name, int6
     int64_t age;
     bool recalled = false;
 
-    if (most_age_seconds > 0 && state_read(repository->state, name, &text, &age) == 0 && age < most_age_seconds)
-        recalled = cluster_parse(text.data, text.length, "the remembered cluster.json", &repository->cluster) == 0;
+    if (most_age_seconds > 0 && state_read(repository->state, name, &text, &age) == 0 &&
+        age < most_age_seconds)
+        recalled =
+            cluster_parse(text.data, text.length, "the remembered cluster.json", &repository->cluster) == 0;
     buffer_free(&text);
     return recalled;
 }
@@ -195,14 +200,18 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
 {
     struct buffer text = BUFFER_EMPTY;
     char *key = repository_cluster_key(repository);
-    enum repository_result result = key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, &text);
+    enum repository_result result =
+        key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, &text);
 
     if (result == REPOSITORY_ABSENT) {
-        log_error("there is no walferry repository here: \"%s\" is not there", store_describe(repository->store, key));
-        log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". A new repository is made by repository-init.",
+        log_error("there is no walferry repository here: \"%s\" is not there",
+                  store_describe(repository->store, key));
+        log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". A new repository is made "
+                 "by repository-init.",
                  repository->settings->name, repository->config->path);
     } else if (result == REPOSITORY_OK) {
-        if (cluster_parse(text.data, text.length, store_describe(repository->store, key), &repository->cluster) != 0)
+        if (cluster_parse(text.data, text.length, store_describe(repository->store, key),
+                          &repository->cluster) != 0)
             result = REPOSITORY_DAMAGED;
         else if (repository->settings->kind == REPOSITORY_S3)
             state_write(repository->state, state_file, text.data, text.length);
@@ -222,7 +231,8 @@ enum repository_result repository_load_cluster(struct repository *repository, in
     if (repository->cluster_known)
         cluster_free(&repository->cluster);
     repository->cluster_known = false;
-    if (repository->settings->kind == REPOSITORY_FILE || !recall_cluster(repository, state_file, most_age_seconds))
+    if (repository->settings->kind == REPOSITORY_FILE ||
+        !recall_cluster(repository, state_file, most_age_seconds))
         result = ask_for_cluster(repository, state_file);
     repository->cluster_known = result == REPOSITORY_OK;
     free(state_file);
@@ -245,8 +255,8 @@ static enum repository_result get_failed(enum store_result result)
     }
 }
 
-enum repository_result repository_get_object(struct repository *repository, const char *key, const struct sink *plain,
-                                             struct object_facts *facts)
+enum repository_result repository_get_object(struct repository *repository, const char *key,
+                                             const struct sink *plain, struct object_facts *facts)
 {
     struct store_object object = {0};
     struct object_facts own_facts;
@@ -265,8 +275,8 @@ enum repository_result repository_get_object(struct repository *repository, cons
     return result;
 }
 
-static enum repository_result get_version_facts(struct repository *repository, const char *key, const char *version_id,
-                                                struct object_facts *facts)
+static enum repository_result get_version_facts(struct repository *repository, const char *key,
+                                                const char *version_id, struct object_facts *facts)
 {
     const struct store_range range = {.suffix = OBJECT_TRAILER_BYTES};
     struct store_object object = {0};
@@ -288,7 +298,8 @@ static enum repository_result get_version_facts(struct repository *repository, c
     return result;
 }
 
-enum repository_result repository_get_facts(struct repository *repository, const char *key, struct object_facts *facts)
+enum repository_result repository_get_facts(struct repository *repository, const char *key,
+                                            struct object_facts *facts)
 {
     return get_version_facts(repository, key, NULL, facts);
 }
@@ -310,7 +321,8 @@ static int append_limited(void *context, const void *data, size_t length)
     return buffer_append(limited->out, data, length);
 }
 
-enum repository_result repository_get_small(struct repository *repository, const char *key, struct buffer *out)
+enum repository_result repository_get_small(struct repository *repository, const char *key,
+                                            struct buffer *out)
 {
     struct limited limited = {out, SMALL_OBJECT_BYTES};
     const struct sink sink = {append_limited, &limited};
@@ -323,13 +335,14 @@ enum repository_result repository_get_small(struct repository *repository, const
 
 static bool facts_are_equal(const struct object_facts *left, const struct object_facts *right)
 {
-    return memcmp(left->sha256, right->sha256, SHA256_BYTES) == 0 && left->plain_bytes == right->plain_bytes &&
-           strcmp(left->name, right->name) == 0 && strcmp(left->kind, right->kind) == 0 &&
-           left->system_identifier == right->system_identifier;
+    return memcmp(left->sha256, right->sha256, SHA256_BYTES) == 0 &&
+           left->plain_bytes == right->plain_bytes && strcmp(left->name, right->name) == 0 &&
+           strcmp(left->kind, right->kind) == 0 && left->system_identifier == right->system_identifier;
 }
 
 /* What is under the key already, compared with what we have. ABSENT if nothing is. */
-static enum repository_result compare_stored(struct repository *repository, const char *key, const struct object_facts *facts)
+static enum repository_result compare_stored(struct repository *repository, const char *key,
+                                             const struct object_facts *facts)
 {
     struct object_facts stored;
     enum repository_result result = repository_get_facts(repository, key, &stored);
@@ -353,7 +366,8 @@ static bool check_version(void *context, const struct store_version *version)
 
     if (version->is_delete_marker)
         return true;
-    enum repository_result result = get_version_facts(check->repository, check->key, version->version_id, &stored);
+    enum repository_result result =
+        get_version_facts(check->repository, check->key, version->version_id, &stored);
     if (result == REPOSITORY_DAMAGED || (result == REPOSITORY_OK && !facts_are_equal(&stored, check->facts)))
         check->result = REPOSITORY_COLLISION;
     else if (result != REPOSITORY_OK)
@@ -362,25 +376,28 @@ static bool check_version(void *context, const struct store_version *version)
 }
 
 /* The store took our object without promising that nothing was there: look at what is there now. */
-static enum repository_result check_after_put(struct repository *repository, const char *key, const struct object_facts *facts,
-                                              bool versioned)
+static enum repository_result check_after_put(struct repository *repository, const char *key,
+                                              const struct object_facts *facts, bool versioned)
 {
     struct version_check check = {repository, key, facts, REPOSITORY_OK};
 
     if (!versioned) {
         enum repository_result result = compare_stored(repository, key, facts);
-        return result == REPOSITORY_IDENTICAL ? REPOSITORY_OK : result == REPOSITORY_ABSENT ? REPOSITORY_FAILED : result;
+        return result == REPOSITORY_IDENTICAL ? REPOSITORY_OK
+               : result == REPOSITORY_ABSENT  ? REPOSITORY_FAILED
+                                              : result;
     }
     if (store_versions(repository->store, key, check_version, &check) != STORE_OK)
         return REPOSITORY_FAILED;
     return check.result;
 }
 
-enum repository_result repository_put_object(struct repository *repository, const char *key, const struct body *body,
-                                             const struct object_facts *facts)
+enum repository_result repository_put_object(struct repository *repository, const char *key,
+                                             const struct body *body, const struct object_facts *facts)
 {
     const struct cluster *cluster = &repository->cluster;
-    bool prevents = repository->settings->kind == REPOSITORY_FILE || cluster->condition == STORE_CONDITION_HONOURED;
+    bool prevents =
+        repository->settings->kind == REPOSITORY_FILE || cluster->condition == STORE_CONDITION_HONOURED;
     struct store_object object = {0};
     enum repository_result result;
 
@@ -399,14 +416,16 @@ enum repository_result repository_put_object(struct repository *repository, cons
         result = compare_stored(repository, key, facts);
         if (result != REPOSITORY_ABSENT)
             return result;
-        log_error("\"%s\" was there and is gone: something deletes objects here", store_describe(repository->store, key));
+        log_error("\"%s\" was there and is gone: something deletes objects here",
+                  store_describe(repository->store, key));
         return REPOSITORY_FAILED;
     default:
         return REPOSITORY_FAILED;
     }
 }
 
-enum repository_result repository_put_small(struct repository *repository, const char *key, const struct buffer *data)
+enum repository_result repository_put_small(struct repository *repository, const char *key,
+                                            const struct buffer *data)
 {
     struct body body = {.data = data->data, .fd = -1, .length = data->length};
     struct buffer stored = BUFFER_EMPTY;
@@ -420,8 +439,9 @@ enum repository_result repository_put_small(struct repository *repository, const
     case STORE_EXISTS:
         result = repository_get_small(repository, key, &stored);
         if (result == REPOSITORY_OK)
-            result = stored.length == data->length && memcmp(stored.data, data->data, stored.length) == 0 ? REPOSITORY_IDENTICAL
-                                                                                                         : REPOSITORY_COLLISION;
+            result = stored.length == data->length && memcmp(stored.data, data->data, stored.length) == 0
+                         ? REPOSITORY_IDENTICAL
+                         : REPOSITORY_COLLISION;
         buffer_free(&stored);
         return result == REPOSITORY_ABSENT ? REPOSITORY_FAILED : result;
     default:
@@ -451,8 +471,8 @@ static bool look_at_key(void *context, const char *key, uint64_t bytes)
     return true;
 }
 
-enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier, const char *segment,
-                                                struct later_segment *later)
+enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier,
+                                                const char *segment, struct later_segment *later)
 {
     struct later_search search = {segment, later};
     char rest[32];
@@ -470,8 +490,8 @@ enum repository_result repository_later_segment(struct repository *repository, u
     return result;
 }
 
-enum repository_result repository_get_history(struct repository *repository, uint64_t system_identifier, uint32_t timeline,
-                                              struct timeline_history *history)
+enum repository_result repository_get_history(struct repository *repository, uint64_t system_identifier,
+                                              uint32_t timeline, struct timeline_history *history)
 {
     char name[WAL_SEGMENT_NAME_BYTES];
     struct object_facts facts;
@@ -490,7 +510,8 @@ enum repository_result repository_get_history(struct repository *repository, uin
         const char *what = store_describe(repository->store, key);
         if (object_facts_check(&facts, "history", name, system_identifier, what) != 0) {
             result = REPOSITORY_DAMAGED;
-        } else if (timeline_history_parse(timeline, buffer_string(&text), text.length, history, &problem) != 0) {
+        } else if (timeline_history_parse(timeline, buffer_string(&text), text.length, history, &problem) !=
+                   0) {
             log_error("%s is damaged: %s", what, problem);
             result = REPOSITORY_DAMAGED;
         }

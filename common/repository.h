@@ -1,4 +1,5 @@
-/* A repository: the key layout, cluster.json, and the write-once rule, over a store. Layer 3. Format: docs/format.md.
+/* A repository: the key layout, cluster.json, and the write-once rule, over a store. Layer 3. Format:
+ * docs/format.md.
  *
  *     <name>/cluster.json
  *     <name>/<system identifier>/wal/<timeline+log>/<segment>[.partial|.<offset>.backup]
@@ -31,16 +32,17 @@ struct cluster {
     enum store_condition condition; /* what the probe found: does the bucket honour If-None-Match? */
     bool versioned;                 /* did it keep versions then? */
 };
-int cluster_parse(const void *data, size_t length, const char *what, struct cluster *cluster); /* 0, or -1 after logging */
-int cluster_seal(const struct cluster *cluster, struct buffer *out);                           /* 0, or -1 after logging */
+int cluster_parse(const void *data, size_t length, const char *what,
+                  struct cluster *cluster);                          /* 0, or -1 after logging */
+int cluster_seal(const struct cluster *cluster, struct buffer *out); /* 0, or -1 after logging */
 void cluster_free(struct cluster *cluster);
 /* NULL when that system is not accepted. */
 const struct generation *cluster_generation(const struct cluster *cluster, uint64_t system_identifier);
 
 struct repository {
-    const struct config *config;                 /* borrowed */
-    const struct repository_config *settings;    /* borrowed */
-    const struct state *state;                   /* borrowed; NULL: nothing is remembered */
+    const struct config *config;              /* borrowed */
+    const struct repository_config *settings; /* borrowed */
+    const struct state *state;                /* borrowed; NULL: nothing is remembered */
     struct store *store;
     bool cluster_known;
     struct cluster cluster; /* when cluster_known */
@@ -48,58 +50,67 @@ struct repository {
 
 enum repository_result {
     REPOSITORY_OK = 0,
-    REPOSITORY_ABSENT,     /* beyond doubt; nothing logged (for cluster.json: logged, with the way out) */
-    REPOSITORY_IDENTICAL,  /* put: the same content is there already */
-    REPOSITORY_COLLISION,  /* put: other content is there. Nothing logged: only the caller knows the way out */
-    REPOSITORY_DAMAGED,    /* logged */
-    REPOSITORY_FAILED,     /* logged: could not find out */
-    REPOSITORY_SINK,       /* get: the plain sink failed (and logged) */
+    REPOSITORY_ABSENT,    /* beyond doubt; nothing logged (for cluster.json: logged, with the way out) */
+    REPOSITORY_IDENTICAL, /* put: the same content is there already */
+    REPOSITORY_COLLISION, /* put: other content is there. Nothing logged: only the caller knows the way out */
+    REPOSITORY_DAMAGED,   /* logged */
+    REPOSITORY_FAILED,    /* logged: could not find out */
+    REPOSITORY_SINK,      /* get: the plain sink failed (and logged) */
 };
 
 /* Opens the store; asks nothing of it. 0, or -1 after logging. */
-int repository_open(const struct config *config, const struct repository_config *settings, const struct state *state,
-                    const struct store_limits *limits, struct repository *repository);
+int repository_open(const struct config *config, const struct repository_config *settings,
+                    const struct state *state, const struct store_limits *limits,
+                    struct repository *repository);
 void repository_close(struct repository *repository);
 
-/* Knows repository->cluster afterwards (when REPOSITORY_OK). A copy of at most most_age_seconds remembered in state_dir will do
- * for s3; a directory is always looked at. ABSENT means: no cluster.json in a place that could be asked; logged as an error that
- * says what a mistyped prefix looks like and names repository-init. */
+/* Knows repository->cluster afterwards (when REPOSITORY_OK). A copy of at most most_age_seconds remembered in
+ * state_dir will do for s3; a directory is always looked at. ABSENT means: no cluster.json in a place that
+ * could be asked; logged as an error that says what a mistyped prefix looks like and names repository-init.
+ */
 enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds);
 
 /* Keys; caller frees; NULL after logging. */
 char *repository_cluster_key(const struct repository *repository);
-char *repository_system_key(const struct repository *repository, uint64_t system_identifier, const char *rest);
+char *repository_system_key(const struct repository *repository, uint64_t system_identifier,
+                            const char *rest);
 /* name is one that wal_name_parse knows, or <segment>.partial.<8 hex>. */
 char *repository_wal_key(const struct repository *repository, uint64_t system_identifier, const char *name);
 
-/* Stores a sealed object under key if nothing is there; facts are those it was sealed with. One PUT when all is well. Where the
- * store cannot prevent an overwrite it is looked for (see docs/stores.md). */
-enum repository_result repository_put_object(struct repository *repository, const char *key, const struct body *body,
-                                             const struct object_facts *facts);
+/* Stores a sealed object under key if nothing is there; facts are those it was sealed with. One PUT when all
+ * is well. Where the store cannot prevent an overwrite it is looked for (see docs/stores.md). */
+enum repository_result repository_put_object(struct repository *repository, const char *key,
+                                             const struct body *body, const struct object_facts *facts);
 
-/* Gets and verifies a sealed object: one GET. Plain bytes go to plain as they come; they are to be believed only after
- * REPOSITORY_OK. facts may be NULL. The caller compares name, kind and system with what it wanted. */
-enum repository_result repository_get_object(struct repository *repository, const char *key, const struct sink *plain,
-                                             struct object_facts *facts);
+/* Gets and verifies a sealed object: one GET. Plain bytes go to plain as they come; they are to be believed
+ * only after REPOSITORY_OK. facts may be NULL. The caller compares name, kind and system with what it wanted.
+ */
+enum repository_result repository_get_object(struct repository *repository, const char *key,
+                                             const struct sink *plain, struct object_facts *facts);
 
 /* Only the trailer: one ranged GET. */
-enum repository_result repository_get_facts(struct repository *repository, const char *key, struct object_facts *facts);
+enum repository_result repository_get_facts(struct repository *repository, const char *key,
+                                            struct object_facts *facts);
 
 /* A small whole object (a document), appended to *out; limit 16 MiB. */
-enum repository_result repository_get_small(struct repository *repository, const char *key, struct buffer *out);
+enum repository_result repository_get_small(struct repository *repository, const char *key,
+                                            struct buffer *out);
 /* Puts one, if absent. IDENTICAL or COLLISION when something is there. */
-enum repository_result repository_put_small(struct repository *repository, const char *key, const struct buffer *data);
+enum repository_result repository_put_small(struct repository *repository, const char *key,
+                                            const struct buffer *data);
 
-/* What lies behind a segment on its timeline: one LIST of a few keys, more only when other names are in the way. */
+/* What lies behind a segment on its timeline: one LIST of a few keys, more only when other names are in the
+ * way. */
 struct later_segment {
     char next[WAL_SEGMENT_NAME_BYTES]; /* the nearest later segment, at any distance; "" when there is none */
     bool partial;                      /* <segment>.partial is there (looked for only up to the nearest) */
 };
-enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier, const char *segment,
+enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier,
+                                                const char *segment,
                                                 struct later_segment *later); /* OK or FAILED */
 
 /* Fetches and parses <timeline>.history. ABSENT when it is not there. */
-enum repository_result repository_get_history(struct repository *repository, uint64_t system_identifier, uint32_t timeline,
-                                              struct timeline_history *history);
+enum repository_result repository_get_history(struct repository *repository, uint64_t system_identifier,
+                                              uint32_t timeline, struct timeline_history *history);
 
 #endif

@@ -26,11 +26,13 @@ void state_open(const struct config *config, struct state *state)
 {
     state->directory = NULL;
     if (mkdir(config->state_dir, 0700) != 0 && errno != EEXIST) {
-        log_debug("could not create state directory \"%s\": %m; nothing is remembered between calls", config->state_dir);
+        log_debug("could not create state directory \"%s\": %m; nothing is remembered between calls",
+                  config->state_dir);
         return;
     }
     if (!is_ours_alone(config->state_dir)) {
-        log_debug("state directory \"%s\" is not this user's alone (mode 0700): it is not used", config->state_dir);
+        log_debug("state directory \"%s\" is not this user's alone (mode 0700): it is not used",
+                  config->state_dir);
         return;
     }
     state->directory = string_copy(config->state_dir);

@@ -1,12 +1,13 @@
-/* What is remembered between the calls of the short-lived programs, in state_dir: small files, safe to lose, never believed
- * when anything about them is odd. Layer 1. */
+/* What is remembered between the calls of the short-lived programs, in state_dir: small files, safe to lose,
+ * never believed when anything about them is odd. Layer 1. */
 #ifndef WALFERRY_STATE_H
 #define WALFERRY_STATE_H
 
 #include "buffer.h"
 #include "config.h"
 
-/* A state directory that cannot be made or is not ours alone (0700, owner the caller) is no failure: nothing is remembered then. */
+/* A state directory that cannot be made or is not ours alone (0700, owner the caller) is no failure: nothing
+ * is remembered then. */
 struct state {
     char *directory; /* owned; NULL: nothing can be remembered */
 };
@@ -14,11 +15,12 @@ struct state {
 void state_open(const struct config *config, struct state *state);
 void state_close(struct state *state);
 
-/* A name made of kind and what makes a repository this one (URL, endpoint, cluster name), not the section's name:
- * "cluster-<16 hex>.json". Caller frees. NULL after logging. */
+/* A name made of kind and what makes a repository this one (URL, endpoint, cluster name), not the section's
+ * name: "cluster-<16 hex>.json". Caller frees. NULL after logging. */
 char *state_name(const char *kind, const struct config *config, const struct repository_config *repository);
 
-/* 0; 1 when nothing usable is there. *age_seconds: since it was written; a time in the future counts as unusable. */
+/* 0; 1 when nothing usable is there. *age_seconds: since it was written; a time in the future counts as
+ * unusable. */
 int state_read(const struct state *state, const char *name, struct buffer *out, int64_t *age_seconds);
 /* Failures are logged at debug level only. */
 void state_write(const struct state *state, const char *name, const void *data, size_t length);

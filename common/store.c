@@ -43,7 +43,8 @@ const char *store_describe(struct store *store, const char *key)
 
     free(store->description);
     if (config->kind == REPOSITORY_S3)
-        store->description = string_printf("s3://%s/%s%s%s", config->bucket, config->path, *config->path ? "/" : "", key);
+        store->description =
+            string_printf("s3://%s/%s%s%s", config->bucket, config->path, *config->path ? "/" : "", key);
     else
         store->description = string_printf("%s/%s", config->path, key);
     return store->description == NULL ? key : store->description;
@@ -62,14 +63,15 @@ enum store_result store_replace(struct store *store, const char *key, const stru
     return store->driver->replace(store, key, body);
 }
 
-enum store_result store_get(struct store *store, const char *key, const struct store_range *range, const struct sink *sink,
-                            struct store_object *object)
+enum store_result store_get(struct store *store, const char *key, const struct store_range *range,
+                            const struct sink *sink, struct store_object *object)
 {
     return store_get_version(store, key, NULL, range, sink, object);
 }
 
 enum store_result store_get_version(struct store *store, const char *key, const char *version_id,
-                                    const struct store_range *range, const struct sink *sink, struct store_object *object)
+                                    const struct store_range *range, const struct sink *sink,
+                                    struct store_object *object)
 {
     const struct store_range whole = {0, 0, 0};
     struct store_object ignored;
@@ -90,7 +92,8 @@ enum store_result store_list_folders(struct store *store, const char *prefix,
 }
 
 enum store_result store_versions(struct store *store, const char *key,
-                                 bool (*each)(void *context, const struct store_version *version), void *context)
+                                 bool (*each)(void *context, const struct store_version *version),
+                                 void *context)
 {
     return store->driver->versions(store, key, each, context);
 }
@@ -131,7 +134,8 @@ int store_upload_write(struct store_upload *upload, const void *data, size_t len
 enum store_result store_upload_finish(struct store_upload *upload, struct store_object *object)
 {
     struct store_object ignored;
-    enum store_result result = upload->store->driver->upload_finish(upload->own, object == NULL ? &ignored : object);
+    enum store_result result =
+        upload->store->driver->upload_finish(upload->own, object == NULL ? &ignored : object);
 
     free(upload);
     return result;

@@ -1,9 +1,10 @@
 /* One interface to the places where objects are kept: put-if-absent, get, list, delete on a key. Layer 2.
- * Drivers: store_file.c (a directory) and store_s3.c. Keys are relative to the repository's URL, "main/7.../wal/...", made of
- * letters, digits and ._-+/ only, at most 900 bytes.
+ * Drivers: store_file.c (a directory) and store_s3.c. Keys are relative to the repository's URL,
+ * "main/7.../wal/...", made of letters, digits and ._-+/ only, at most 900 bytes.
  *
- * A store belongs to one thread. Every call is bounded: retries with back-off and jitter end at the operation limit or at the
- * deadline, whichever comes first. Failures are logged where they are found, with the URL of the object and the cause. */
+ * A store belongs to one thread. Every call is bounded: retries with back-off and jitter end at the operation
+ * limit or at the deadline, whichever comes first. Failures are logged where they are found, with the URL of
+ * the object and the cause. */
 #ifndef WALFERRY_STORE_H
 #define WALFERRY_STORE_H
 
@@ -12,17 +13,20 @@
 
 enum store_result {
     STORE_OK = 0,
-    STORE_ABSENT, /* the store said so, beyond doubt: 404 NoSuchKey without a delete marker; ENOENT under an existing root.
-                     Nothing is logged. That this is the right place at all is for repository_* to know (cluster.json). */
-    STORE_EXISTS, /* put-if-absent: the key is taken; nothing was changed, nothing is logged */
-    STORE_FAILED, /* logged; for put: whether it arrived is unknown, ask again */
-    STORE_DELETED, /* a delete marker is the newest version: logged as an error for whoever counts on the object */
+    STORE_ABSENT,  /* the store said so, beyond doubt: 404 NoSuchKey without a delete marker; ENOENT under an
+                      existing root.  Nothing is logged. That this is the right place at all is for repository_*
+                      to know (cluster.json). */
+    STORE_EXISTS,  /* put-if-absent: the key is taken; nothing was changed, nothing is logged */
+    STORE_FAILED,  /* logged; for put: whether it arrived is unknown, ask again */
+    STORE_DELETED, /* a delete marker is the newest version: logged as an error for whoever counts on the
+                      object */
     STORE_STOPPED, /* the sink of a get failed (and logged), or it asked to stop: no retry was made */
 };
 
 struct store;
 
-/* What a bucket does with "If-None-Match: *": found out by the probe, kept in cluster.json (see repository.h). */
+/* What a bucket does with "If-None-Match: *": found out by the probe, kept in cluster.json (see
+ * repository.h). */
 enum store_condition {
     STORE_CONDITION_UNKNOWN = 0,
     STORE_CONDITION_HONOURED, /* the second writer gets 412 */
@@ -32,14 +36,15 @@ enum store_condition {
 
 struct store_limits {
     unsigned operation_seconds; /* one call, its retries included */
-    int64_t deadline;           /* monotonic_now() microseconds after which nothing is tried any more; 0: none */
+    int64_t deadline; /* monotonic_now() microseconds after which nothing is tried any more; 0: none */
 };
 
 /* Nothing is asked of the store yet. NULL after logging (bad credentials file, no memory). */
 struct store *store_open(const struct repository_config *config, const struct store_limits *limits);
 void store_close(struct store *store); /* NULL-safe */
 void store_set_limits(struct store *store, const struct store_limits *limits);
-/* "s3://bucket/prefix/KEY" or "/dir/KEY" for messages: borrowed, valid until the next call with this store. */
+/* "s3://bucket/prefix/KEY" or "/dir/KEY" for messages: borrowed, valid until the next call with this store.
+ */
 const char *store_describe(struct store *store, const char *key);
 
 /* What is known of an object that was got or put. */
@@ -49,30 +54,32 @@ struct store_object {
     char version_id[128]; /* "" when not versioned */
 };
 
-/* Stores body under key only if nothing is there. Durable when it returns STORE_OK (files: fsync of file and directories).
- * condition tells whether the condition may be sent; the result for an ignored condition is the caller's to check.
- * On files missing directories below the root are made. object may be NULL. */
+/* Stores body under key only if nothing is there. Durable when it returns STORE_OK (files: fsync of file and
+ * directories). condition tells whether the condition may be sent; the result for an ignored condition is the
+ * caller's to check. On files missing directories below the root are made. object may be NULL. */
 enum store_result store_put_absent(struct store *store, const char *key, const struct body *body,
                                    enum store_condition condition, struct store_object *object);
 
 /* Stores body under key, whatever is there: only for cluster.json and heartbeats. */
 enum store_result store_replace(struct store *store, const char *key, const struct body *body);
 
-/* Range of a get. All zero: the whole object. suffix != 0: the last suffix bytes (all of a shorter object; an empty object gives
- * no bytes and STORE_OK). Otherwise from offset, length bytes (0: to the end). */
+/* Range of a get. All zero: the whole object. suffix != 0: the last suffix bytes (all of a shorter object; an
+ * empty object gives no bytes and STORE_OK). Otherwise from offset, length bytes (0: to the end). */
 struct store_range {
     uint64_t offset;
     uint64_t length;
     uint64_t suffix;
 };
 
-/* Bytes go to sink as they come. A connection cut in mid-body is resumed with a range (of the same object: If-Match), so the sink
- * sees every byte once, in order. object may be NULL; it is filled before the first byte is handed over. */
-enum store_result store_get(struct store *store, const char *key, const struct store_range *range, const struct sink *sink,
-                            struct store_object *object);
+/* Bytes go to sink as they come. A connection cut in mid-body is resumed with a range (of the same object:
+ * If-Match), so the sink sees every byte once, in order. object may be NULL; it is filled before the first
+ * byte is handed over. */
+enum store_result store_get(struct store *store, const char *key, const struct store_range *range,
+                            const struct sink *sink, struct store_object *object);
 
-/* Keys with this prefix and greater than start_after (NULL: all), in byte order of the whole key, until all are told or
- * each returns false. page_keys: how many to ask for at once (0: 1000). STORE_OK also for none. */
+/* Keys with this prefix and greater than start_after (NULL: all), in byte order of the whole key, until all
+ * are told or each returns false. page_keys: how many to ask for at once (0: 1000). STORE_OK also for none.
+ */
 struct store_listing {
     const char *prefix;
     const char *start_after;
@@ -82,11 +89,13 @@ struct store_listing {
 };
 enum store_result store_list(struct store *store, const struct store_listing *listing);
 
-/* The "folders" directly under prefix (which ends with a slash): each is told the name without slashes, in byte order. */
+/* The "folders" directly under prefix (which ends with a slash): each is told the name without slashes, in
+ * byte order. */
 enum store_result store_list_folders(struct store *store, const char *prefix,
                                      bool (*each)(void *context, const char *name), void *context);
 
-/* All versions of exactly this key, newest first; on a store without versions the one object, with version_id "". */
+/* All versions of exactly this key, newest first; on a store without versions the one object, with version_id
+ * "". */
 struct store_version {
     const char *version_id;
     uint64_t bytes;
@@ -94,22 +103,26 @@ struct store_version {
     bool is_latest;
 };
 enum store_result store_versions(struct store *store, const char *key,
-                                 bool (*each)(void *context, const struct store_version *version), void *context);
+                                 bool (*each)(void *context, const struct store_version *version),
+                                 void *context);
 /* Reads one version: as store_get, with the version named. */
 enum store_result store_get_version(struct store *store, const char *key, const char *version_id,
-                                    const struct store_range *range, const struct sink *sink, struct store_object *object);
+                                    const struct store_range *range, const struct sink *sink,
+                                    struct store_object *object);
 
 /* STORE_OK also when it was not there. version_id NULL: a plain delete. */
 enum store_result store_delete(struct store *store, const char *key, const char *version_id);
 
 /* A large object in parts of bounded memory. Files: written to an unnamed file, linked by finish.
- * S3: a multipart upload; finish believes the completion only if its body says so. An object that stays under one part is
- * sent as one conditional PUT. Where the key is taken, finish returns STORE_EXISTS (as far as the store can tell).
- * expected_bytes: an upper guess (0: unknown), from which the part size is chosen so that 10,000 parts suffice. */
+ * S3: a multipart upload; finish believes the completion only if its body says so. An object that stays under
+ * one part is sent as one conditional PUT. Where the key is taken, finish returns STORE_EXISTS (as far as the
+ * store can tell). expected_bytes: an upper guess (0: unknown), from which the part size is chosen so that
+ * 10,000 parts suffice. */
 struct store_upload;
 struct store_upload *store_upload_begin(struct store *store, const char *key, uint64_t expected_bytes,
-                                        enum store_condition condition);                                /* NULL after logging */
-int store_upload_write(struct store_upload *upload, const void *data, size_t length); /* 0, or -1 after logging */
+                                        enum store_condition condition); /* NULL after logging */
+int store_upload_write(struct store_upload *upload, const void *data,
+                       size_t length); /* 0, or -1 after logging */
 /* Both free the upload. abort leaves nothing behind if the store can be reached. NULL-safe. */
 enum store_result store_upload_finish(struct store_upload *upload, struct store_object *object);
 void store_upload_abort(struct store_upload *upload);

@@ -12,16 +12,19 @@ struct store_driver {
                                     enum store_condition condition, struct store_object *object);
     enum store_result (*replace)(struct store *store, const char *key, const struct body *body);
     /* version_id NULL: the newest */
-    enum store_result (*get)(struct store *store, const char *key, const char *version_id, const struct store_range *range,
-                             const struct sink *sink, struct store_object *object);
+    enum store_result (*get)(struct store *store, const char *key, const char *version_id,
+                             const struct store_range *range, const struct sink *sink,
+                             struct store_object *object);
     enum store_result (*list)(struct store *store, const struct store_listing *listing);
     enum store_result (*list_folders)(struct store *store, const char *prefix,
                                       bool (*each)(void *context, const char *name), void *context);
     enum store_result (*versions)(struct store *store, const char *key,
-                                  bool (*each)(void *context, const struct store_version *version), void *context);
+                                  bool (*each)(void *context, const struct store_version *version),
+                                  void *context);
     enum store_result (*delete)(struct store *store, const char *key, const char *version_id);
     /* The driver's own struct, seen by store.c only as a pointer. */
-    void *(*upload_begin)(struct store *store, const char *key, uint64_t expected_bytes, enum store_condition condition);
+    void *(*upload_begin)(struct store *store, const char *key, uint64_t expected_bytes,
+                          enum store_condition condition);
     int (*upload_write)(void *upload, const void *data, size_t length);
     enum store_result (*upload_finish)(void *upload, struct store_object *object);
     void (*upload_abort)(void *upload);

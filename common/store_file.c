@@ -1,6 +1,7 @@
-/* The store in a directory. An object gets its name only when it is whole and on disk: it is written to an unnamed file
- * (O_TMPFILE), synced, linked under its name if that is free, and the directory is synced. On file systems without unnamed
- * files a hidden name takes their place; listings pass over names that begin with a dot. */
+/* The store in a directory. An object gets its name only when it is whole and on disk: it is written to an
+ * unnamed file (O_TMPFILE), synced, linked under its name if that is free, and the directory is synced. On
+ * file systems without unnamed files a hidden name takes their place; listings pass over names that begin
+ * with a dot. */
 #include "digest.h"
 #include "file.h"
 #include "log.h"
@@ -30,7 +31,8 @@ static bool root_is_there(struct store *store)
     if (stat(store->config->path, &status) == 0 && S_ISDIR(status.st_mode))
         return true;
     log_error("directory \"%s\" of repository \"%s\" is not there", store->config->path, store->config->name);
-    log_hint("Is it mounted, and is the url in the configuration right? A new repository is made by repository-init.");
+    log_hint("Is it mounted, and is the url in the configuration right? A new repository is made by "
+             "repository-init.");
     return false;
 }
 
@@ -49,7 +51,7 @@ static void set_limits(struct store *store, const struct store_limits *limits)
 
 struct pending { /* a file that has no name yet */
     struct store *store;
-    char *path;      /* its name to be */
+    char *path; /* its name to be */
     char *directory;
     char *temporary; /* where unnamed files are not to be had; else NULL */
     int fd;
@@ -93,7 +95,8 @@ static int pending_open(struct store *store, const char *key, struct pending *pe
     *pending = (struct pending){.store = store, .fd = -1};
     pending->path = key_path(store, key);
     pending->directory = pending->path == NULL ? NULL : path_directory(pending->path);
-    if (pending->directory == NULL || !root_is_there(store) || file_make_directories(pending->directory, 0700) != 0)
+    if (pending->directory == NULL || !root_is_there(store) ||
+        file_make_directories(pending->directory, 0700) != 0)
         goto failed;
     pending->fd = open(pending->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (pending->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) {
@@ -153,8 +156,8 @@ static enum store_result pending_publish(struct pending *pending)
         }
         result = STORE_EXISTS;
     }
-    /* Also when it was there already: another process may have linked it a moment ago and not have synced the directory yet,
-     * and our caller is about to tell PostgreSQL that it is safe. */
+    /* Also when it was there already: another process may have linked it a moment ago and not have synced the
+     * directory yet, and our caller is about to tell PostgreSQL that it is safe. */
     return file_sync_directory(pending->directory) == 0 ? result : STORE_FAILED;
 }
 
@@ -210,7 +213,8 @@ static enum store_result replace(struct store *store, const char *key, const str
     return result;
 }
 
-static void *upload_begin(struct store *store, const char *key, uint64_t expected_bytes, enum store_condition condition)
+static void *upload_begin(struct store *store, const char *key, uint64_t expected_bytes,
+                          enum store_condition condition)
 {
     struct pending *pending = malloc(sizeof *pending);
 
@@ -250,7 +254,8 @@ static enum store_result upload_finish(void *upload, struct store_object *object
 
 /* Reading */
 
-static enum store_result copy_out(int fd, const char *path, uint64_t offset, uint64_t length, const struct sink *sink)
+static enum store_result copy_out(int fd, const char *path, uint64_t offset, uint64_t length,
+                                  const struct sink *sink)
 {
     unsigned char *chunk = malloc(CHUNK_BYTES);
     enum store_result result = STORE_OK;
@@ -277,8 +282,8 @@ static enum store_result copy_out(int fd, const char *path, uint64_t offset, uin
     return result;
 }
 
-static enum store_result get_open_file(int fd, const char *path, const struct store_range *range, const struct sink *sink,
-                                       struct store_object *object)
+static enum store_result get_open_file(int fd, const char *path, const struct store_range *range,
+                                       const struct sink *sink, struct store_object *object)
 {
     struct stat status;
 
@@ -293,14 +298,16 @@ static enum store_result get_open_file(int fd, const char *path, const struct st
         length = 0;
     }
     if (offset > total || length > total - offset) {
-        log_error("file \"%s\" has only %llu bytes: the bytes asked for are not there", path, (unsigned long long)total);
+        log_error("file \"%s\" has only %llu bytes: the bytes asked for are not there", path,
+                  (unsigned long long)total);
         return STORE_FAILED;
     }
     return copy_out(fd, path, offset, length == 0 ? total - offset : length, sink);
 }
 
-static enum store_result get(struct store *store, const char *key, const char *version_id, const struct store_range *range,
-                             const struct sink *sink, struct store_object *object)
+static enum store_result get(struct store *store, const char *key, const char *version_id,
+                             const struct store_range *range, const struct sink *sink,
+                             struct store_object *object)
 {
     char *path = key_path(store, key);
     enum store_result result = STORE_FAILED;
@@ -472,7 +479,8 @@ static enum store_result list(struct store *store, const struct store_listing *w
 
     if (!root_is_there(store))
         return STORE_FAILED;
-    char *start = string_printf("%.*s", slash == NULL ? 0 : (int)(slash - wanted->prefix + 1), wanted->prefix);
+    char *start =
+        string_printf("%.*s", slash == NULL ? 0 : (int)(slash - wanted->prefix + 1), wanted->prefix);
     if (start != NULL && list_below(&listing, start) == 0)
         result = STORE_OK;
     free(start);
@@ -505,7 +513,8 @@ static enum store_result list_folders(struct store *store, const char *prefix,
 }
 
 static enum store_result versions(struct store *store, const char *key,
-                                  bool (*each)(void *context, const struct store_version *version), void *context)
+                                  bool (*each)(void *context, const struct store_version *version),
+                                  void *context)
 {
     struct stat status;
     char *path = key_path(store, key);

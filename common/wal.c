@@ -27,14 +27,15 @@ struct wal_name wal_name_parse(const char *name)
 
     if (strlen(name) == 16 && parse_hex(name, 8, &parsed.timeline) && strcmp(name + 8, ".history") == 0)
         parsed.kind = WAL_HISTORY;
-    else if (strlen(name) < 24 || !parse_hex(name, 8, &parsed.timeline) || !parse_hex(name + 8, 8, &parsed.log) ||
-             !parse_hex(name + 16, 8, &parsed.segment))
+    else if (strlen(name) < 24 || !parse_hex(name, 8, &parsed.timeline) ||
+             !parse_hex(name + 8, 8, &parsed.log) || !parse_hex(name + 16, 8, &parsed.segment))
         return none;
     else if (name[24] == '\0')
         parsed.kind = WAL_SEGMENT;
     else if (strcmp(name + 24, ".partial") == 0)
         parsed.kind = WAL_PARTIAL;
-    else if (strlen(name) == 40 && name[24] == '.' && parse_hex(name + 25, 8, &offset) && strcmp(name + 33, ".backup") == 0)
+    else if (strlen(name) == 40 && name[24] == '.' && parse_hex(name + 25, 8, &offset) &&
+             strcmp(name + 33, ".backup") == 0)
         parsed.kind = WAL_BACKUP;
     return parsed.kind == WAL_NOT || parsed.timeline == 0 ? none : parsed;
 }
@@ -76,7 +77,8 @@ bool wal_segment_number(const struct wal_name *name, uint32_t segment_bytes, uin
     return true;
 }
 
-void wal_segment_name(uint32_t timeline, uint64_t number, uint32_t segment_bytes, char out[WAL_SEGMENT_NAME_BYTES])
+void wal_segment_name(uint32_t timeline, uint64_t number, uint32_t segment_bytes,
+                      char out[WAL_SEGMENT_NAME_BYTES])
 {
     uint64_t per_log = segments_per_log(segment_bytes);
 
@@ -121,7 +123,8 @@ void lsn_format(uint64_t lsn, char out[24])
     snprintf(out, 24, "%X/%X", (uint32_t)(lsn >> 32), (uint32_t)lsn);
 }
 
-/* PostgreSQL writes in the machine's byte order; WAL of another byte order is another system's and is found by its sizes. */
+/* PostgreSQL writes in the machine's byte order; WAL of another byte order is another system's and is found
+ * by its sizes. */
 #define LONG_HEADER 0x0002
 
 bool wal_page_parse(const void *first_page, size_t length, struct wal_page *page)
@@ -139,8 +142,9 @@ bool wal_page_parse(const void *first_page, size_t length, struct wal_page *page
     memcpy(&page->segment_bytes, bytes + 32, 4);
     memcpy(&page->block_bytes, bytes + 36, 4);
     return page->magic != 0 && (info & LONG_HEADER) != 0 && wal_segment_size_is_legal(page->segment_bytes) &&
-           page->block_bytes >= 1024 && page->block_bytes <= 65536 && (page->block_bytes & (page->block_bytes - 1)) == 0 &&
-           page->system_identifier != 0 && page->timeline != 0;
+           page->block_bytes >= 1024 && page->block_bytes <= 65536 &&
+           (page->block_bytes & (page->block_bytes - 1)) == 0 && page->system_identifier != 0 &&
+           page->timeline != 0;
 }
 
 unsigned wal_magic_version(uint16_t magic)
@@ -192,7 +196,8 @@ static int add_ancestor(struct parsing *parsing, uint32_t timeline, uint64_t lsn
     return 0;
 }
 
-/* "2<tab>0/3000000<tab>reason"; blank lines and those that begin with # are passed over, as PostgreSQL does. */
+/* "2<tab>0/3000000<tab>reason"; blank lines and those that begin with # are passed over, as PostgreSQL does.
+ */
 static int parse_line(struct parsing *parsing, const char *line)
 {
     char lsn_text[24], *end;
@@ -217,8 +222,8 @@ static int parse_line(struct parsing *parsing, const char *line)
     return add_ancestor(parsing, (uint32_t)timeline, lsn);
 }
 
-int timeline_history_parse(uint32_t timeline, const char *text, size_t length, struct timeline_history *history,
-                           const char **problem)
+int timeline_history_parse(uint32_t timeline, const char *text, size_t length,
+                           struct timeline_history *history, const char **problem)
 {
     struct parsing parsing = {history, NULL};
     char line[1024];
@@ -227,7 +232,8 @@ int timeline_history_parse(uint32_t timeline, const char *text, size_t length, s
     while (length > 0 && parsing.problem == NULL) {
         const char *end = memchr(text, '\n', length);
         size_t line_bytes = end == NULL ? length : (size_t)(end - text);
-        size_t kept = line_bytes < sizeof line - 1 ? line_bytes : sizeof line - 1; /* only the reason can be so long */
+        size_t kept =
+            line_bytes < sizeof line - 1 ? line_bytes : sizeof line - 1; /* only the reason can be so long */
         memcpy(line, text, kept);
         line[kept] = '\0';
         if (strlen(line) != kept)

@@ -33,9 +33,11 @@ struct wal_name wal_name_parse(const char *name);
 const char *wal_kind_name(enum wal_kind kind); /* "segment", "partial", "history", "backup" */
 
 bool wal_segment_size_is_legal(uint64_t bytes);
-/* Number of the segment in the stream of its timeline; false if the low part is impossible with this segment size. */
+/* Number of the segment in the stream of its timeline; false if the low part is impossible with this segment
+ * size. */
 bool wal_segment_number(const struct wal_name *name, uint32_t segment_bytes, uint64_t *number);
-void wal_segment_name(uint32_t timeline, uint64_t number, uint32_t segment_bytes, char out[WAL_SEGMENT_NAME_BYTES]);
+void wal_segment_name(uint32_t timeline, uint64_t number, uint32_t segment_bytes,
+                      char out[WAL_SEGMENT_NAME_BYTES]);
 void wal_history_name(uint32_t timeline, char out[WAL_SEGMENT_NAME_BYTES]);
 
 /* "0/3000028". False unless it is well formed. */
@@ -46,8 +48,8 @@ void lsn_format(uint64_t lsn, char out[24]);
 #define WAL_LONG_HEADER_BYTES 40
 struct wal_page {
     uint16_t magic;
-    uint32_t timeline;      /* xlp_tli: the timeline's or an ancestor's (rule 14) */
-    uint64_t address;       /* xlp_pageaddr */
+    uint32_t timeline; /* xlp_tli: the timeline's or an ancestor's (rule 14) */
+    uint64_t address;  /* xlp_pageaddr */
     uint64_t system_identifier;
     uint32_t segment_bytes;
     uint32_t block_bytes;
@@ -55,7 +57,8 @@ struct wal_page {
 /* False when it is no long page header at all: flag missing, impossible sizes, all zero. */
 bool wal_page_parse(const void *first_page, size_t length, struct wal_page *page);
 
-/* Major version that writes this page magic (13..19), or 0 when unknown: a newer server is not refused for it. */
+/* Major version that writes this page magic (13..19), or 0 when unknown: a newer server is not refused for
+ * it. */
 unsigned wal_magic_version(uint16_t magic);
 
 /* The ancestors of one timeline, oldest first, out of a .history file. */
@@ -64,17 +67,19 @@ struct timeline_switch {
     uint64_t lsn;      /* ... here: the first byte that belongs to the next one */
 };
 struct timeline_history {
-    uint32_t timeline; /* whose file this is */
+    uint32_t timeline;                 /* whose file this is */
     struct timeline_switch *ancestors; /* owned */
     size_t count;
 };
 
-/* text: the file's content. *problem says what is wrong in a few words. A history that names a timeline at or above its own, or
- * in descending order, is malformed. 0 or -1 (also when out of memory); nothing is logged. */
-int timeline_history_parse(uint32_t timeline, const char *text, size_t length, struct timeline_history *history,
-                           const char **problem);
+/* text: the file's content. *problem says what is wrong in a few words. A history that names a timeline at or
+ * above its own, or in descending order, is malformed. 0 or -1 (also when out of memory); nothing is logged.
+ */
+int timeline_history_parse(uint32_t timeline, const char *text, size_t length,
+                           struct timeline_history *history, const char **problem);
 void timeline_history_free(struct timeline_history *history);
-/* True if timeline is the history's own or an ancestor; *end is where it was left (UINT64_MAX for its own). */
+/* True if timeline is the history's own or an ancestor; *end is where it was left (UINT64_MAX for its own).
+ */
 bool timeline_history_find(const struct timeline_history *history, uint32_t timeline, uint64_t *end);
 
 #endif

@@ -14,6 +14,9 @@
 
 #define LABEL_FILE_MOST_BYTES 65536
 
+/* DBState of pg_control.h */
+enum { STATE_SHUT_DOWN_IN_RECOVERY = 2, STATE_IN_ARCHIVE_RECOVERY = 5 };
+
 /* The server changes into its data directory, so that its working directory tells it from another process
  * that got the number of a server that crashed. A server of the directory runs as its owner. */
 static bool process_is_server(int64_t pid, const char *path, uid_t owner)
@@ -74,12 +77,13 @@ bool backup_label_parse(const char *text, struct data_directory *directory)
     return directory->has_label;
 }
 
-static int read_label(struct data_directory *directory)
+/* 0, 1 when it isn't there, or -1 after logging. */
+static int read_label(struct data_directory *directory, const char *name)
 {
     struct buffer text = BUFFER_EMPTY;
-    char *path = path_join(directory->path, "backup_label");
+    char *path = path_join(directory->path, name);
     enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, LABEL_FILE_MOST_BYTES, &text);
-    int result = read == FILE_FAILED ? -1 : 0;
+    int result = read == FILE_OK ? 0 : read == FILE_ABSENT ? 1 : -1;
 
     if (read == FILE_OK && !backup_label_parse(buffer_string(&text), directory)) {
         log_error("file \"%s\" is not a backup_label of PostgreSQL", path);
@@ -88,6 +92,20 @@ static int read_label(struct data_directory *directory)
     buffer_free(&text);
     free(path);
     return result;
+}
+
+/* Recovery renames backup_label when it begins. The old one belongs to this very recovery as long as that has
+ * not ended; in a server that was opened it may be years old. */
+static int find_label(struct data_directory *directory)
+{
+    bool in_recovery = directory->control.state == STATE_SHUT_DOWN_IN_RECOVERY ||
+                       directory->control.state == STATE_IN_ARCHIVE_RECOVERY;
+    int result = read_label(directory, "backup_label");
+
+    directory->is_fresh = result == 0;
+    if (result == 1 && in_recovery)
+        result = read_label(directory, "backup_label.old");
+    return result < 0 ? -1 : 0;
 }
 
 int data_directory_read(const char *path, struct data_directory *directory)
@@ -119,7 +137,7 @@ int data_directory_read(const char *path, struct data_directory *directory)
     }
     directory->running = find_server(path, directory->owner, &directory->server_pid);
     directory->mode = server_mode_read(path);
-    return read_label(directory);
+    return find_label(directory);
 }
 
 void data_directory_free(struct data_directory *directory)

@@ -19,7 +19,8 @@ struct data_directory {
     int64_t server_pid;
     enum server_mode mode;
 
-    bool has_label;     /* backup_label: a base backup that was not started yet */
+    bool is_fresh;      /* a base backup that was not started since it was restored: backup_label is there */
+    bool has_label;     /* backup_label, or in mid-recovery backup_label.old, what PostgreSQL made of it */
     uint64_t start_lsn; /* out of it, all three */
     uint32_t start_timeline;
     char *label;

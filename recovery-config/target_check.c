@@ -81,7 +81,7 @@ static int open_sources(struct check *check, const char *repository)
     }
     if (check->source_count > 0)
         return 0;
-    log_error("could not check the target: no repository could be asked");
+    log_error("could not check the target: no repository can be used");
     log_hint("Nothing was written. Recovery needs the repository too: repository-check says what is wrong "
              "with it.");
     return -1;
@@ -124,33 +124,11 @@ static void find_backup(struct check *check)
     }
 }
 
-/* Fills backup, timeline and lsn. */
-static void find_origin(struct check *check)
+static void warn_unknown_backup(const struct check *check)
 {
     const struct data_directory *directory = check->directory;
     char lsn[24];
 
-    if (!directory->has_label) {
-        check->timeline = directory->control.timeline;
-        check->lsn = directory->control.checkpoint_lsn;
-        lsn_format(check->lsn, lsn);
-        log_warning(
-            "\"%s\" has no backup_label: it is not a base backup as it was restored, but was started since",
-            directory->path);
-        log_hint("Recovery only goes forward, from LSN %s on timeline %u here. If the target lies before "
-                 "that, restore the "
-                 "base backup again.",
-                 lsn, check->timeline);
-        return;
-    }
-    check->timeline = directory->start_timeline;
-    check->lsn = directory->start_lsn;
-    find_backup(check);
-    if (check->backup != NULL) {
-        check->lsn = check->backup->stop_lsn;
-        log_debug("\"%s\" is backup %s", directory->path, check->backup->id);
-        return;
-    }
     lsn_format(directory->start_lsn, lsn);
     log_warning("no repository has the manifest of the backup in \"%s\" (it began at LSN %s on timeline %u)",
                 directory->path, lsn, directory->start_timeline);
@@ -159,9 +137,44 @@ static void find_origin(struct check *check)
              "\"requested recovery stop point is before consistent recovery point\".");
 }
 
-/* Which backup would serve the target; logged as a hint to the error that the caller has logged right before
- * choosing. */
-static const struct backup *find_better(struct check *check, uint32_t timeline)
+/* Without a backup_label all that is known for certain is the last checkpoint: more may have been replayed.
+ */
+static void warn_started(const struct check *check)
+{
+    char lsn[24];
+
+    lsn_format(check->lsn, lsn);
+    log_warning("\"%s\" has no backup_label: it was started since its base backup was restored",
+                check->directory->path);
+    log_hint("Recovery only goes forward. If the target lies before what was replayed already (to LSN %s on "
+             "timeline %u, or "
+             "further), restore a base backup again.",
+             lsn, check->timeline);
+}
+
+/* Fills backup, timeline and lsn. */
+static void find_origin(struct check *check)
+{
+    const struct data_directory *directory = check->directory;
+
+    check->timeline = directory->is_fresh ? directory->start_timeline : directory->control.timeline;
+    check->lsn = directory->is_fresh ? directory->start_lsn : directory->control.checkpoint_lsn;
+    if (directory->has_label)
+        find_backup(check);
+    if (check->backup != NULL) {
+        log_debug("\"%s\" is backup %s", directory->path, check->backup->id);
+        if (check->backup->stop_lsn > check->lsn)
+            check->lsn = check->backup->stop_lsn;
+    }
+    if (!directory->is_fresh)
+        warn_started(check);
+    else if (check->backup == NULL)
+        warn_unknown_backup(check);
+}
+
+/* Tells which backup would serve the target on this timeline's way, or (backup_choose does) why there is
+ * none. */
+static void tell_better(struct check *check, uint32_t timeline)
 {
     const struct target *target = check->target;
     const struct backup_wish wish = {.has_time = target->kind == TARGET_TIME,
@@ -170,50 +183,49 @@ static const struct backup *find_better(struct check *check, uint32_t timeline)
                                      .lsn = target->lsn,
                                      .timeline = timeline};
     struct source *source = check->backup_source == NULL ? &check->sources[0] : check->backup_source;
+    const struct backup *better = backup_choose(&source->repository, &source->backups, &wish);
 
-    return backup_choose(&source->repository, &source->backups, &wish);
+    if (better == NULL)
+        return;
+    log_info("backup %s serves the target", better->id);
+    log_hint("Run basebackup-fetch --backup %s into an empty directory, then recovery-config there.",
+             better->id);
 }
 
-static void hint_better(const struct backup *better)
-{
-    if (better != NULL)
-        log_hint("Backup %s serves it: run basebackup-fetch --backup %s into an empty directory, then "
-                 "recovery-config there.",
-                 better->id, better->id);
-}
-
-static bool is_before_start(const struct check *check)
+static bool is_before_backup_end(const struct check *check)
 {
     const struct target *target = check->target;
 
+    if (check->backup == NULL)
+        return false;
     if (target->kind == TARGET_TIME)
-        return check->backup != NULL && target->time <= check->backup->stop_time;
-    return target->kind == TARGET_LSN && target->lsn < check->lsn;
+        return target->time <= check->backup->stop_time; /* rule 22 */
+    return target->kind == TARGET_LSN && target->lsn < check->backup->stop_lsn;
 }
 
-static int check_start(struct check *check)
+/* timeline: the one that recovery will follow. */
+static int check_start(struct check *check, uint32_t timeline)
 {
-    const struct backup *better;
+    bool before_end = is_before_backup_end(check);
     char what[128];
     char time[TIMESTAMP_TEXT_BYTES];
     char lsn[24];
-    uint32_t timeline = check->target->timeline_choice == TIMELINE_NUMBER ? check->target->timeline : 0;
 
-    if (!is_before_start(check))
+    if (!before_end && (check->target->kind != TARGET_LSN || check->target->lsn >= check->lsn))
         return 0;
-    better = find_better(check, timeline);
     target_describe(check->target, what, sizeof what);
-    lsn_format(check->lsn, lsn);
-    if (check->backup == NULL) {
-        log_error("the target (%s) lies before LSN %s, from which recovery of \"%s\" goes forward", what, lsn,
-                  check->directory->path);
-    } else {
+    if (before_end) {
         timestamp_format(check->backup->stop_time, time);
+        lsn_format(check->backup->stop_lsn, lsn);
         log_error(
             "the target (%s) is not after the end of the backup in \"%s\": backup %s ended at %s, LSN %s",
             what, check->directory->path, check->backup->id, time, lsn);
+    } else {
+        lsn_format(check->lsn, lsn);
+        log_error("the target (%s) lies before LSN %s, from which recovery of \"%s\" goes forward", what, lsn,
+                  check->directory->path);
     }
-    hint_better(better);
+    tell_better(check, timeline);
     return -1;
 }
 
@@ -282,7 +294,6 @@ static enum repository_result find_latest(struct check *check, struct timeline_h
 
 static int explain_other_branch(struct check *check, const struct timeline_history *history)
 {
-    const struct backup *better = find_better(check, history->timeline);
     uint64_t left;
     char left_text[24];
     char lsn[24];
@@ -296,24 +307,28 @@ static int explain_other_branch(struct check *check, const struct timeline_histo
         log_error("timeline %u does not descend from timeline %u, that of the backup in \"%s\"",
                   history->timeline, check->timeline, check->directory->path);
     }
-    if (better != NULL)
-        hint_better(better);
-    else
-        log_hint("From this directory --timeline %u can be reached.", check->timeline);
+    log_hint("From this directory only timeline %u can be reached, with --timeline %u.", check->timeline,
+             check->timeline);
+    tell_better(check, history->timeline);
     return -1;
 }
 
-/* What lies on the way from the backup to the target's timeline. */
-static void tell_path(const struct check *check, const struct timeline_history *history)
+/* "latest" may be another timeline than the DBA has in mind: after an earlier attempt at recovery that was
+ * opened, for example. It does not matter for an LSN before the point where the ways part. */
+static void tell_latest(const struct check *check, const struct timeline_history *history)
 {
+    const struct target *target = check->target;
     uint64_t left;
     char left_text[24];
 
-    if (history->timeline == check->timeline || !timeline_history_find(history, check->timeline, &left))
+    if (target->timeline_choice != TIMELINE_LATEST || history->timeline == check->timeline ||
+        !timeline_history_find(history, check->timeline, &left) ||
+        (target->kind == TARGET_LSN && target->lsn < left))
         return;
     lsn_format(left, left_text);
-    log_info("recovery follows timeline %u, which left timeline %u, that of the backup, at LSN %s",
-             history->timeline, check->timeline, left_text);
+    log_info(
+        "recovery follows the latest timeline, %u, which left timeline %u, that of the backup, at LSN %s",
+        history->timeline, check->timeline, left_text);
     log_hint("What was committed on timeline %u after that is not on this way; for that, add --timeline %u.",
              check->timeline, check->timeline);
 }
@@ -387,16 +402,21 @@ static void look_for_segment(struct check *check, const struct timeline_history 
              "target was reached\".");
 }
 
-static int check_end(const struct check *check)
+static int check_end(const struct check *check, const struct timeline_history *history)
 {
     const struct wal_name name = wal_name_parse(check->target->end_at);
     uint32_t segment_bytes = check->directory->control.segment_bytes;
-    uint64_t number;
+    uint64_t number, left;
     char lsn[24];
 
     if (!wal_segment_number(&name, segment_bytes, &number)) {
         log_error("\"%s\" is not a WAL segment of this cluster, whose segments have %u bytes",
                   check->target->end_at, segment_bytes);
+        return -1;
+    }
+    if (!timeline_history_find(history, name.timeline, &left)) {
+        log_error("segment %s is not on the way of recovery, which follows timeline %u",
+                  check->target->end_at, history->timeline);
         return -1;
     }
     if (number * segment_bytes < check->lsn) {
@@ -425,10 +445,12 @@ static int check_timelines(struct check *check)
         explain_other_branch(check, &history);
         goto done;
     }
-    tell_path(check, &history);
+    if (check_start(check, history.timeline) != 0)
+        goto done;
+    tell_latest(check, &history);
     if (check->target->kind == TARGET_LSN)
         look_for_segment(check, &history);
-    result = check->target->end_at == NULL ? 0 : check_end(check);
+    result = check->target->end_at == NULL ? 0 : check_end(check, &history);
 done:
     timeline_history_free(&history);
     return result;
@@ -444,8 +466,7 @@ int target_check(const struct config *config, const char *repository, const stru
         return 0;
     if (open_sources(&check, repository) == 0) {
         find_origin(&check);
-        if (check_start(&check) == 0)
-            result = check_timelines(&check);
+        result = check_timelines(&check);
     }
     close_sources(&check);
     return result;

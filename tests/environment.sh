@@ -19,11 +19,11 @@ make_work_directory() {
         "HOME=$work" LANG=C.UTF-8 "PG_BIN=$PG_BIN")
 }
 
-# Processes that were started with WALFERRY_TEST=$1 in their environment, but for this shell. (Children of a shell that set it
-# after its own start are found, the shell itself is not.)
+# Processes that were started with WALFERRY_TEST=$1, or something below it, in their environment. (Children of a shell that set
+# it after its own start are found, the shell itself is not.)
 processes_of() {
     local pid
-    for pid in $(grep -lsz "^WALFERRY_TEST=$1\$" /proc/[0-9]*/environ | cut -d/ -f3); do
+    for pid in $(grep -lszE "^WALFERRY_TEST=$1(/.*)?\$" /proc/[0-9]*/environ | cut -d/ -f3); do
         [ "$pid" = $$ ] || [ ! -d "/proc/$pid" ] || echo "$pid"
     done
 }
@@ -44,13 +44,16 @@ end_processes_of() {
     done
 }
 
-# destroy_server DATA-DIRECTORY: SIGKILL to the postmaster and all its children at once, as when the machine goes.
+# destroy_server DATA-DIRECTORY: SIGKILL to the postmaster and all its children at once, as when the machine goes. What a real
+# machine would not keep either goes with it: the shared memory segment and the socket.
 destroy_server() {
-    local postmaster shared_memory
-    postmaster=$(head -1 "$1/postmaster.pid")
-    shared_memory=$(sed -n 7p "$1/postmaster.pid" | awk '{print $2}')
+    local postmaster shared_memory lines
+    mapfile -t lines <"$1/postmaster.pid" # pid, directory, time, port, socket directory, address, shared memory key and id
+    postmaster=${lines[0]}
+    shared_memory=${lines[6]##* }
     # shellcheck disable=SC2046
     kill -KILL "$postmaster" $(cat "/proc/$postmaster/task/$postmaster/children")
     while grep -qs . "/proc/$postmaster/cmdline"; do sleep 0.05; done # a zombie has none
-    [ -z "$shared_memory" ] || ipcrm -m "$shared_memory" 2>/dev/null || true # a real machine would not keep it either
+    rm -f "${lines[4]}/.s.PGSQL.${lines[3]}" "${lines[4]}/.s.PGSQL.${lines[3]}.lock"
+    [ -z "$shared_memory" ] || ipcrm -m "$shared_memory" 2>/dev/null || true
 }

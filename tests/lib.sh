@@ -87,15 +87,15 @@ config_write() { # [EXTRA-LINES]: $CONFIG for the store under test; the reposito
     chmod 600 "$CONFIG"
 }
 s3() { "$here/s3" "$@"; }
-object_list() { # "BYTES KEY" a line, keys as in docs/format.md, sorted
-    if [ "$STORE" = file ]; then (cd "$T/repository" && find . -type f -printf '%s %P\n')
-    else s3 list "$S3_PREFIX/" | sed "s| $S3_PREFIX/| |"; fi | LC_ALL=C sort -k 2
+object_list() { # "KEY BYTES" a line, keys as in docs/format.md, sorted
+    if [ "$STORE" = file ]; then (cd "$T/repository" && find . -type f -printf '%P %s\n')
+    else s3 list "$S3_PREFIX/" | sed "s|^$S3_PREFIX/||"; fi | LC_ALL=C sort
 }
-object_sums() { # "SHA256 BYTES KEY" a line, sorted by key
+object_sums() { # "KEY BYTES SHA256" a line, sorted
     if [ "$STORE" = file ]; then
         (cd "$T/repository" && find . -type f -printf '%P\n' | while read -r key; do
-            echo "$(sha256sum <"$key" | cut -d' ' -f1) $(stat -c %s "$key") $key"; done)
-    else s3 sums "$S3_PREFIX/" | sed "s| $S3_PREFIX/| |"; fi | LC_ALL=C sort -k 3
+            echo "$key $(stat -c %s "$key") $(sha256sum <"$key" | cut -d' ' -f1)"; done)
+    else s3 sums "$S3_PREFIX/" | sed "s|^$S3_PREFIX/||"; fi | LC_ALL=C sort
 }
 object_get() { if [ "$STORE" = file ]; then cp "$T/repository/$1" "$2"; else s3 get "$S3_PREFIX/$1" "$2"; fi; } # KEY FILE
 object_put() { # KEY FILE: whatever is there
@@ -103,7 +103,7 @@ object_put() { # KEY FILE: whatever is there
     else s3 put "$S3_PREFIX/$1" "$2"; fi
 }
 object_delete() { if [ "$STORE" = file ]; then rm "$T/repository/$1"; else s3 delete "$S3_PREFIX/$1"; fi; }
-object_exists() { object_list | grep -q " $1\$"; }
+object_exists() { object_list | grep -q "^$1 "; }
 wal_key() { # NAME -> its key; the cluster's system identifier is $system
     case $1 in *.history) echo "main/$system/wal/$1" ;; *) echo "main/$system/wal/${1:0:16}/$1" ;; esac
 }
@@ -126,7 +126,7 @@ wal_level = replica
 archive_mode = on
 archive_command = '$PROGRAMS/wal-push --config $CONFIG %p'
 log_line_prefix = '%m [%p] '
-log_checkpoints = on
+log_checkpoints = off
 CONF
 }
 server_start() { # NAME [MORE-PG_CTL-OPTIONS...]
@@ -173,16 +173,15 @@ commit;
 SQL
     pgbench -n -h "$T/run/$1" -f "$T/ledger.sql" -D n=0 -D life="$2" -c "${3:-3}" -j 1 -R 150 -T 3600 -l \
         --log-prefix="$T/client.$2" >"$T/ledger.$2.log" 2>&1 &
-    ledger_pid=$!
-    load_pid=
+    ledger_pid=$! ledger_server=$1 load_pid=
     if [ -n "$(sql "$1" "select to_regclass('pgbench_accounts')")" ]; then
         pgbench -n -h "$T/run/$1" -c 2 -j 1 -R 200 -T 3600 >"$T/load.$2.log" 2>&1 &
         load_pid=$!
     fi
 }
-ledger_stop() { # also after the server is gone
-    # shellcheck disable=SC2086
-    kill -INT $ledger_pid $load_pid 2>/dev/null || true
+# Also after the server is gone. A pgbench that lost its connections writes its record to the end, a killed one does not.
+ledger_stop() {
+    sql "$ledger_server" "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgbench'" >/dev/null 2>&1 || true
     wait "$ledger_pid" || true
     [ -z "$load_pid" ] || wait "$load_pid" || true
 }

@@ -22,7 +22,8 @@ static bool holds_segment(int fd, const struct situation *situation)
 
     return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
            (uint64_t)status.st_size == situation->control.segment_bytes &&
-           file_pread_fully(fd, header, sizeof header, 0) == 0 && wal_page_parse(header, sizeof header, &page) &&
+           file_pread_fully(fd, header, sizeof header, 0) == 0 &&
+           wal_page_parse(header, sizeof header, &page) &&
            page.system_identifier == situation->control.system_identifier &&
            wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) &&
            page.address == number * situation->control.segment_bytes;
@@ -44,7 +45,8 @@ bool hole_is_in_pg_wal(const struct situation *situation)
     return holds;
 }
 
-/* The timeline being recovered is that of the highest history file that PostgreSQL put into its own directory. 0 if there is none. */
+/* The timeline being recovered is that of the highest history file that PostgreSQL put into its own
+ * directory. 0 if there is none. */
 static uint32_t recovered_timeline(const struct situation *situation)
 {
     uint32_t highest = 0;
@@ -61,7 +63,8 @@ static uint32_t recovered_timeline(const struct situation *situation)
     return highest;
 }
 
-/* Where the timeline being recovered left the segment's timeline; 0 when that cannot be told, or they have nothing in common. */
+/* Where the timeline being recovered left the segment's timeline; 0 when that cannot be told, or they have
+ * nothing in common. */
 static uint64_t left_at(const struct situation *situation, uint32_t timeline)
 {
     char name[WAL_SEGMENT_NAME_BYTES];
@@ -85,8 +88,10 @@ static uint64_t left_at(const struct situation *situation, uint32_t timeline)
 
 static void explain(const struct situation *situation, const char *why)
 {
-    log_error("WAL segment \"%s\" is missing, but %s: a hole, not the end of the archive", situation->name, why);
-    log_hint("If the lost server's pg_wal still has \"%s\", copy it into \"%s\" and start again. To give up everything from it on, "
+    log_error("WAL segment \"%s\" is missing, but %s: a hole, not the end of the archive", situation->name,
+              why);
+    log_hint("If the lost server's pg_wal still has \"%s\", copy it into \"%s\" and start again. To give up "
+             "everything from it on, "
              "run: recovery-config --accept-end %s",
              situation->name, situation->directory, situation->name);
 }
@@ -105,14 +110,15 @@ static bool fork_is_beyond(const struct situation *situation, bool say)
     if (end < (number + 1) * situation->control.segment_bytes)
         return false;
     lsn_format(end, lsn);
-    snprintf(why, sizeof why, "timeline %u left timeline %u only at %s", timeline, situation->parsed.timeline, lsn);
+    snprintf(why, sizeof why, "timeline %u left timeline %u only at %s", timeline, situation->parsed.timeline,
+             lsn);
     if (say)
         explain(situation, why);
     return true;
 }
 
-enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count, bool *partial,
-                           bool say)
+enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count,
+                           bool *partial, bool say)
 {
     char nearest[WAL_SEGMENT_NAME_BYTES] = "", why[64];
     struct later_segment later;
@@ -121,8 +127,8 @@ enum hole_result hole_look(const struct situation *situation, struct repository 
     if (fork_is_beyond(situation, say))
         return HOLE_FOUND;
     for (size_t i = 0; i < count; i++) {
-        if (repository_later_segment(&repositories[i], situation->control.system_identifier, situation->name, &later) !=
-            REPOSITORY_OK)
+        if (repository_later_segment(&repositories[i], situation->control.system_identifier, situation->name,
+                                     &later) != REPOSITORY_OK)
             return HOLE_UNKNOWN;
         *partial = *partial || later.partial;
         if (later.next[0] != '\0' && (nearest[0] == '\0' || strcmp(later.next, nearest) < 0))

@@ -1,4 +1,5 @@
-/* A missing segment is the end of the archive, or a hole in it. Source: rules 3 and 4 of docs/postgresql.md. */
+/* A missing segment is the end of the archive, or a hole in it. Source: rules 3 and 4 of docs/postgresql.md.
+ */
 #ifndef WALFERRY_HOLE_H
 #define WALFERRY_HOLE_H
 
@@ -6,7 +7,8 @@
 
 #include "common/repository.h"
 
-/* Does PostgreSQL's own directory hold this segment whole (rule 4)? Then it is handed over by answering "not there". */
+/* Does PostgreSQL's own directory hold this segment whole (rule 4)? Then it is handed over by answering "not
+ * there". */
 bool hole_is_in_pg_wal(const struct situation *situation);
 
 enum hole_result {
@@ -15,8 +17,9 @@ enum hole_result {
     HOLE_UNKNOWN, /* logged: could not find out */
 };
 
-/* Is the segment asked for a hole? Judged over the union of these repositories. *partial: a .partial of it is stored. say: log. */
-enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count, bool *partial,
-                           bool say);
+/* Is the segment asked for a hole? Judged over the union of these repositories. *partial: a .partial of it is
+ * stored. say: log. */
+enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count,
+                           bool *partial, bool say);
 
 #endif

@@ -20,7 +20,8 @@ static void remove_and_die(int signal_number)
 
     if (path != NULL)
         unlink(path);
-    /* SA_RESETHAND restored the default action, SA_NODEFER lets it in: the process dies of the signal itself. */
+    /* SA_RESETHAND restored the default action, SA_NODEFER lets it in: the process dies of the signal itself.
+     */
     raise(signal_number);
 }
 

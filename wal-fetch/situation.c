@@ -46,13 +46,15 @@ static int read_control(const struct config *config, struct situation *situation
     if (found == 1) {
         log_error("\"%s\" lies in no data directory: there is no \"%s/global/pg_control\"", situation->path,
                   situation->data_directory);
-        log_hint("This program is meant for restore_command = 'wal-fetch %%f %%p'; with an absolute path elsewhere it needs "
+        log_hint("This program is meant for restore_command = 'wal-fetch %%f %%p'; with an absolute path "
+                 "elsewhere it needs "
                  "[cluster] pgdata.");
     }
     return found == 0 ? 0 : -1;
 }
 
-int situation_open(const struct config *config, const char *name, const char *path, struct situation *situation)
+int situation_open(const struct config *config, const char *name, const char *path,
+                   struct situation *situation)
 {
     int64_t now = monotonic_now();
 
@@ -67,7 +69,8 @@ int situation_open(const struct config *config, const char *name, const char *pa
         return -1;
     situation->caller = find_caller(situation);
     situation->deadline = now + (int64_t)time_limit(config, situation) * 1000000;
-    if (!postmaster_read(situation->data_directory, &situation->postmaster_pid, &situation->postmaster_started))
+    if (!postmaster_read(situation->data_directory, &situation->postmaster_pid,
+                         &situation->postmaster_started))
         situation->postmaster_pid = situation->postmaster_started = 0;
     return read_control(config, situation);
 }
@@ -84,14 +87,17 @@ static int standby_status(const struct situation *situation, enum outcome outcom
     switch (outcome) {
     case OUTCOME_UNKNOWN:
         if (situation->parsed.kind == WAL_HISTORY) {
-            log_warning("could not find out whether \"%s\" exists: a promotion now may reuse a timeline", situation->name);
-            log_hint("Bring the repository back before promoting. If it happened: promote once more, see docs/exit-status.md.");
+            log_warning("could not find out whether \"%s\" exists: a promotion now may reuse a timeline",
+                        situation->name);
+            log_hint("Bring the repository back before promoting. If it happened: promote once more, see "
+                     "docs/exit-status.md.");
         } else {
             log_warning("could not ask for \"%s\"; the standby will ask again", situation->name);
         }
         return STATUS_ABSENT;
     case OUTCOME_DAMAGED:
-        log_error("\"%s\" is not handed over, since it is damaged; streaming may still have it", situation->name);
+        log_error("\"%s\" is not handed over, since it is damaged; streaming may still have it",
+                  situation->name);
         return STATUS_ABSENT;
     case OUTCOME_HOLE: /* not looked for on a standby */
     case OUTCOME_WRONG:
@@ -110,10 +116,13 @@ static int switch_status(const struct situation *situation)
 
     free(local);
     if (there) {
-        log_warning("could not ask for \"%s\", but pg_wal has it: answering \"not there\" makes the server use that", situation->name);
+        log_warning(
+            "could not ask for \"%s\", but pg_wal has it: answering \"not there\" makes the server use that",
+            situation->name);
         return STATUS_ABSENT;
     }
-    log_error("could not find out whether \"%s\" exists while the server changes its timeline", situation->name);
+    log_error("could not find out whether \"%s\" exists while the server changes its timeline",
+              situation->name);
     log_hint("Do not start this data directory again as it is: it would open on the old timeline. "
              "Bring the repository back and restore the directory again (docs/exit-status.md).");
     return STATUS_STOP;

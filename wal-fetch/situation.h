@@ -1,5 +1,5 @@
-/* Where a call of wal-fetch comes from, and what each outcome means there. The one table of statuses is in situation.c.
- * Source: rules 1 to 10 of docs/postgresql.md. */
+/* Where a call of wal-fetch comes from, and what each outcome means there. The one table of statuses is in
+ * situation.c. Source: rules 1 to 10 of docs/postgresql.md. */
 #ifndef WALFERRY_SITUATION_H
 #define WALFERRY_SITUATION_H
 
@@ -8,8 +8,8 @@
 #include "common/wal.h"
 
 #define STATUS_FOUND 0
-#define STATUS_ABSENT 1  /* in archive recovery: "the end"; on a standby: "ask again" */
-#define STATUS_STOP 200  /* FATAL: PostgreSQL stops, and can be started again */
+#define STATUS_ABSENT 1 /* in archive recovery: "the end"; on a standby: "ask again" */
+#define STATUS_STOP 200 /* FATAL: PostgreSQL stops, and can be started again */
 
 enum caller {
     CALLER_RECOVERY, /* recovery.signal */
@@ -20,11 +20,11 @@ enum caller {
 
 enum outcome {
     OUTCOME_FOUND,
-    OUTCOME_ABSENT,        /* every repository was asked, and this cluster's cluster.json is there */
-    OUTCOME_HOLE,          /* absent, but more WAL lies behind it */
-    OUTCOME_UNKNOWN,       /* a store could not be asked */
+    OUTCOME_ABSENT,  /* every repository was asked, and this cluster's cluster.json is there */
+    OUTCOME_HOLE,    /* absent, but more WAL lies behind it */
+    OUTCOME_UNKNOWN, /* a store could not be asked */
     OUTCOME_DAMAGED,
-    OUTCOME_WRONG,         /* wrong place, wrong system, bad configuration, bad usage */
+    OUTCOME_WRONG, /* wrong place, wrong system, bad configuration, bad usage */
 };
 
 struct situation {
@@ -40,7 +40,8 @@ struct situation {
 };
 
 /* 0, or -1 after logging: nothing can be found out here (OUTCOME_WRONG). */
-int situation_open(const struct config *config, const char *name, const char *path, struct situation *situation);
+int situation_open(const struct config *config, const char *name, const char *path,
+                   struct situation *situation);
 void situation_close(struct situation *situation);
 
 /* The exit status; logs what the user has to know about it, once. */

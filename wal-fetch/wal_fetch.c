@@ -1,6 +1,6 @@
-/* wal-fetch NAME PATH: PostgreSQL's restore_command. Exit status 0: the whole, verified file is at PATH. 1: it is beyond doubt not
- * in any repository (on a standby also: ask again). 200: could not find out, damaged, wrong place; PostgreSQL stops and can be
- * started again. A signal stays a signal. */
+/* wal-fetch NAME PATH: PostgreSQL's restore_command. Exit status 0: the whole, verified file is at PATH. 1:
+ * it is beyond doubt not in any repository (on a standby also: ask again). 200: could not find out, damaged,
+ * wrong place; PostgreSQL stops and can be started again. A signal stays a signal. */
 #include "hole.h"
 #include "landing.h"
 #include "situation.h"
@@ -37,13 +37,14 @@ static enum outcome check_content(struct fetch *fetch, const struct object_facts
     struct wal_page page;
     uint64_t number;
 
-    if (object_facts_check(facts, wal_kind_name(situation->parsed.kind), situation->name, control->system_identifier, what) != 0)
+    if (object_facts_check(facts, wal_kind_name(situation->parsed.kind), situation->name,
+                           control->system_identifier, what) != 0)
         return facts->system_identifier == control->system_identifier ? OUTCOME_DAMAGED : OUTCOME_WRONG;
     if (situation->parsed.kind != WAL_SEGMENT)
         return OUTCOME_FOUND;
     if (fetch->landing.bytes != control->segment_bytes) {
-        log_error("%s holds a segment of %" PRIu64 " bytes, but this cluster's have %" PRIu32, what, fetch->landing.bytes,
-                  control->segment_bytes);
+        log_error("%s holds a segment of %" PRIu64 " bytes, but this cluster's have %" PRIu32, what,
+                  fetch->landing.bytes, control->segment_bytes);
         return OUTCOME_WRONG;
     }
     if (!wal_page_parse(fetch->landing.header, sizeof fetch->landing.header, &page) ||
@@ -88,8 +89,8 @@ static enum outcome get_from(struct fetch *fetch, struct repository *repository)
     return outcome;
 }
 
-/* "Not there" counts only in a place that is known to be this cluster's home: looked at during this very recovery, which is named
- * by the postmaster's process id and start time. */
+/* "Not there" counts only in a place that is known to be this cluster's home: looked at during this very
+ * recovery, which is named by the postmaster's process id and start time. */
 static enum outcome confirm_place(struct fetch *fetch, struct repository *repository)
 {
     const struct situation *situation = &fetch->situation;
@@ -116,7 +117,8 @@ static enum outcome confirm_place(struct fetch *fetch, struct repository *reposi
     } else if (result == REPOSITORY_OK) {
         outcome = OUTCOME_ABSENT;
         if (cluster_generation(&repository->cluster, situation->control.system_identifier) == NULL) {
-            log_error("repository \"%s\" is the home of another cluster: system %" PRIu64 " is not known there",
+            log_error("repository \"%s\" is the home of another cluster: system %" PRIu64
+                      " is not known there",
                       repository->settings->name, situation->control.system_identifier);
             outcome = OUTCOME_WRONG;
         } else {
@@ -145,7 +147,8 @@ static enum outcome ask_all(struct fetch *fetch)
         if (outcome == OUTCOME_ABSENT)
             continue;
         if (fetch->repository_count > 1)
-            log_warning("repository \"%s\" did not answer for \"%s\"", repository->settings->name, fetch->situation.name);
+            log_warning("repository \"%s\" did not answer for \"%s\"", repository->settings->name,
+                        fetch->situation.name);
         if (worst == OUTCOME_ABSENT || outcome == OUTCOME_WRONG)
             worst = outcome;
     }
@@ -157,10 +160,11 @@ static bool is_at_accepted_end(const struct fetch *fetch)
 {
     const struct situation *situation = &fetch->situation;
 
-    if (fetch->end_at == NULL || situation->parsed.kind != WAL_SEGMENT || strncmp(fetch->end_at, situation->name, 8) != 0 ||
-        strcmp(situation->name, fetch->end_at) < 0)
+    if (fetch->end_at == NULL || situation->parsed.kind != WAL_SEGMENT ||
+        strncmp(fetch->end_at, situation->name, 8) != 0 || strcmp(situation->name, fetch->end_at) < 0)
         return false;
-    log_warning("\"%s\" is not looked for: the end of recovery was accepted at \"%s\"", situation->name, fetch->end_at);
+    log_warning("\"%s\" is not looked for: the end of recovery was accepted at \"%s\"", situation->name,
+                fetch->end_at);
     return true;
 }
 
@@ -173,8 +177,8 @@ static void pause_briefly(int64_t deadline)
         nanosleep(&(struct timespec){micros / 1000000, (long)(micros % 1000000) * 1000}, NULL);
 }
 
-/* A segment that no repository has: the end, or a hole? A live archiver stores out of order, so what looks like a hole is asked for
- * again for a while. */
+/* A segment that no repository has: the end, or a hole? A live archiver stores out of order, so what looks
+ * like a hole is asked for again for a while. */
 static enum outcome judge_miss(struct fetch *fetch)
 {
     const struct situation *situation = &fetch->situation;
@@ -184,13 +188,17 @@ static enum outcome judge_miss(struct fetch *fetch)
     for (;;) {
         bool last = monotonic_now() >= deadline;
         if (hole_is_in_pg_wal(situation)) {
-            log_warning("\"%s\" is in no repository, but whole in pg_wal: the server is told to use that", situation->name);
+            log_warning("\"%s\" is in no repository, but whole in pg_wal: the server is told to use that",
+                        situation->name);
             return OUTCOME_ABSENT;
         }
         switch (hole_look(situation, fetch->repositories, fetch->repository_count, &partial, last)) {
         case HOLE_NONE:
-            log_info("\"%s\" is in no repository, nor is any later segment of its timeline: the end of the archive%s",
-                     situation->name, partial ? " (a .partial of it is stored: see docs/recover-by-hand.md for using it)" : "");
+            log_info("\"%s\" is in no repository, nor is any later segment of its timeline: the end of the "
+                     "archive%s",
+                     situation->name,
+                     partial ? " (a .partial of it is stored: see docs/recover-by-hand.md for using it)"
+                             : "");
             return OUTCOME_ABSENT;
         case HOLE_UNKNOWN:
             return OUTCOME_UNKNOWN;
@@ -206,7 +214,8 @@ static enum outcome judge_miss(struct fetch *fetch)
     }
 }
 
-/* Where giving up is expensive (rules 2 and 7) a store that fails at once is asked again until the time is up. */
+/* Where giving up is expensive (rules 2 and 7) a store that fails at once is asked again until the time is
+ * up. */
 static bool asks_again(const struct situation *situation)
 {
     return situation->caller == CALLER_SWITCH ||
@@ -224,7 +233,8 @@ static enum outcome fetch_file(struct fetch *fetch)
             break;
         pause_briefly(situation->deadline);
     }
-    if (outcome == OUTCOME_ABSENT && situation->parsed.kind == WAL_SEGMENT && situation->caller == CALLER_RECOVERY)
+    if (outcome == OUTCOME_ABSENT && situation->parsed.kind == WAL_SEGMENT &&
+        situation->caller == CALLER_RECOVERY)
         return judge_miss(fetch);
     if (outcome == OUTCOME_ABSENT)
         log_debug("\"%s\" is in no repository", situation->name);
@@ -305,7 +315,8 @@ static void close_all(struct fetch *fetch)
 int main(int argc, char **argv)
 {
     static const struct option_spec own[] = {
-        {"end-at", 0, "SEGMENT", set_end_at, "answer \"not there\" from this segment on: the end of recovery was accepted here"},
+        {"end-at", 0, "SEGMENT", set_end_at,
+         "answer \"not there\" from this segment on: the end of recovery was accepted here"},
         {NULL, 0, NULL, NULL, NULL},
     };
     static const struct program program = {
@@ -314,7 +325,8 @@ int main(int argc, char **argv)
         .operands = "NAME PATH",
         .operand_count = 2,
         .options = own,
-        .epilogue = "Exit status: 0 in place and verified; 1 not there (standby: ask again); 200 could not find out, damaged, wrong\n"
+        .epilogue = "Exit status: 0 in place and verified; 1 not there (standby: ask again); 200 could not "
+                    "find out, damaged, wrong\n"
                     "place or usage: PostgreSQL stops and can be started again.",
     };
     struct options options = {0};
@@ -331,7 +343,8 @@ int main(int argc, char **argv)
     case OPTIONS_WRONG:
         return STATUS_STOP;
     }
-    /* Rule 2: the first timeline has no history; asking for it right after the point of no return must not depend on anything. */
+    /* Rule 2: the first timeline has no history; asking for it right after the point of no return must not
+     * depend on anything. */
     if (strcmp(operands[0], "00000001.history") == 0)
         return STATUS_ABSENT;
     if (config_load(options.config, &fetch.config) != 0)

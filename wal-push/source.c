@@ -21,7 +21,8 @@ static enum source_result refuse(const struct source *source, const char *why)
     return SOURCE_REFUSED;
 }
 
-/* The control file of the data directory in which the file lies, else of [cluster] pgdata: 0; 1 if there is neither; -1. */
+/* The control file of the data directory in which the file lies, else of [cluster] pgdata: 0; 1 if there is
+ * neither; -1. */
 static int find_control(const struct source *source, const struct config *config, struct pg_control *control)
 {
     char *data_directory = path_directory(source->directory);
@@ -37,7 +38,8 @@ static int find_control(const struct source *source, const struct config *config
     return result;
 }
 
-/* A segment whose first pages were written by an ancestor: the fork must lie in this very segment (rule 14). */
+/* A segment whose first pages were written by an ancestor: the fork must lie in this very segment (rule 14).
+ */
 static enum source_result check_ancestor(const struct source *source, const struct wal_page *page)
 {
     char history_name[WAL_SEGMENT_NAME_BYTES];
@@ -57,13 +59,15 @@ static enum source_result check_ancestor(const struct source *source, const stru
     if (read == FILE_FAILED) {
         result = SOURCE_REFUSED;
     } else if (read == FILE_OK) { /* without that file there is nothing to hold against it */
-        if (timeline_history_parse(source->parsed.timeline, buffer_string(&text), text.length, &history, &problem) != 0) {
+        if (timeline_history_parse(source->parsed.timeline, buffer_string(&text), text.length, &history,
+                                   &problem) != 0) {
             log_error("\"%s\" is malformed: %s", path, problem);
             result = SOURCE_REFUSED;
         } else {
             if (!timeline_history_find(&history, page->timeline, &end) || end <= page->address ||
                 end >= page->address + page->segment_bytes)
-                result = refuse(source, "its first page belongs to a timeline that did not fork within this segment");
+                result = refuse(source,
+                                "its first page belongs to a timeline that did not fork within this segment");
             timeline_history_free(&history);
         }
     }
@@ -120,7 +124,8 @@ static enum source_result check_history_text(struct source *source, const struct
     struct timeline_history history;
     const char *problem;
 
-    if (timeline_history_parse(source->parsed.timeline, buffer_string(text), text->length, &history, &problem) != 0)
+    if (timeline_history_parse(source->parsed.timeline, buffer_string(text), text->length, &history,
+                               &problem) != 0)
         return refuse(source, problem);
     timeline_history_free(&history);
     return SOURCE_OK;
@@ -133,7 +138,9 @@ static enum source_result check_text(struct source *source, const struct pg_cont
     enum source_result result = SOURCE_REFUSED;
 
     if (control == NULL)
-        return refuse(source, "its cluster cannot be told: it lies in no data directory, and [cluster] pgdata names none");
+        return refuse(
+            source,
+            "its cluster cannot be told: it lies in no data directory, and [cluster] pgdata names none");
     source->system_identifier = control->system_identifier;
     source->segment_bytes = control->segment_bytes;
     if (file_read_all(source->path, TEXT_MOST_BYTES, &text) == FILE_OK)
@@ -194,12 +201,14 @@ static bool is_unchanged(const struct source *source)
 
     if (fstat(source->fd, &by_fd) != 0 || stat(source->path, &by_name) != 0)
         return false;
-    if (by_fd.st_ino != by_name.st_ino || by_fd.st_dev != by_name.st_dev || by_fd.st_size != source->status.st_size ||
-        by_fd.st_ctim.tv_sec != source->status.st_ctim.tv_sec || by_fd.st_ctim.tv_nsec != source->status.st_ctim.tv_nsec)
+    if (by_fd.st_ino != by_name.st_ino || by_fd.st_dev != by_name.st_dev ||
+        by_fd.st_size != source->status.st_size || by_fd.st_ctim.tv_sec != source->status.st_ctim.tv_sec ||
+        by_fd.st_ctim.tv_nsec != source->status.st_ctim.tv_nsec)
         return false;
     if (source->parsed.kind != WAL_SEGMENT && source->parsed.kind != WAL_PARTIAL)
         return true;
-    return file_pread_fully(source->fd, header, sizeof header, 0) == 0 && memcmp(header, source->header, sizeof header) == 0;
+    return file_pread_fully(source->fd, header, sizeof header, 0) == 0 &&
+           memcmp(header, source->header, sizeof header) == 0;
 }
 
 int source_read(struct source *source, struct object_writer *writer)
@@ -213,7 +222,8 @@ int source_read(struct source *source, struct object_writer *writer)
     while (offset < size) {
         size_t length = size - offset < CHUNK_BYTES ? (size_t)(size - offset) : CHUNK_BYTES;
         if (file_pread_fully(source->fd, chunk, length, offset) != 0) {
-            log_error("could not read file \"%s\": %s", source->path, errno == 0 ? "it became shorter" : strerror(errno));
+            log_error("could not read file \"%s\": %s", source->path,
+                      errno == 0 ? "it became shorter" : strerror(errno));
             goto done;
         }
         if (object_writer_write(writer, chunk, length) != 0)

@@ -1,5 +1,6 @@
-/* wal-push PATH: PostgreSQL's archive_command. Exit status 0 means: every required repository holds the whole file, and it is
- * durable there. 1: could not store, PostgreSQL keeps the segment and asks again. 2: usage or configuration. Never above 125. */
+/* wal-push PATH: PostgreSQL's archive_command. Exit status 0 means: every required repository holds the whole
+ * file, and it is durable there. 1: could not store, PostgreSQL keeps the segment and asks again. 2: usage or
+ * configuration. Never above 125. */
 #include "source.h"
 
 #include "common/log.h"
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long a copy of cluster.json in state_dir is believed: the price of noticing an emptied bucket is one GET in this time. */
+/* How long a copy of cluster.json in state_dir is believed: the price of noticing an emptied bucket is one
+ * GET in this time. */
 #define CLUSTER_AGE_SECONDS 3600
 
 struct push {
@@ -41,8 +43,8 @@ static int pack(struct push *push)
     facts->timeline = push->source.parsed.timeline;
     facts->postgresql_version = push->source.postgresql_version;
     if (object_spool_begin(&push->spool, push->state.directory) == 0 &&
-        object_writer_begin(writer, object_spool_sink(&push->spool)) == 0 && source_read(&push->source, writer) == 0 &&
-        object_writer_end(writer, facts) == 0) {
+        object_writer_begin(writer, object_spool_sink(&push->spool)) == 0 &&
+        source_read(&push->source, writer) == 0 && object_writer_end(writer, facts) == 0) {
         object_spool_body(&push->spool, &push->body);
         result = 0;
     }
@@ -58,19 +60,23 @@ static int check_cluster(struct push *push, struct repository *repository)
 
     if (repository_load_cluster(repository, CLUSTER_AGE_SECONDS) != REPOSITORY_OK)
         return -1;
-    if (cluster_generation(&repository->cluster, system) == NULL && repository_load_cluster(repository, 0) != REPOSITORY_OK)
+    if (cluster_generation(&repository->cluster, system) == NULL &&
+        repository_load_cluster(repository, 0) != REPOSITORY_OK)
         return -1;
     generation = cluster_generation(&repository->cluster, system);
     if (generation == NULL) {
-        log_error("repository \"%s\" is the home of another cluster: system %" PRIu64 " is not accepted there",
+        log_error("repository \"%s\" is the home of another cluster: system %" PRIu64
+                  " is not accepted there",
                   repository->settings->name, system);
         log_hint("Is [cluster] name or the url right? After pg_upgrade or initdb, accept the new system with "
                  "\"repository-init --add-generation\".");
         return -1;
     }
     if (generation->segment_bytes != push->source.segment_bytes) {
-        log_error("repository \"%s\" expects WAL segments of %" PRIu32 " bytes, \"%s\" comes from a server with %" PRIu32,
-                  repository->settings->name, generation->segment_bytes, push->source.name, push->source.segment_bytes);
+        log_error("repository \"%s\" expects WAL segments of %" PRIu32
+                  " bytes, \"%s\" comes from a server with %" PRIu32,
+                  repository->settings->name, generation->segment_bytes, push->source.name,
+                  push->source.segment_bytes);
         return -1;
     }
     return 0;
@@ -80,11 +86,14 @@ static void explain_collision(const struct push *push, const struct repository *
 {
     log_error("%s \"%s\" is in repository \"%s\" already, with other content; what is stored was not touched",
               wal_kind_name(push->source.parsed.kind), push->source.name, repository->settings->name);
-    log_hint("Two servers archive to one place, or this one was set back (restored copy, snapshot, repeated recovery without a new "
-             "timeline). On a copy: archive_mode = off. See COLLISIONS in wal-push(1) for finding out which is right, and the way out.");
+    log_hint("Two servers archive to one place, or this one was set back (restored copy, snapshot, repeated "
+             "recovery without a new "
+             "timeline). On a copy: archive_mode = off. See COLLISIONS in wal-push(1) for finding out which "
+             "is right, and the way out.");
 }
 
-/* Two standbys promoted one after the other archive different .partial files of one name, both rightly (rule 18). */
+/* Two standbys promoted one after the other archive different .partial files of one name, both rightly (rule
+ * 18). */
 static enum repository_result put_other_partial(struct push *push, struct repository *repository)
 {
     char hash[SHA256_HEX_BYTES], name[OBJECT_NAME_BYTES + 16];
@@ -113,7 +122,8 @@ static int put_into(struct push *push, struct repository *repository)
     if (result == REPOSITORY_COLLISION)
         explain_collision(push, repository);
     if (result == REPOSITORY_IDENTICAL)
-        log_debug("\"%s\" was in repository \"%s\" already, identical", push->source.name, repository->settings->name);
+        log_debug("\"%s\" was in repository \"%s\" already, identical", push->source.name,
+                  repository->settings->name);
     if (result == REPOSITORY_OK)
         log_debug("stored \"%s\" in repository \"%s\"", push->source.name, repository->settings->name);
     return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
@@ -132,8 +142,8 @@ static int push_to(struct push *push, const struct repository_config *settings)
     return result;
 }
 
-/* One repository that fails does not keep the others from getting theirs. Those that are not required may lag, but somewhere the
- * file must be safe. */
+/* One repository that fails does not keep the others from getting theirs. Those that are not required may
+ * lag, but somewhere the file must be safe. */
 static int push_to_all(struct push *push)
 {
     size_t stored = 0;
@@ -148,7 +158,8 @@ static int push_to_all(struct push *push)
         else if (settings->required || push->only != NULL)
             required_failed = true;
         else
-            log_warning("repository \"%s\" (required = no) is left without \"%s\"", settings->name, push->source.name);
+            log_warning("repository \"%s\" (required = no) is left without \"%s\"", settings->name,
+                        push->source.name);
     }
     return required_failed || stored == 0 ? -1 : 0;
 }
@@ -177,7 +188,8 @@ int main(int argc, char **argv)
         .summary = "archives one WAL file: archive_command = 'wal-push %p'",
         .operands = "PATH",
         .operand_count = 1,
-        .epilogue = "Exit status: 0 stored in every required repository; 1 could not store; 2 usage or configuration.",
+        .epilogue = "Exit status: 0 stored in every required repository; 1 could not store; 2 usage or "
+                    "configuration.",
     };
     struct options options = {0};
     struct push push = {.source.fd = -1, .spool.fd = -1};
@@ -195,7 +207,8 @@ int main(int argc, char **argv)
     }
     if (config_load(options.config, &push.config) != 0)
         return 2;
-    if (options.repository == NULL || (push.only = config_repository(&push.config, options.repository)) != NULL) {
+    if (options.repository == NULL ||
+        (push.only = config_repository(&push.config, options.repository)) != NULL) {
         state_open(&push.config, &push.state);
         status = run(&push, operands[0]);
         state_close(&push.state);

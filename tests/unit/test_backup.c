@@ -1,4 +1,5 @@
-/* Base backups: the manifest there and back and every damaged byte of it, choosing one for a target, the index byte by byte. */
+/* Base backups: the manifest there and back and every damaged byte of it, choosing one for a target, the
+ * index byte by byte. */
 #include "common/backup.h"
 #include "common/backup_index.h"
 #include "common/log.h"
@@ -193,14 +194,16 @@ static void test_choosing(void)
         const char *time;
         int backup; /* -1: none */
     } times[] = {
-        {"2026-11-18 02:29:59.999999Z", -1}, {"2026-11-18 02:30:00Z", -1},       {"2026-11-18 02:30:00.000001Z", 0},
-        {"2026-11-19 02:30:00Z", 0},         {"2026-11-19 03:30:01+01", 1},      {"2026-11-20 02:30:00Z", 1},
+        {"2026-11-18 02:29:59.999999Z", -1}, {"2026-11-18 02:30:00Z", -1},
+        {"2026-11-18 02:30:00.000001Z", 0},  {"2026-11-19 02:30:00Z", 0},
+        {"2026-11-19 03:30:01+01", 1},       {"2026-11-20 02:30:00Z", 1},
         {"2026-11-20 02:30:00.000001Z", 2},  {"2036-11-20 02:30:00.000001Z", 2},
     };
     wish = (struct backup_wish){.has_time = true};
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         wish.time = instant(times[i].time);
-        CHECK(backup_choose(&repository, &list, &wish) == (times[i].backup < 0 ? NULL : &backups[times[i].backup]));
+        CHECK(backup_choose(&repository, &list, &wish) ==
+              (times[i].backup < 0 ? NULL : &backups[times[i].backup]));
     }
     wish.id = backups[1].id; /* named, but it ends too late */
     wish.time = instant("2026-11-18 12:00:00Z");
@@ -256,11 +259,18 @@ static int read_index(const void *text, size_t length, size_t step, struct seen 
 
 static void test_index_round_trip(void)
 {
-    char directory[] = "base/\x80", file[] = "base/\x80/na\"\\me\n", part[] = "main-00000001", plain[] = "base/1/1259";
+    char directory[] = "base/\x80", file[] = "base/\x80/na\"\\me\n", part[] = "main-00000001",
+         plain[] = "base/1/1259";
     struct index_entry entries[] = {
         {.line = INDEX_DIRECTORY, .path = directory, .mode = 0750},
         {.line = INDEX_PART, .path = part, .bytes = 1000, .files = 2},
-        {.line = INDEX_FILE, .path = file, .mode = 0640, .bytes = 9, .offset = 100, .stored = 200, .header = 1536},
+        {.line = INDEX_FILE,
+         .path = file,
+         .mode = 0640,
+         .bytes = 9,
+         .offset = 100,
+         .stored = 200,
+         .header = 1536},
         {.line = INDEX_FILE, .path = plain, .mode = 04600, .offset = 300, .stored = 700, .header = 512},
     };
     struct buffer text = BUFFER_EMPTY;
@@ -270,9 +280,10 @@ static void test_index_round_trip(void)
     CHECK(index_header_write(backup_id, &text) == 0);
     for (size_t i = 0; i < 4; i++)
         CHECK(index_entry_write(&entries[i], &text) == 0);
-    for (size_t step = 1; step <= text.length; step = step == 1 ? 7 : text.length + 1 - step % text.length) {
+    const size_t steps[] = {1, 7, text.length};
+    for (size_t step = 0; step < 3; step++) {
         struct seen seen = {.count = 0};
-        CHECK(read_index(text.data, text.length, step, &seen) == 0);
+        CHECK(read_index(text.data, text.length, steps[step], &seen) == 0);
         CHECK(seen.count == 4);
         for (size_t i = 0; i < seen.count; i++) {
             const struct index_entry *got = &seen.entries[i], *made = &entries[i];
@@ -283,10 +294,6 @@ static void test_index_round_trip(void)
             CHECK(memcmp(got->sha256, made->sha256, SHA256_BYTES) == 0);
         }
         forget(&seen);
-        if (step == text.length)
-            break;
-        if (step != 1)
-            step = text.length - 1; /* then the whole at once */
     }
     for (size_t length = 0; length < text.length; length++) { /* cut short anywhere */
         struct seen seen = {.count = 0};
@@ -300,9 +307,9 @@ static void test_index_round_trip(void)
 static void test_bad_lines(void)
 {
 #define PART "{\"part\":\"main-00000001\",\"bytes\":100,\"codec\":\"lz4\",\"files\":1}\n"
-#define FILE_LINE(path, offset, stored, header)                                                                        \
-    "{\"file\":\"" path "\",\"bytes\":0,\"sha256\":"                                                                   \
-    "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"mode\":\"0600\","                          \
+#define FILE_LINE(path, offset, stored, header)                                                              \
+    "{\"file\":\"" path "\",\"bytes\":0,\"sha256\":"                                                         \
+    "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"mode\":\"0600\","                \
     "\"modified\":\"2026-11-20T02:00:03Z\",\"offset\":" offset ",\"stored\":" stored header "}\n"
     static const char *lines[] = {
         "{\"directory\":\"/etc\",\"mode\":\"0700\"}\n",
@@ -333,12 +340,12 @@ static void test_bad_lines(void)
         "{\"part\":\"-00000001\",\"bytes\":100,\"codec\":\"lz4\",\"files\":0}\n",
         "{\"part\":\"main-00000001\",\"bytes\":100,\"codec\":\"zstd\",\"files\":0}\n",
         "{\"part\":\"main-00000001\",\"bytes\":-1,\"codec\":\"lz4\",\"files\":0}\n",
-        FILE_LINE("x", "0", "100", ""),              /* of no part */
-        PART FILE_LINE("../x", "0", "100", ""),      /* outside */
-        PART FILE_LINE("x", "1", "100", ""),         /* behind the part's end */
-        PART FILE_LINE("x", "101", "0", ""),         /* the same */
+        FILE_LINE("x", "0", "100", ""),         /* of no part */
+        PART FILE_LINE("../x", "0", "100", ""), /* outside */
+        PART FILE_LINE("x", "1", "100", ""),    /* behind the part's end */
+        PART FILE_LINE("x", "101", "0", ""),    /* the same */
         PART FILE_LINE("x", "18446744073709551615", "2", ""),
-        PART FILE_LINE("x", "0", "0", ""),           /* no member is empty */
+        PART FILE_LINE("x", "0", "0", ""), /* no member is empty */
         PART FILE_LINE("x", "0", "100", ",\"header\":0"),
         PART FILE_LINE("x", "0", "100", ",\"header\":513"),
         PART FILE_LINE("x", "0", "100", ",\"header\":4294967808"),
@@ -365,7 +372,7 @@ static void test_bad_lines(void)
         PART FILE_LINE("..x/.y/...", "0", "100", ",\"header\":1024"),
         PART FILE_LINE("x", "50", "50", ""),
         "{\"part\":\"16400-00000001\",\"bytes\":100,\"codec\":\"lz4\",\"files\":0,\"later\":1}\n" PART
-        FILE_LINE("x", "50", "50", ""),
+            FILE_LINE("x", "50", "50", ""),
         "",
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -401,8 +408,10 @@ static void test_bad_headers(void)
 
 static void test_utf8(void)
 {
-    static const char *good[] = {"", "plain", "na\xC3\xAFve", "\xE2\x82\xAC", "\xF0\x9F\x90\x98", "\xF4\x8F\xBF\xBF"};
-    static const char *bad[] = {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xFF"};
+    static const char *good[] = {
+        "", "plain", "na\xC3\xAFve", "\xE2\x82\xAC", "\xF0\x9F\x90\x98", "\xF4\x8F\xBF\xBF"};
+    static const char *bad[] = {
+        "\x80", "\xC3", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xFF"};
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         CHECK(utf8_is_valid(good[i], strlen(good[i])));

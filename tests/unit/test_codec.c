@@ -16,7 +16,8 @@ static void fill(unsigned char *data, size_t length, unsigned seed)
     }
 }
 
-static int compress(struct encoder *encoder, const unsigned char *data, size_t length, size_t step, struct buffer *out)
+static int compress(struct encoder *encoder, const unsigned char *data, size_t length, size_t step,
+                    struct buffer *out)
 {
     if (encoder_begin(encoder, sink_to_buffer(out)) != 0)
         return -1;
@@ -50,7 +51,8 @@ static void test_frames(void)
             struct buffer packed = BUFFER_EMPTY, plain = BUFFER_EMPTY;
             CHECK(compress(encoder, data, lengths[l], steps[s], &packed) == 0);
             CHECK(decompress(decoder, &packed, steps[s], &plain) == 0);
-            CHECK(plain.length == lengths[l] && memcmp(plain.data == NULL ? data : plain.data, data, lengths[l]) == 0);
+            CHECK(plain.length == lengths[l] &&
+                  memcmp(plain.data == NULL ? data : plain.data, data, lengths[l]) == 0);
             buffer_free(&packed);
             buffer_free(&plain);
         }
@@ -90,17 +92,21 @@ static void test_several_frames_and_truncation(void)
 
 static struct object_facts make_object(const unsigned char *data, size_t length, struct buffer *out)
 {
-    struct object_facts facts = {.kind = "segment", .name = "000000010000000000000003", .system_identifier = 7301234567890123456u,
-                                 .timeline = 1, .postgresql_version = 15};
+    struct object_facts facts = {.kind = "segment",
+                                 .name = "000000010000000000000003",
+                                 .system_identifier = 7301234567890123456u,
+                                 .timeline = 1,
+                                 .postgresql_version = 15};
     struct object_writer *writer = object_writer_new(1);
 
-    CHECK(object_writer_begin(writer, sink_to_buffer(out)) == 0 && object_writer_write(writer, data, length) == 0 &&
-          object_writer_end(writer, &facts) == 0);
+    CHECK(object_writer_begin(writer, sink_to_buffer(out)) == 0 &&
+          object_writer_write(writer, data, length) == 0 && object_writer_end(writer, &facts) == 0);
     object_writer_free(writer);
     return facts;
 }
 
-static int read_object(const struct buffer *object, size_t step, struct buffer *plain, struct object_facts *facts)
+static int read_object(const struct buffer *object, size_t step, struct buffer *plain,
+                       struct object_facts *facts)
 {
     struct sink sink = sink_to_buffer(plain);
     uint64_t total = object->length;
@@ -131,14 +137,19 @@ static void test_objects(void)
         buffer_clear(&plain);
         CHECK(read_object(&object, step, &plain, &read) == 0);
         CHECK(plain.length == sizeof data && memcmp(plain.data, data, sizeof data) == 0);
-        CHECK(read.system_identifier == facts.system_identifier && read.timeline == 1 && read.postgresql_version == 15);
+        CHECK(read.system_identifier == facts.system_identifier && read.timeline == 1 &&
+              read.postgresql_version == 15);
     }
-    CHECK(object_facts_check(&read, "segment", "000000010000000000000003", facts.system_identifier, "x") == 0);
-    CHECK(object_facts_check(&read, "partial", "000000010000000000000003", facts.system_identifier, "x") == -1);
-    CHECK(object_facts_check(&read, "segment", "000000010000000000000004", facts.system_identifier, "x") == -1);
+    CHECK(object_facts_check(&read, "segment", "000000010000000000000003", facts.system_identifier, "x") ==
+          0);
+    CHECK(object_facts_check(&read, "partial", "000000010000000000000003", facts.system_identifier, "x") ==
+          -1);
+    CHECK(object_facts_check(&read, "segment", "000000010000000000000004", facts.system_identifier, "x") ==
+          -1);
     CHECK(object_facts_check(&read, "segment", "000000010000000000000003", 1, "x") == -1);
 
-    for (size_t i = 0; i < object.length; i += i < object.length - 1100 ? 97 : 1) { /* every byte of the trailer */
+    for (size_t i = 0; i < object.length;
+         i += i < object.length - 1100 ? 97 : 1) { /* every byte of the trailer */
         object.data[i] ^= 0x10;
         buffer_clear(&plain);
         CHECK(read_object(&object, 4096, &plain, &read) == -1);
@@ -230,7 +241,8 @@ static void test_spool(void)
 
 int main(void)
 {
-    log_set_threshold((enum log_level)(LOG_ERROR + 1)); /* damages are meant to be found, not to be read about */
+    log_set_threshold(
+        (enum log_level)(LOG_ERROR + 1)); /* damages are meant to be found, not to be read about */
     test_frames();
     test_several_frames_and_truncation();
     test_objects();

@@ -28,7 +28,8 @@ static void test_good(void)
 
     CHECK(load("# remark\n[cluster]\nname = main ; remark\npgdata = /data/\nconninfo = host=/tmp user=x\n\n"
                "[repository local]\nurl = file:///var/backups/walferry/\n"
-               "[repository offsite]\nurl = s3://my-bucket/pg/a/\nendpoint = https://s3.example.net:9000/\nregion = eu-central-1\n"
+               "[repository offsite]\nurl = s3://my-bucket/pg/a/\nendpoint = "
+               "https://s3.example.net:9000/\nregion = eu-central-1\n"
                "access_key = A\nsecret_key = S\nrequired = no\n"
                "[repository aws]\nurl = s3://my-bucket\n"
                "[wal-push]\ntimeout = 20\n[wal-fetch]\nend_at = 000000010000000000000005\n",
@@ -36,16 +37,19 @@ static void test_good(void)
     CHECK_TEXT(config.cluster_name, "main");
     CHECK_TEXT(config.pgdata, "/data");
     CHECK_TEXT(config.state_dir, "/var/lib/walferry/main");
-    CHECK(config.repository_count == 3 && config.wal_push_timeout_seconds == 20 && config.compression_level == 1);
+    CHECK(config.repository_count == 3 && config.wal_push_timeout_seconds == 20 &&
+          config.compression_level == 1);
     CHECK_TEXT(config.repositories[0].path, "/var/backups/walferry");
     CHECK(config.repositories[0].kind == REPOSITORY_FILE && config.repositories[0].required);
     CHECK_TEXT(config.repositories[1].bucket, "my-bucket");
     CHECK_TEXT(config.repositories[1].path, "pg/a");
     CHECK_TEXT(config.repositories[1].endpoint, "https://s3.example.net:9000");
-    CHECK(config.repositories[1].path_style && !config.repositories[1].required && config.repositories[1].tls_verify);
+    CHECK(config.repositories[1].path_style && !config.repositories[1].required &&
+          config.repositories[1].tls_verify);
     CHECK_TEXT(config.repositories[2].path, "");
     CHECK(!config.repositories[2].path_style);
-    CHECK(config_repository(&config, "offsite") == &config.repositories[1] && config_repository(&config, "x") == NULL);
+    CHECK(config_repository(&config, "offsite") == &config.repositories[1] &&
+          config_repository(&config, "x") == NULL);
     config_free(&config);
 }
 
@@ -54,11 +58,11 @@ static void test_bad(void)
     static const char *const table[] = {
         "",
         "name = main\n",
-        "[cluster]\nname = main\n",                                             /* no repository */
-        "[repository local]\nurl = file:///x\n",                                /* no cluster */
+        "[cluster]\nname = main\n",              /* no repository */
+        "[repository local]\nurl = file:///x\n", /* no cluster */
         BASE "unknown = 1\n",
         BASE "[unknown]\nkey = 1\n",
-        BASE "url = file:///y\n",                                               /* twice */
+        BASE "url = file:///y\n", /* twice */
         BASE "[wal-push]\ntimeout = soon\n",
         BASE "[wal-push]\ntimeout = 0\n",
         BASE "[wal-push]\ntimeout = 15s\n",
@@ -68,7 +72,8 @@ static void test_bad(void)
         BASE "addressing = both\n",
         BASE "[repository]\nurl = file:///x\n",
         BASE "[repository a b]\nurl = file:///x\n",
-        BASE "[repository x]\n" "required = yes\n",                             /* no url */
+        BASE "[repository x]\n"
+             "required = yes\n", /* no url */
         BASE "[repository x]\nurl = http://x\n",
         BASE "[repository x]\nurl = file://relative\n",
         BASE "[repository x]\nurl = s3://\n",
@@ -98,7 +103,8 @@ static void test_long_lines(void)
 {
     static char text[20000];
     struct config config;
-    size_t length = (size_t)snprintf(text, sizeof text, BASE "[repository x]\nurl = s3://bucket\naccess_key = A\nsecret_key = ");
+    size_t length = (size_t)snprintf(text, sizeof text,
+                                     BASE "[repository x]\nurl = s3://bucket\naccess_key = A\nsecret_key = ");
 
     memset(text + length, 'k', 3000); /* far beyond inih's 200 */
     strcpy(text + length + 3000, "\n");

@@ -16,8 +16,10 @@ static const struct {
     uint32_t control_version, catalog_version;
     uint64_t redo_lsn;
 } clusters[] = {
-    {13, 7710414884595211730u, 1300, 202007201, 0x181DF98}, {15, 7710414889884614319u, 1300, 202209061, 0x17529B0},
-    {17, 7710414895997374371u, 1700, 202406281, 0x1737848}, {18, 7710414900422254644u, 1800, 202506291, 0x1765D28},
+    {13, 7710414884595211730u, 1300, 202007201, 0x181DF98},
+    {15, 7710414889884614319u, 1300, 202209061, 0x17529B0},
+    {17, 7710414895997374371u, 1700, 202406281, 0x1737848},
+    {18, 7710414900422254644u, 1800, 202506291, 0x1765D28},
     {19, 7710414905779679464u, 1905, 202610061, 0x174FF18},
 };
 
@@ -38,9 +40,12 @@ static void test_versions(void)
         read_data(clusters[i].major, &data);
         CHECK(pg_control_parse(data.data, data.length, &control) == NULL);
         CHECK(control.system_identifier == clusters[i].system_identifier);
-        CHECK(control.control_version == clusters[i].control_version && control.catalog_version == clusters[i].catalog_version);
-        CHECK(control.redo_lsn == clusters[i].redo_lsn && control.timeline == 1 && control.segment_bytes == 16 << 20);
-        CHECK(control.block_bytes == 8192 && control.relation_segment_blocks == 131072 && control.data_checksum_version == 1);
+        CHECK(control.control_version == clusters[i].control_version &&
+              control.catalog_version == clusters[i].catalog_version);
+        CHECK(control.redo_lsn == clusters[i].redo_lsn && control.timeline == 1 &&
+              control.segment_bytes == 16 << 20);
+        CHECK(control.block_bytes == 8192 && control.relation_segment_blocks == 131072 &&
+              control.data_checksum_version == 1);
         for (size_t byte = 0; byte < 288; byte++) {
             data.data[byte] ^= 4;
             CHECK(pg_control_parse(data.data, data.length, &control) != NULL);
@@ -74,7 +79,8 @@ static void test_directory(void)
     mkdir(global, 0700);
     read_data(15, &data);
     write_text(global, "pg_control", data.data, data.length);
-    CHECK(pg_control_read(directory, &control, NULL) == 0 && control.system_identifier == clusters[1].system_identifier);
+    CHECK(pg_control_read(directory, &control, NULL) == 0 &&
+          control.system_identifier == clusters[1].system_identifier);
     data.data[5] ^= 1;
     write_text(global, "pg_control", data.data, data.length);
     CHECK(pg_control_read(directory, &control, NULL) == -1);
@@ -95,7 +101,8 @@ static void test_directory(void)
     write_text(directory, "postmaster.pid", "4711\n", 5);
     CHECK(!postmaster_read(directory, &pid, &started));
 
-    static const char *const files[] = {"global/pg_control", "PG_VERSION", "recovery.signal", "standby.signal", "postmaster.pid"};
+    static const char *const files[] = {"global/pg_control", "PG_VERSION", "recovery.signal",
+                                        "standby.signal", "postmaster.pid"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", directory, files[i]);
         unlink(path);

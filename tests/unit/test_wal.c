@@ -59,12 +59,14 @@ static void test_numbers(void)
     wal_history_name(0x1F, text);
     CHECK_TEXT(text, "0000001F.history");
     CHECK(wal_segment_size_is_legal(1 << 20) && wal_segment_size_is_legal(1 << 30));
-    CHECK(!wal_segment_size_is_legal(0) && !wal_segment_size_is_legal(3 << 20) && !wal_segment_size_is_legal(1u << 31));
+    CHECK(!wal_segment_size_is_legal(0) && !wal_segment_size_is_legal(3 << 20) &&
+          !wal_segment_size_is_legal(1u << 31));
 }
 
 static void test_lsn(void)
 {
-    static const char *const bad[] = {"", "/", "0", "0/", "/0", "0/0/0", "0/G", "123456789/0", "0/123456789", " 0/1", "0/1 ", "-1/0"};
+    static const char *const bad[] = {"",    "/",           "0",           "0/",   "/0",   "0/0/0",
+                                      "0/G", "123456789/0", "0/123456789", " 0/1", "0/1 ", "-1/0"};
     uint64_t lsn = 0;
     char text[24];
 
@@ -100,7 +102,8 @@ static void test_pages(void)
     make_page(page);
     CHECK(wal_page_parse(page, sizeof page, &parsed));
     CHECK(parsed.magic == 0xD110 && parsed.timeline == 3 && parsed.address == 0x5000000 &&
-          parsed.system_identifier == 7301234567890123456u && parsed.segment_bytes == 16 << 20 && parsed.block_bytes == 8192);
+          parsed.system_identifier == 7301234567890123456u && parsed.segment_bytes == 16 << 20 &&
+          parsed.block_bytes == 8192);
     CHECK(!wal_page_parse(page, sizeof page - 1, &parsed));
     CHECK(!wal_page_parse(zeros, sizeof zeros, &parsed));
     page[2] = 0; /* a short header: no first page */
@@ -114,17 +117,28 @@ static void test_pages(void)
     make_page(page);
     page[0] = 0x77; /* a server newer than this program is not refused */
     CHECK(wal_page_parse(page, sizeof page, &parsed));
-    CHECK(wal_magic_version(0xD110) == 15 && wal_magic_version(0xD122) == 19 && wal_magic_version(0x7777) == 0);
+    CHECK(wal_magic_version(0xD110) == 15 && wal_magic_version(0xD122) == 19 &&
+          wal_magic_version(0x7777) == 0);
 }
 
 static void test_history(void)
 {
-    static const char good[] = "1\t0/3000000\tno recovery target specified\n\n# a remark\n2\t0/5000100\tbefore 2026-11-20 14:00:00+00\n";
+    static const char good[] = "1\t0/3000000\tno recovery target specified\n\n# a "
+                               "remark\n2\t0/5000100\tbefore 2026-11-20 14:00:00+00\n";
     static const struct {
         const char *text;
-    } bad[] = {{""},         {"\n# only\n"},         {"1\n"},          {"x\t0/1\tr\n"},      {"1\t0\tr\n"},
-               {"3\t0/1\tr\n"}, {"4\t0/1\tr\n"},     {"0\t0/1\tr\n"},  {"2\t0/5\tr\n1\t0/6\tr\n"},
-               {"1\t0/9\tr\n2\t0/5\tr\n"}, {"1\t0/9\tr\n1\t0/10\tr\n"}, {"99999999999\t0/1\tr\n"}};
+    } bad[] = {{""},
+               {"\n# only\n"},
+               {"1\n"},
+               {"x\t0/1\tr\n"},
+               {"1\t0\tr\n"},
+               {"3\t0/1\tr\n"},
+               {"4\t0/1\tr\n"},
+               {"0\t0/1\tr\n"},
+               {"2\t0/5\tr\n1\t0/6\tr\n"},
+               {"1\t0/9\tr\n2\t0/5\tr\n"},
+               {"1\t0/9\tr\n1\t0/10\tr\n"},
+               {"99999999999\t0/1\tr\n"}};
     struct timeline_history history;
     const char *problem = NULL;
     uint64_t end;
@@ -137,7 +151,8 @@ static void test_history(void)
     timeline_history_free(&history);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         problem = NULL;
-        CHECK(timeline_history_parse(3, bad[i].text, strlen(bad[i].text), &history, &problem) == -1 && problem != NULL);
+        CHECK(timeline_history_parse(3, bad[i].text, strlen(bad[i].text), &history, &problem) == -1 &&
+              problem != NULL);
     }
     CHECK(timeline_history_parse(3, "1\t0/1\tr\0\n", 9, &history, &problem) == -1);
     CHECK(timeline_history_parse(3, "1\t0/1", 5, &history, &problem) == 0); /* no line end, no reason */

@@ -1,4 +1,5 @@
-/* The pool: all tasks done, the queue bounded, the first failure wins, nothing is lost track of. Run under TSan too (make tsan). */
+/* The pool: all tasks done, the queue bounded, the first failure wins, nothing is lost track of. Run under
+ * TSan too (make tsan). */
 #include "unit.h"
 
 #include "common/log.h"
@@ -38,7 +39,8 @@ static int *number(int value)
 
 static void run(unsigned workers, size_t queue, int tasks, int fail_at)
 {
-    struct worker_pool_settings settings = {.workers = workers, .queue_length = queue, .work = work, .discard = discard};
+    struct worker_pool_settings settings = {
+        .workers = workers, .queue_length = queue, .work = work, .discard = discard};
     struct worker_pool *pool = worker_pool_start(&settings);
     int submitted = 0;
 
@@ -69,7 +71,8 @@ int main(void)
             run(workers, queue, 300, 300);
         }
     }
-    struct worker_pool_settings settings = {.workers = 2, .queue_length = 4, .work = work, .discard = discard};
+    struct worker_pool_settings settings = {
+        .workers = 2, .queue_length = 4, .work = work, .discard = discard};
     struct worker_pool *pool = worker_pool_start(&settings);
     worker_pool_cancel(pool);
     CHECK(worker_pool_submit(pool, number(1)) == -1);

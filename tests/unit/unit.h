@@ -8,26 +8,26 @@
 
 static int unit_passed, unit_failed;
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (condition)                                                                                                 \
-            unit_passed++;                                                                                             \
-        else {                                                                                                         \
-            unit_failed++;                                                                                             \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                                  \
-        }                                                                                                              \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (condition)                                                                                       \
+            unit_passed++;                                                                                   \
+        else {                                                                                               \
+            unit_failed++;                                                                                   \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                        \
+        }                                                                                                    \
     } while (0)
 
-#define CHECK_TEXT(actual, expected)                                                                                   \
-    do {                                                                                                               \
-        const char *unit_actual = (actual), *unit_expected = (expected);                                               \
-        if (unit_actual != NULL && strcmp(unit_actual, unit_expected) == 0)                                            \
-            unit_passed++;                                                                                             \
-        else {                                                                                                         \
-            unit_failed++;                                                                                             \
-            fprintf(stderr, "%s:%d: %s is \"%s\", expected \"%s\"\n", __FILE__, __LINE__, #actual,                     \
-                    unit_actual ? unit_actual : "(null)", unit_expected);                                              \
-        }                                                                                                              \
+#define CHECK_TEXT(actual, expected)                                                                         \
+    do {                                                                                                     \
+        const char *unit_actual = (actual), *unit_expected = (expected);                                     \
+        if (unit_actual != NULL && strcmp(unit_actual, unit_expected) == 0)                                  \
+            unit_passed++;                                                                                   \
+        else {                                                                                               \
+            unit_failed++;                                                                                   \
+            fprintf(stderr, "%s:%d: %s is \"%s\", expected \"%s\"\n", __FILE__, __LINE__, #actual,           \
+                    unit_actual ? unit_actual : "(null)", unit_expected);                                    \
+        }                                                                                                    \
     } while (0)
 
 static inline int unit_done(const char *name)

@@ -1,0 +1,125 @@
+/* basebackup-push: takes a base backup of a running PostgreSQL server and stores it in the repositories. */
+#include "common/log.h"
+#include "common/options.h"
+#include "interrupt.h"
+#include "push.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define JOBS_MOST 64
+#define LABEL_MOST_BYTES 1000 /* PostgreSQL's own limit is 1,023 */
+
+struct arguments {
+    const char *label;
+    bool fast_checkpoint;
+    bool wants_progress;
+    unsigned long jobs; /* 0: as configured */
+};
+
+static int set_jobs(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    return options_number("--jobs", value, 1, JOBS_MOST, &arguments->jobs);
+}
+
+static int set_label(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    /* The label is a line of backup_label. */
+    if (strlen(value) > LABEL_MOST_BYTES || strpbrk(value, "\r\n") != NULL) {
+        log_error("--label must be one line of at most %d bytes", LABEL_MOST_BYTES);
+        return -1;
+    }
+    arguments->label = value;
+    return 0;
+}
+
+static int set_checkpoint(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    arguments->fast_checkpoint = strcmp(value, "fast") == 0;
+    if (arguments->fast_checkpoint || strcmp(value, "spread") == 0)
+        return 0;
+    log_error("--checkpoint must be fast or spread, not \"%s\"", value);
+    return -1;
+}
+
+static int set_progress(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    (void)value;
+    arguments->wants_progress = true;
+    return 0;
+}
+
+static const struct option_spec own_options[] = {
+    {"jobs", 'j', "N", set_jobs, "workers that read and send (default: as configured)"},
+    {"label", 'l', "TEXT", set_label, "label of the backup (default: walferry)"},
+    {"checkpoint", 'c', "MODE", set_checkpoint,
+     "spread: the checkpoint goes easy on the disks (default)\nfast: begin as soon as possible"},
+    {"progress", 'P', NULL, set_progress, "tell how far the backup is"},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+static const struct program program = {
+    .name = "basebackup-push",
+    .summary = "takes a base backup of a running PostgreSQL server into the repositories",
+    .operands = "",
+    .options = own_options,
+    .epilogue = "Prints the new backup's id. Exit status: 0 done, 1 failed, 2 usage or configuration error.",
+};
+
+static int run(const struct options *options, const struct arguments *arguments)
+{
+    struct config config;
+    char id[BACKUP_ID_BYTES];
+
+    if (config_load(options->config, &config) != 0)
+        return 2;
+    struct push_settings settings = {
+        .config = &config,
+        .repository = options->repository,
+        .label = arguments->label,
+        .fast_checkpoint = arguments->fast_checkpoint,
+        .wants_progress = arguments->wants_progress,
+        .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,
+    };
+    int status = 2;
+    if (options->repository == NULL || config_repository(&config, options->repository) != NULL)
+        status = push_backup(&settings, id) == 0 ? 0 : 1;
+    config_free(&config);
+    if (status == 0 && (printf("%s\n", id) < 0 || fflush(stdout) != 0)) {
+        log_error("could not write the backup's id to standard output: %m");
+        status = 1;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {.label = "walferry"};
+    struct options options;
+    char **operands;
+
+    log_open(program.name, LOG_INFO, false);
+    switch (options_parse(&program, argc, argv, &options, &arguments, &operands)) {
+    case OPTIONS_RUN:
+        break;
+    case OPTIONS_DONE:
+        return 0;
+    case OPTIONS_WRONG:
+        return 2;
+    }
+    interrupt_catch_signals();
+    int status = run(&options, &arguments);
+    if (status != 0 && interrupt_signal() != 0) {
+        log_error("interrupted by signal %d: no backup was made", interrupt_signal());
+        interrupt_raise_again();
+    }
+    return status;
+}

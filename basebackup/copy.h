@@ -1,0 +1,36 @@
+/* Copies the tree into parts, with several workers. */
+#ifndef WALFERRY_COPY_H
+#define WALFERRY_COPY_H
+
+#include "ship.h"
+#include "tree.h"
+
+struct copy_settings {
+    struct targets *targets; /* all borrowed */
+    struct catalog *catalog;
+    struct tree *tree;
+    struct page_check *pages; /* NULL: pages have no checksums */
+    struct progress *progress;
+    const struct ship_owner *owner;
+    int compression_level;
+    unsigned jobs;
+};
+
+struct copy;
+
+/* NULL after logging. */
+struct copy *copy_open(const struct copy_settings *settings);
+void copy_close(struct copy *copy); /* NULL-safe; aborts what is not finished */
+
+/* Writes the directories that the scan found, into the first part of each place. 0, or -1 after logging. */
+int copy_directories(struct copy *copy);
+
+/* Copies all files. tick is called several times a second by this thread, and returns -1 (after logging) to end it.
+ * 0, or -1 after logging (nothing is logged for a signal). */
+int copy_files(struct copy *copy, int (*tick)(void *context), void *context);
+
+/* For what is added before and behind: the first worker's. Not while copy_files runs. */
+struct ship *copy_ship(struct copy *copy);
+struct part_writer *copy_parts(struct copy *copy);
+
+#endif

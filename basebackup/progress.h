@@ -1,0 +1,31 @@
+/* How far the backup is: one line that is updated on a terminal, a message every half minute in a log. */
+#ifndef WALFERRY_PROGRESS_H
+#define WALFERRY_PROGRESS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    atomic_ullong done_bytes; /* read so far; workers add */
+    uint64_t total_bytes;     /* an estimate; 0: unknown */
+    bool is_terminal;
+    bool is_wanted;
+    int64_t begun; /* monotonic */
+    int64_t told;
+};
+
+/* wanted: --progress. On a terminal it is shown anyway, unless messages of level info are not. */
+void progress_init(struct progress *progress, bool wanted);
+/* The copy begins. */
+void progress_begin(struct progress *progress, uint64_t total_bytes);
+void progress_add(struct progress *progress, uint64_t bytes);
+/* Tells, if it is time. The main thread calls it every so often. */
+void progress_tick(struct progress *progress);
+/* Clears the line of a terminal. */
+void progress_end(struct progress *progress);
+
+/* "1.5 GiB"; out has room for 32 bytes. */
+void progress_format_bytes(uint64_t bytes, char out[32]);
+
+#endif

@@ -1,0 +1,21 @@
+/* Takes a base backup of a running server into the repositories. */
+#ifndef WALFERRY_PUSH_H
+#define WALFERRY_PUSH_H
+
+#include "common/backup.h"
+
+struct push_settings {
+    const struct config *config;
+    const char *repository; /* only this one; NULL: all of the configuration */
+    const char *label;
+    bool fast_checkpoint;
+    bool wants_progress;
+    unsigned jobs;
+};
+
+/* id is set when 0 is returned: the backup is complete and durable in every required repository. -1 after logging, or when
+ * interrupt_signal() tells why: no backup is visible in any repository that is not named as complete, and the server is out of
+ * backup mode. */
+int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES]);
+
+#endif

@@ -1,0 +1,51 @@
+/* The repositories that one backup goes to, on one read. One that fails is given up and the others go on; in the end a required
+ * one that was given up makes the program fail. */
+#ifndef WALFERRY_TARGET_H
+#define WALFERRY_TARGET_H
+
+#include "common/backup.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct target {
+    struct repository repository; /* its store belongs to the main thread */
+    bool is_required;
+    bool is_open;
+    atomic_bool is_given_up;
+};
+
+struct targets {
+    struct target *items;
+    size_t count;
+    struct store_limits limits;      /* for stores of other threads too */
+    uint64_t system_identifier;      /* set by targets_accept */
+    char backup_id[BACKUP_ID_BYTES]; /* to be set before keys are made */
+};
+
+/* Opens the repositories of the configuration, or the named one, and reads each one's cluster.json afresh.
+ * 0, or -1 after logging when none is left. */
+int targets_open(const struct config *config, const char *only, const struct state *state, struct targets *targets);
+void targets_close(struct targets *targets); /* NULL-safe */
+
+/* Gives up those that do not know this system. 0, or -1 after logging when none is left. */
+int targets_accept(struct targets *targets, uint64_t system_identifier);
+
+bool target_is_alive(const struct target *target);
+/* Says so once. 0, or -1 after logging when no other is left. Thread-safe. */
+int target_give_up(struct targets *targets, struct target *target);
+
+/* Key of a file of this backup there; caller frees; NULL after logging. */
+char *targets_key(const struct targets *targets, const struct target *target, const char *file);
+
+/* Stores a small file of the backup everywhere, if absent. 0, or -1 after logging when no target is left. */
+int targets_put(struct targets *targets, const char *file, const struct buffer *data);
+
+/* A second backup_id of the same name would be another backup's: an error unless the content is ours.
+ * 0, or -1 after logging. */
+int target_put(struct targets *targets, struct target *target, const char *file, const struct buffer *data);
+
+/* 0 if every required one still lives, else -1 (which target_give_up has logged). */
+int targets_outcome(const struct targets *targets);
+
+#endif

@@ -1,0 +1,138 @@
+#include "wal_wait.h"
+
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "interrupt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATIENCE_MICROSECONDS 5000000 /* then it is said what is waited for */
+#define POLL_MILLISECONDS 1000
+
+/* The next segment that has not been seen in a listing. */
+struct search {
+    const struct wal_wait *wait;
+    uint64_t next;
+    uint64_t last;
+};
+
+static bool see_key(void *context, const char *key, uint64_t bytes)
+{
+    struct search *search = context;
+    const char *slash = strrchr(key, '/');
+    struct wal_name name = wal_name_parse(slash == NULL ? key : slash + 1);
+    uint64_t number;
+
+    (void)bytes;
+    if (name.kind != WAL_SEGMENT || !wal_segment_number(&name, search->wait->segment_bytes, &number))
+        return true;
+    if (number == search->next)
+        search->next++;
+    /* Names come in order: one beyond the next means that the next is missing. */
+    return number < search->next && search->next <= search->last;
+}
+
+/* Goes on where the search stands. 0, or -1 after logging. */
+static int look(struct targets *targets, struct target *target, struct search *search)
+{
+    char name[WAL_SEGMENT_NAME_BYTES], timeline[32];
+    struct store_listing listing = {.page_keys = 1000, .each = see_key, .context = search};
+    char *start_after = NULL, *prefix;
+    int result = -1;
+
+    snprintf(timeline, sizeof timeline, "wal/%08X", (unsigned)search->wait->timeline);
+    prefix = repository_system_key(&target->repository, targets->system_identifier, timeline);
+    if (search->next > 0) {
+        wal_segment_name(search->wait->timeline, search->next - 1, search->wait->segment_bytes, name);
+        start_after = repository_wal_key(&target->repository, targets->system_identifier, name);
+    }
+    if (prefix != NULL && (search->next == 0 || start_after != NULL)) {
+        listing.prefix = prefix;
+        listing.start_after = start_after;
+        result = store_list(target->repository.store, &listing) == STORE_OK ? 0 : -1;
+    }
+    free(prefix);
+    free(start_after);
+    return result;
+}
+
+static void log_missing(const struct wal_wait *wait, const struct target *target, const char *missing)
+{
+    char *archiver = wait->server == NULL ? NULL : session_describe_archiver(wait->server);
+
+    log_error("WAL segment %s, which the backup needs, did not arrive in repository \"%s\" within %u seconds",
+              missing, target->repository.settings->name, wait->timeout_seconds);
+    log_hint(
+        "Look at archive_command, at the server's log and at pg_stat_archiver%s%s%s. More time is given by "
+        "wal_timeout in section [basebackup].",
+        archiver == NULL ? "" : " (", archiver == NULL ? "" : archiver, archiver == NULL ? "" : ")");
+    free(archiver);
+}
+
+static int wait_for_target(const struct wal_wait *wait, struct targets *targets, struct target *target,
+                           struct search *search, int64_t deadline)
+{
+    char missing[WAL_SEGMENT_NAME_BYTES];
+    bool has_said = false;
+
+    for (int64_t begun = monotonic_now();;) {
+        if (look(targets, target, search) != 0)
+            return target_give_up(targets, target);
+        if (search->next > search->last)
+            return 0;
+        wal_segment_name(wait->timeline, search->next, wait->segment_bytes, missing);
+        int64_t now = monotonic_now();
+        if (now >= deadline) {
+            log_missing(wait, target, missing);
+            return target_give_up(targets, target);
+        }
+        if (!has_said && now - begun >= PATIENCE_MICROSECONDS) {
+            log_info("waiting for WAL segment %s to arrive in repository \"%s\"", missing,
+                     target->repository.settings->name);
+            has_said = true;
+        }
+        if (interrupt_requested())
+            return -1;
+        wait->tick(wait->context);
+        interrupt_sleep(POLL_MILLISECONDS);
+    }
+}
+
+static void look_once(struct targets *targets, struct target *target, struct search *search)
+{
+    char missing[WAL_SEGMENT_NAME_BYTES];
+
+    if (look(targets, target, search) != 0) {
+        target_give_up(targets, target);
+        return;
+    }
+    if (search->next <= search->last) {
+        wal_segment_name(search->wait->timeline, search->next, search->wait->segment_bytes, missing);
+        log_warning("WAL segment %s has not arrived in repository \"%s\" yet: there the backup cannot be "
+                    "restored before it does",
+                    missing, target->repository.settings->name);
+    }
+}
+
+int wal_wait(const struct wal_wait *wait, struct targets *targets)
+{
+    int64_t deadline = monotonic_now() + (int64_t)wait->timeout_seconds * 1000000;
+
+    for (size_t i = 0; i < targets->count; i++) {
+        struct target *target = &targets->items[i];
+        struct search search = {wait, wait->start_lsn / wait->segment_bytes,
+                                (wait->stop_lsn - 1) / wait->segment_bytes};
+        if (target_is_alive(target) && target->is_required &&
+            wait_for_target(wait, targets, target, &search, deadline) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < targets->count; i++) {
+        struct search search = {wait, wait->start_lsn / wait->segment_bytes,
+                                (wait->stop_lsn - 1) / wait->segment_bytes};
+        if (target_is_alive(&targets->items[i]) && !targets->items[i].is_required)
+            look_once(targets, &targets->items[i], &search);
+    }
+    return 0;
+}

@@ -1,0 +1,23 @@
+/* Waits until the WAL that a backup needs has arrived in a repository: before that nobody could restore it. */
+#ifndef WALFERRY_WAL_WAIT_H
+#define WALFERRY_WAL_WAIT_H
+
+#include "session.h"
+#include "target.h"
+
+struct wal_wait {
+    uint32_t timeline;
+    uint32_t segment_bytes;
+    uint64_t start_lsn; /* of the backup: in the first segment that is needed */
+    uint64_t stop_lsn;  /* the byte before it lies in the last one */
+    unsigned timeout_seconds;
+    struct server *server; /* for the message about what the archiver does; may be NULL */
+    void (*tick)(void *context); /* called every second */
+    void *context;
+};
+
+/* Waits for every required target that lives; one that cannot be asked, or does not get it within the time, is given up. The
+ * others are looked at once: those whose WAL is not there yet get a warning. 0, or -1: no target left (logged), or interrupted. */
+int wal_wait(const struct wal_wait *wait, struct targets *targets);
+
+#endif

@@ -1,0 +1,167 @@
+/* The driver of store.h for S3: one object in one request. Reading, listing and uploading in parts are in the
+ * other store_s3_*.c files. */
+#include "store_s3.h"
+
+#include "log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *store_s3_key(const struct store *store, const char *key)
+{
+    const char *prefix = store->config->path;
+
+    return string_printf("%s%s%s", prefix, *prefix != '\0' ? "/" : "", key);
+}
+
+enum store_result store_s3_failed(const struct store *store, const struct s3_request *request,
+                                  enum s3_result result, const struct s3_answer *answer)
+{
+    if (result == S3_STOPPED)
+        return STORE_STOPPED;
+    if (result != S3_FAILED)
+        s3_report(store_s3_client(store), request, answer, NULL);
+    return STORE_FAILED;
+}
+
+void store_s3_describe_object(const struct s3_answer *answer, uint64_t total_bytes,
+                              struct store_object *object)
+{
+    const char *version = http_header(&answer->response, "x-amz-version-id");
+
+    *object = (struct store_object){.total_bytes = total_bytes};
+    /* "null": written while the bucket kept no versions */
+    if (version != NULL && strcmp(version, "null") != 0 && strlen(version) < sizeof object->version_id) {
+        object->versioned = true;
+        strcpy(object->version_id, version);
+    }
+}
+
+/* Stores that don't know the condition on a PUT say so in these ways (docs/stores.md). */
+static bool refuses_condition(const struct s3_answer *answer)
+{
+    const char *code = answer->error.code;
+
+    return !answer->response.cut &&
+           (answer->response.status == 501 ||
+            (answer->response.status == 400 &&
+             (strcmp(code, "NotImplemented") == 0 || strcmp(code, "InvalidRequest") == 0 ||
+              strcmp(code, "InvalidArgument") == 0)));
+}
+
+/* An answer that another service may give as well is not believed: whatever S3 stored has an ETag. */
+static enum store_result judge_put(struct store *store, const struct s3_request *request,
+                                   enum s3_result result, const struct s3_answer *answer, bool conditional)
+{
+    if (result == S3_SUCCEEDED && answer->response.status == 200 &&
+        http_header(&answer->response, "etag") != NULL)
+        return STORE_OK;
+    if (conditional && result == S3_REFUSED &&
+        (s3_answer_is(answer, 412, "PreconditionFailed") || s3_answer_is(answer, 412, "")))
+        return STORE_EXISTS;
+    if (conditional && result == S3_REFUSED && refuses_condition(answer)) {
+        s3_report(
+            store_s3_client(store), request, answer,
+            "The store seems to refuse the header If-None-Match: let repository-init find out what it does.");
+        return STORE_FAILED;
+    }
+    return store_s3_failed(store, request, result, answer);
+}
+
+enum store_result store_s3_put(struct store *store, const char *key, const struct body *body, bool absent,
+                               enum store_condition condition, struct store_object *object)
+{
+    char *whole_key = store_s3_key(store, key);
+    struct s3_request request = {
+        .verb = "put", .object = store_describe(store, key), .method = "PUT", .key = whole_key, .body = body};
+    struct s3_answer answer = {0};
+    bool conditional = absent && condition != STORE_CONDITION_REFUSED;
+    enum store_result result;
+
+    if (whole_key == NULL)
+        return STORE_FAILED;
+    if (conditional)
+        s3_request_header(&request, "if-none-match", "*");
+    result = judge_put(store, &request, s3_perform(store_s3_client(store), &request, &answer), &answer,
+                       conditional);
+    if (result == STORE_OK)
+        store_s3_describe_object(&answer, body->length, object);
+    s3_answer_free(&answer);
+    free(whole_key);
+    return result;
+}
+
+static enum store_result put_absent(struct store *store, const char *key, const struct body *body,
+                                    enum store_condition condition, struct store_object *object)
+{
+    return store_s3_put(store, key, body, true, condition, object);
+}
+
+static enum store_result replace(struct store *store, const char *key, const struct body *body)
+{
+    struct store_object object;
+
+    return store_s3_put(store, key, body, false, STORE_CONDITION_UNKNOWN, &object);
+}
+
+static enum store_result delete_object(struct store *store, const char *key, const char *version_id)
+{
+    char *whole_key = store_s3_key(store, key);
+    struct s3_request request = {
+        .verb = "delete", .object = store_describe(store, key), .method = "DELETE", .key = whole_key};
+    struct s3_answer answer = {0};
+    enum store_result result;
+
+    if (whole_key == NULL)
+        return STORE_FAILED;
+    /* "" is what versions tells of an object from a time without versions: S3's name for it is null */
+    if (version_id != NULL)
+        s3_request_query(&request, "versionId", *version_id != '\0' ? version_id : "null");
+    enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
+    if (answered == S3_SUCCEEDED || (answered == S3_REFUSED && (s3_answer_is(&answer, 404, "NoSuchKey") ||
+                                                                s3_answer_is(&answer, 404, "NoSuchVersion"))))
+        result = STORE_OK;
+    else
+        result = store_s3_failed(store, &request, answered, &answer);
+    s3_answer_free(&answer);
+    free(whole_key);
+    return result;
+}
+
+static void close_store(struct store *store)
+{
+    s3_client_close(store->own);
+    store->own = NULL;
+}
+
+static void set_limits(struct store *store, const struct store_limits *limits)
+{
+    s3_client_set_limits(store->own, limits->operation_seconds, limits->deadline);
+}
+
+static const struct store_driver driver = {
+    .close = close_store,
+    .set_limits = set_limits,
+    .put_absent = put_absent,
+    .replace = replace,
+    .get = store_s3_get,
+    .list = store_s3_list,
+    .list_folders = store_s3_list_folders,
+    .versions = store_s3_versions,
+    .delete = delete_object,
+    .upload_begin = store_s3_upload_begin,
+    .upload_write = store_s3_upload_write,
+    .upload_finish = store_s3_upload_finish,
+    .upload_abort = store_s3_upload_abort,
+};
+
+int store_s3_open(struct store *store)
+{
+    store->own = s3_client_open(store->config);
+    if (store->own == NULL)
+        return -1;
+    store->driver = &driver;
+    set_limits(store, &store->limits);
+    return 0;
+}

@@ -1,0 +1,46 @@
+/* What the files of the S3 driver share. Layer 2; included by store_s3*.c only. */
+#ifndef WALFERRY_STORE_S3_H
+#define WALFERRY_STORE_S3_H
+
+#include "s3_client.h"
+#include "store_driver.h"
+
+static inline struct s3_client *store_s3_client(const struct store *store)
+{
+    return store->own;
+}
+
+/* "prefix/key", or the key itself. Caller frees; NULL after logging. */
+char *store_s3_key(const struct store *store, const char *key);
+
+/* How a request that did not succeed ends when no answer of its kind explains it: reported if it was not yet.
+ */
+enum store_result store_s3_failed(const struct store *store, const struct s3_request *request,
+                                  enum s3_result result, const struct s3_answer *answer);
+
+/* Takes total_bytes as given and the version id out of an answer. */
+void store_s3_describe_object(const struct s3_answer *answer, uint64_t total_bytes,
+                              struct store_object *object);
+
+/* A whole body in one PUT. absent: with If-None-Match unless condition says that it is refused. */
+enum store_result store_s3_put(struct store *store, const char *key, const struct body *body, bool absent,
+                               enum store_condition condition, struct store_object *object);
+
+enum store_result store_s3_get(struct store *store, const char *key, const char *version_id,
+                               const struct store_range *range, const struct sink *sink,
+                               struct store_object *object);
+
+enum store_result store_s3_list(struct store *store, const struct store_listing *listing);
+enum store_result store_s3_list_folders(struct store *store, const char *prefix,
+                                        bool (*each)(void *context, const char *name), void *context);
+enum store_result store_s3_versions(struct store *store, const char *key,
+                                    bool (*each)(void *context, const struct store_version *version),
+                                    void *context);
+
+void *store_s3_upload_begin(struct store *store, const char *key, uint64_t expected_bytes,
+                            enum store_condition condition);
+int store_s3_upload_write(void *upload, const void *data, size_t length);
+enum store_result store_s3_upload_finish(void *upload, struct store_object *object);
+void store_s3_upload_abort(void *upload);
+
+#endif

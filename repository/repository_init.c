@@ -1,0 +1,291 @@
+/* repository-init: makes cluster.json in every repository of the configuration, or says what is there
+ * already. The only program that makes a repository, so that a mistyped prefix never looks like a new home to
+ * the others. */
+#include "probe.h"
+
+#include "common/digest.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/pg_control.h"
+#include "common/repository.h"
+#include "common/timestamp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct init {
+    struct config config;
+    struct state state;
+    const struct repository_config *only;
+    bool add_generation;
+    bool probe_again;
+    struct generation here; /* the cluster in [cluster] pgdata */
+};
+
+static int read_here(struct init *init)
+{
+    struct pg_control control;
+    const char *directory = init->config.pgdata;
+
+    if (directory == NULL) {
+        log_error("configuration file \"%s\" has no [cluster] pgdata: which cluster is the repository for?",
+                  init->config.path);
+        return -1;
+    }
+    int result = pg_control_read(directory, &control, NULL);
+    if (result == 1)
+        log_error("\"%s\" is no data directory: there is no global/pg_control", directory);
+    if (result != 0)
+        return -1;
+    init->here = (struct generation){
+        .system_identifier = control.system_identifier,
+        .postgresql_version = pg_version_read(directory),
+        .control_version = control.control_version,
+        .catalog_version = control.catalog_version,
+        .segment_bytes = control.segment_bytes,
+        .added = timestamp_now(),
+    };
+    return 0;
+}
+
+static void tell(const struct repository *repository, const char *what)
+{
+    const struct cluster *cluster = &repository->cluster;
+
+    printf("%s: %s (%s)\n", repository->settings->name, what, repository->settings->url);
+    for (size_t i = 0; i < cluster->generation_count; i++) {
+        const struct generation *generation = &cluster->generations[i];
+        char added[TIMESTAMP_TEXT_BYTES];
+        timestamp_format_iso(generation->added, added);
+        printf("    cluster %s, system %" PRIu64 ", PostgreSQL %u, segments of %" PRIu32
+               " MiB, accepted %s\n",
+               cluster->name, generation->system_identifier, generation->postgresql_version,
+               generation->segment_bytes / 1048576, added);
+    }
+    if (repository->settings->kind == REPOSITORY_S3 && cluster->condition != STORE_CONDITION_HONOURED)
+        printf("    note: this bucket does not honour If-None-Match; overwriting is detected, not prevented "
+               "(docs/stores.md)\n");
+}
+
+static int store_cluster(struct repository *repository, bool replace)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct body body = {.fd = -1};
+    char *key = repository_cluster_key(repository);
+    int result = -1;
+
+    if (key == NULL || cluster_seal(&repository->cluster, &text) != 0)
+        goto done;
+    body.data = text.data;
+    body.length = text.length;
+    if (sha256_of(text.data, text.length, body.sha256) != 0)
+        goto done;
+    if (replace) {
+        result = store_replace(repository->store, key, &body) == STORE_OK ? 0 : -1;
+        goto done;
+    }
+    switch (repository_put_small(repository, key, &text)) {
+    case REPOSITORY_OK:
+        result = 0;
+        break;
+    case REPOSITORY_IDENTICAL:
+    case REPOSITORY_COLLISION:
+        log_error("\"%s\" has just been made by somebody else", store_describe(repository->store, key));
+        log_hint("Run repository-init again to see what is there.");
+        break;
+    default:
+        break;
+    }
+done:
+    buffer_free(&text);
+    free(key);
+    return result;
+}
+
+/* The remembered copies of what was changed are worth nothing now. */
+static void forget(const struct init *init, const struct repository *repository)
+{
+    char *name = state_name("cluster", &init->config, repository->settings);
+
+    if (name != NULL)
+        state_forget(&init->state, name);
+    free(name);
+}
+
+static int make(struct init *init, struct repository *repository)
+{
+    struct cluster *cluster = &repository->cluster;
+
+    if (repository->settings->kind == REPOSITORY_FILE &&
+        file_make_directories(repository->settings->path, 0700) != 0)
+        return -1;
+    *cluster = (struct cluster){.condition = STORE_CONDITION_UNKNOWN};
+    repository->cluster_known = true;
+    cluster->name = string_copy(init->config.cluster_name);
+    cluster->generations = malloc(sizeof *cluster->generations);
+    if (cluster->name == NULL || cluster->generations == NULL)
+        return log_out_of_memory();
+    cluster->generations[0] = init->here;
+    cluster->generation_count = 1;
+    if (repository_probe(repository, &cluster->condition, &cluster->versioned) != 0 ||
+        store_cluster(repository, false) != 0)
+        return -1;
+    tell(repository, "made");
+    return 0;
+}
+
+static int add_generation(struct init *init, struct repository *repository)
+{
+    struct cluster *cluster = &repository->cluster;
+    struct generation *grown = realloc(cluster->generations, (cluster->generation_count + 1) * sizeof *grown);
+
+    if (grown == NULL)
+        return log_out_of_memory();
+    cluster->generations = grown;
+    grown[cluster->generation_count++] = init->here;
+    if (store_cluster(repository, true) != 0)
+        return -1;
+    forget(init, repository);
+    tell(repository, "a new generation was added");
+    return 0;
+}
+
+static int probe_again(struct init *init, struct repository *repository)
+{
+    struct cluster *cluster = &repository->cluster;
+
+    if (repository_probe(repository, &cluster->condition, &cluster->versioned) != 0 ||
+        store_cluster(repository, true) != 0)
+        return -1;
+    forget(init, repository);
+    tell(repository, "probed again");
+    return 0;
+}
+
+static int look_at_existing(struct init *init, struct repository *repository)
+{
+    if (cluster_generation(&repository->cluster, init->here.system_identifier) != NULL) {
+        if (init->probe_again)
+            return probe_again(init, repository);
+        tell(repository, "there already");
+        return 0;
+    }
+    if (init->add_generation)
+        return add_generation(init, repository);
+    tell(repository, "there already, for another system");
+    log_error("repository \"%s\" does not accept system %" PRIu64 " of \"%s\"", repository->settings->name,
+              init->here.system_identifier, init->config.pgdata);
+    log_hint(
+        "If this is the same cluster after pg_upgrade or a new initdb, run repository-init --add-generation. "
+        "If it is another cluster, give it another [cluster] name.");
+    return -1;
+}
+
+/* Is cluster.json there? A directory that does not exist yet is as good as an empty one here, and only here.
+ */
+static enum repository_result look(struct repository *repository)
+{
+    struct buffer text = BUFFER_EMPTY;
+    enum repository_result result = REPOSITORY_ABSENT;
+
+    if (repository->settings->kind == REPOSITORY_FILE && !file_exists(repository->settings->path))
+        return REPOSITORY_ABSENT;
+    char *key = repository_cluster_key(repository);
+    if (key == NULL)
+        return REPOSITORY_FAILED;
+    result = repository_get_small(repository, key, &text);
+    if (result == REPOSITORY_OK) {
+        if (cluster_parse(text.data, text.length, store_describe(repository->store, key),
+                          &repository->cluster) != 0)
+            result = REPOSITORY_DAMAGED;
+        else
+            repository->cluster_known = true;
+    }
+    buffer_free(&text);
+    free(key);
+    return result;
+}
+
+static int init_one(struct init *init, const struct repository_config *settings)
+{
+    const struct store_limits limits = {.operation_seconds = 60};
+    struct repository repository;
+    int result = -1;
+
+    if (repository_open(&init->config, settings, &init->state, &limits, &repository) != 0)
+        return -1;
+    switch (look(&repository)) {
+    case REPOSITORY_OK:
+        result = look_at_existing(init, &repository);
+        break;
+    case REPOSITORY_ABSENT:
+        result = make(init, &repository);
+        break;
+    default:
+        break;
+    }
+    repository_close(&repository);
+    return result;
+}
+
+static int set_add_generation(void *context, const char *value)
+{
+    (void)value;
+    ((struct init *)context)->add_generation = true;
+    return 0;
+}
+
+static int set_probe(void *context, const char *value)
+{
+    (void)value;
+    ((struct init *)context)->probe_again = true;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option_spec own[] = {
+        {"add-generation", 0, NULL, set_add_generation,
+         "accept the cluster in pgdata as the next life of this one (pg_upgrade)"},
+        {"probe", 0, NULL, set_probe,
+         "find out again what the bucket does with If-None-Match (after versioning was switched)"},
+        {NULL, 0, NULL, NULL, NULL},
+    };
+    static const struct program program = {
+        .name = "repository-init",
+        .summary = "makes cluster.json in every repository of the configuration",
+        .operands = "",
+        .options = own,
+        .epilogue = "Exit status: 0 every repository is ready; 1 failed; 2 usage or configuration.",
+    };
+    struct options options = {0};
+    struct init init = {.only = NULL};
+    char **operands;
+    int status = 2;
+
+    log_open(program.name, LOG_INFO, false);
+    switch (options_parse(&program, argc, argv, &options, &init, &operands)) {
+    case OPTIONS_RUN:
+        break;
+    case OPTIONS_DONE:
+        return 0;
+    case OPTIONS_WRONG:
+        return 2;
+    }
+    if (config_load(options.config, &init.config) != 0)
+        return 2;
+    if (options.repository == NULL ||
+        (init.only = config_repository(&init.config, options.repository)) != NULL) {
+        state_open(&init.config, &init.state);
+        status = read_here(&init) == 0 ? 0 : 2;
+        for (size_t i = 0; status != 2 && i < init.config.repository_count; i++)
+            if (init.only == NULL || init.only == &init.config.repositories[i])
+                status = init_one(&init, &init.config.repositories[i]) == 0 ? status : 1;
+        state_close(&init.state);
+    }
+    config_free(&init.config);
+    return status;
+}

@@ -1,0 +1,40 @@
+#!/bin/bash
+# goal: the README's tree is the tree on disk; every program has its man page, --help, --version, and refuses wrong usage
+# stores: none
+. "$(dirname "$0")/../lib.sh"
+
+step "README: every top-level folder, one line each, and nothing else"
+# A line of the tree begins with the folder's name and a slash, as in "common/   what two programs need".
+listed=$(sed -n 's|^\(\.\{0,1\}[a-z][a-z-]*\)/ .*|\1|p' "$SOURCE/README.md" | sort)
+there=$(cd "$SOURCE" && find . -mindepth 1 -maxdepth 1 -type d ! -name .git ! -name build -printf '%P\n' | sort)
+expect_equal "folders twice in the README" "" "$(uniq -d <<<"$listed")"
+# .ci is named as a file (.ci/run) or not at all
+expect_equal "folders" "$(grep -v '^\.' <<<"$there")" "$(grep -v '^\.' <<<"$listed")"
+
+step "programs"
+programs=$(make -s -f - -C "$SOURCE" programs <<<$'include Makefile\nprograms:\n\t@echo $(notdir $(PROGRAMS))')
+expect_true "there are programs" test -n "$programs"
+for program in $programs; do
+    echo "-- $program"
+    expect_true "in the README" grep -q "$program" "$SOURCE/README.md"
+    expect_true "a man page" test -s "$SOURCE/man/$program.1"
+    expect_status 0 "$program" --version
+    expect_output "^$program .*[0-9]+\.[0-9]+"
+    expect_status 0 "$program" --help
+    expect_output "^Usage:"
+    # Every option of --help stands in the man page. roff writes a dash as \-.
+    sed 's/\\-/-/g; s/\\f[BIRP]//g' "$SOURCE/man/$program.1" >page
+    for option in $(grep -Eo -- '--[a-z][a-z-]*' <<<"$output" | sort -u); do
+        expect_true "$option in the man page" grep -q -- "$option" page
+    done
+    usage=2
+    [ "$program" != wal-fetch ] || usage=200
+    expect_status $usage "$program" --nonsense
+    expect_status $usage "$program" one two three four
+    expect_status $usage "$program" --config
+done
+
+step "house rules of the files"
+cd "$SOURCE"
+expect_true "the license" grep -qi "permission to use, copy, modify" LICENSE
+expect_equal "files with an absolute path of a developer's machine" "" "$(grep -rlE '/(work/(main|shared)|home)/' --include='*' . --exclude-dir=build --exclude=15-tree.sh | head -3)"
