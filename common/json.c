@@ -1,6 +1,7 @@
 #include "json.h"
 
 #include "log.h"
+#include "utf8.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -160,36 +161,13 @@ int json_write(const struct json *json, unsigned indent, struct buffer *out)
     return result;
 }
 
-/* Length of the well-formed UTF-8 sequence that text begins with, 0 if there is none. */
-static size_t utf8_sequence(const unsigned char *text, size_t length)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t bytes = text[0] < 0x80       ? 1
-                   : text[0] >> 5 == 6  ? 2
-                   : text[0] >> 4 == 14 ? 3
-                   : text[0] >> 3 == 30 ? 4
-                                        : 0;
-
-    if (bytes == 0 || bytes > length)
-        return 0;
-    uint32_t point = bytes == 1 ? text[0] : text[0] & (0xFFu >> (bytes + 1));
-    for (size_t i = 1; i < bytes; i++) {
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-        point = point << 6 | (text[i] & 0x3F);
-    }
-    if ((bytes > 1 && point < least[bytes]) || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-        return 0;
-    return bytes;
-}
-
 int json_append_quoted(struct buffer *out, const char *text, size_t length)
 {
     const unsigned char *next = (const unsigned char *)text;
     int result = buffer_append(out, "\"", 1);
 
     while (result == 0 && length > 0) {
-        size_t bytes = utf8_sequence(next, length);
+        size_t bytes = utf8_sequence_length(next, length);
         if (bytes == 0) {
             result = buffer_append_string(out, "\xEF\xBF\xBD");
             bytes = 1;

@@ -2,8 +2,7 @@
 
 #include <stdint.h>
 
-/* Length of the well-formed sequence that text begins with; 0 if there is none. */
-static size_t sequence_length(const unsigned char *text, size_t length)
+size_t utf8_sequence_length(const unsigned char *text, size_t length)
 {
     static const uint32_t least_point[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t bytes;
@@ -36,7 +35,7 @@ bool utf8_is_valid(const char *text, size_t length)
     const unsigned char *next = (const unsigned char *)text;
 
     while (length > 0) {
-        size_t bytes = sequence_length(next, length);
+        size_t bytes = utf8_sequence_length(next, length);
         if (bytes == 0)
             return false;
         next += bytes;

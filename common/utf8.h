@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Length of the well-formed sequence that text (at least one byte) begins with; 0 if there is none. */
+size_t utf8_sequence_length(const unsigned char *text, size_t length);
 /* False also for overlong forms, surrogates and code points above U+10FFFF. */
 bool utf8_is_valid(const char *text, size_t length);
 
