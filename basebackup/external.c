@@ -17,8 +17,9 @@
 #define FILE_MOST_BYTES (16 * 1024 * 1024)
 
 struct found {
-    char *path;     /* as the server names it */
-    char *resolved; /* without links */
+    char *path;        /* as the server names it */
+    char *resolved;    /* without links */
+    bool is_directory; /* of include_dir: the server does not start without it, even if it is empty */
 };
 
 /* Configuration files, inside the data directory too: they may include others that lie outside. */
@@ -37,7 +38,7 @@ static void search_free(struct search *search)
 }
 
 /* Takes resolved over. 0, or -1 after logging. */
-static int append_found(struct search *search, const char *path, char *resolved)
+static int append_found(struct search *search, const char *path, char *resolved, bool is_directory)
 {
     struct found *more = realloc(search->files, (search->count + 1) * sizeof *more);
     char *copy = string_copy(path);
@@ -49,11 +50,11 @@ static int append_found(struct search *search, const char *path, char *resolved)
         free(resolved);
         return log_out_of_memory();
     }
-    more[search->count++] = (struct found){copy, resolved};
+    more[search->count++] = (struct found){copy, resolved, is_directory};
     return 0;
 }
 
-static int add_path(struct search *search, const char *path, bool may_be_absent)
+static int add_path(struct search *search, const char *path, bool may_be_absent, bool is_directory)
 {
     char *resolved = realpath(path, NULL);
 
@@ -73,7 +74,7 @@ static int add_path(struct search *search, const char *path, bool may_be_absent)
         free(resolved);
         return 0;
     }
-    return append_found(search, path, resolved);
+    return append_found(search, path, resolved, is_directory);
 }
 
 /* include_dir: the server reads *.conf, but not hidden ones. */
@@ -81,18 +82,19 @@ static int add_directory(struct search *search, const char *path)
 {
     DIR *directory = opendir(path);
     struct dirent *item;
-    int result = 0;
+    int result;
 
     if (directory == NULL) {
         log_warning("configuration directory \"%s\" cannot be backed up: %m", path);
         return 0;
     }
+    result = add_path(search, path, false, true);
     while (result == 0 && (item = readdir(directory)) != NULL) {
         size_t length = strlen(item->d_name);
         if (item->d_name[0] == '.' || length < 6 || strcmp(item->d_name + length - 5, ".conf") != 0)
             continue;
         char *file = path_join(path, item->d_name);
-        result = file == NULL ? -1 : add_path(search, file, false);
+        result = file == NULL ? -1 : add_path(search, file, false, false);
         free(file);
     }
     closedir(directory);
@@ -136,7 +138,7 @@ static int scan_line(struct search *search, const char *directory, char *line)
         return -1;
     int result = strcmp(word, "include_dir") == 0
                      ? add_directory(search, path)
-                     : add_path(search, path, strcmp(word, "include_if_exists") == 0);
+                     : add_path(search, path, strcmp(word, "include_if_exists") == 0, false);
     free(path);
     return result;
 }
@@ -168,11 +170,11 @@ static int add_known(struct search *search, struct server *server, const struct 
 
     for (size_t i = 0; i < sizeof settings / sizeof *settings && result == 0; i++)
         if (settings[i] != NULL)
-            result = add_path(search, settings[i], false);
+            result = add_path(search, settings[i], false, false);
     if (result != 0 || session_configuration_files(server, facts->major, &rows) != 0)
         return -1;
     for (size_t i = 0; i < rows.row_count && result == 0; i++)
-        result = add_path(search, server_cell(&rows, i, 0), true);
+        result = add_path(search, server_cell(&rows, i, 0), true, false);
     server_rows_free(&rows);
     return result;
 }
@@ -196,16 +198,16 @@ static bool is_plain(const char *path)
            strstr(path, "/../") == NULL;
 }
 
-static int keep_one(struct external *external, const char *path)
+static int keep_one(struct external *external, const char *path, bool is_directory)
 {
     char **more = realloc(external->paths, (external->count + 1) * sizeof *more);
-    char *copy = string_copy(path);
+    char *copy = string_printf("%s%s", path, is_directory ? "/" : "");
 
     if (more != NULL)
         external->paths = more;
     if (more == NULL || copy == NULL) {
         free(copy);
-        return log_out_of_memory();
+        return more == NULL ? log_out_of_memory() : -1;
     }
     more[external->count++] = copy;
     return 0;
@@ -224,7 +226,7 @@ static int keep_outside(const struct search *search, const char *data_directory,
         const char *path = is_link || !is_plain(file->path) ? file->resolved : file->path;
         if (access(path, R_OK) != 0)
             log_warning("configuration file \"%s\" cannot be backed up: %m", path);
-        else if (keep_one(external, path) != 0)
+        else if (keep_one(external, path, file->is_directory) != 0)
             return -1;
     }
     if (external->count > 0)
@@ -246,7 +248,7 @@ int external_find(struct server *server, const struct session_facts *facts, cons
     }
     result = add_known(&search, server, facts);
     for (size_t i = 0; i < search.count && result == 0; i++)
-        result = scan_file(&search, search.files[i].path);
+        result = search.files[i].is_directory ? 0 : scan_file(&search, search.files[i].path);
     if (result == 0)
         result = keep_outside(&search, data_directory, resolved, external);
     search_free(&search);
@@ -266,28 +268,42 @@ void external_free(struct external *external)
     memset(external, 0, sizeof *external);
 }
 
+/* SHIP_GONE: it vanished meanwhile. */
+static enum ship_result ship_one(char *path, struct ship *ship, struct part_series *series)
+{
+    size_t length = strlen(path);
+
+    if (path[length - 1] == '/') {
+        path[length - 1] = '\0';
+        int result = ship_directory(ship, series, path + 1, 0755);
+        path[length - 1] = '/';
+        return result == 0 ? SHIP_DONE : SHIP_FAILED;
+    }
+    struct ship_file file = {
+        .series = series,
+        .directory_fd = AT_FDCWD,
+        .path = path,
+        .follows_links = true,
+        .member_path = path + 1,
+        .index_path = path + 1,
+    };
+    return ship_file(ship, &file);
+}
+
 int external_ship(struct external *external, struct ship *ship, struct part_series *series)
 {
     size_t kept = 0;
+    int result = 0;
 
     for (size_t i = 0; i < external->count; i++) {
-        char *path = external->paths[i];
-        struct ship_file file = {.series = series,
-                                 .directory_fd = AT_FDCWD,
-                                 .path = path,
-                                 .member_path = path + 1,
-                                 .index_path = path + 1};
-        enum ship_result result = ship_file(ship, &file);
-        if (result == SHIP_FAILED)
-            return -1; /* the list stays whole, for external_free */
-        if (result == SHIP_GONE) {
-            free(path);
-            external->paths[i] = NULL;
-        }
-    }
-    for (size_t i = 0; i < external->count; i++)
-        if (external->paths[i] != NULL)
+        enum ship_result shipped = result == 0 ? ship_one(external->paths[i], ship, series) : SHIP_DONE;
+        if (shipped == SHIP_FAILED)
+            result = -1;
+        if (shipped == SHIP_GONE)
+            free(external->paths[i]);
+        else
             external->paths[kept++] = external->paths[i];
+    }
     external->count = kept;
-    return 0;
+    return result;
 }

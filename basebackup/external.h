@@ -7,7 +7,7 @@
 #include "ship.h"
 
 struct external {
-    char **paths; /* absolute, each once, in byte order */
+    char **paths; /* absolute, each once, in byte order; a directory (of include_dir) ends with a slash */
     size_t count;
 };
 

@@ -21,7 +21,7 @@
 
 #define HEARTBEAT_MICROSECONDS (300 * 1000000ll)
 #define HEARTBEAT_TIMEOUT_SECONDS 30
-#define SESSION_CHECK_MICROSECONDS (10 * 1000000ll)
+#define SESSION_CHECK_MICROSECONDS (5 * 1000000ll)
 #define DATA_CHECKSUMS_ON 1 /* data_checksum_version while checksums are complete */
 
 struct push {
@@ -450,16 +450,35 @@ static int wait_for_wal(struct push *push)
     return wal_wait(&wait, &push->targets);
 }
 
+/* " in repository "local", "offsite"", where there are several. */
+static int append_repositories(const struct push *push, struct buffer *text)
+{
+    const char *separator = " in repository ";
+
+    for (size_t i = 0; push->targets.count > 1 && i < push->targets.count; i++) {
+        const struct target *target = &push->targets.items[i];
+        if (!target_is_alive(target))
+            continue;
+        if (buffer_printf(text, "%s\"%s\"", separator, target->repository.settings->name) != 0)
+            return -1;
+        separator = ", ";
+    }
+    return 0;
+}
+
 static void log_summary(const struct push *push)
 {
+    struct buffer repositories = BUFFER_EMPTY;
     char plain[32], stored[32];
     int64_t seconds = (push->backup.stop_time - push->backup.start_time) / 1000000;
 
     progress_format_bytes(push->backup.plain_bytes, plain);
     progress_format_bytes(push->backup.stored_bytes, stored);
-    log_info("backup %s is complete: %" PRIu64 " files, %s, stored as %s, in %" PRIu64 ":%02u",
-             push->backup.id, push->backup.file_count, plain, stored, (uint64_t)seconds / 60,
-             (unsigned)(seconds % 60));
+    if (append_repositories(push, &repositories) == 0)
+        log_info("backup %s is complete%s: %" PRIu64 " files, %s, stored as %s, in %" PRIu64 ":%02u",
+                 push->backup.id, buffer_string(&repositories), push->backup.file_count, plain, stored,
+                 (uint64_t)seconds / 60, (unsigned)(seconds % 60));
+    buffer_free(&repositories);
 }
 
 static int complete(struct push *push)

@@ -74,7 +74,8 @@ static void set_limits(const struct worker *worker, uint64_t part_bytes)
     store_set_limits(worker->store, &limits);
 }
 
-static int fetch_part(struct worker *worker, const struct restore_part *part, const char *key, const char *what)
+static int fetch_part(struct worker *worker, const struct restore_part *part, const char *key,
+                      const char *what)
 {
     struct fetch fetch = {worker->restore, unpacker_sink(worker->unpacker)};
     struct sink sink = {pass_on, &fetch};
@@ -125,7 +126,8 @@ static int start_workers(struct restore *restore)
         return log_out_of_memory();
     for (unsigned i = 0; i < restore->jobs; i++) {
         struct worker *worker = &restore->workers[i];
-        struct store_limits limits = {.operation_seconds = restore->repository->config->basebackup_store_timeout_seconds};
+        struct store_limits limits = {.operation_seconds =
+                                          restore->repository->config->basebackup_store_timeout_seconds};
         restore->worker_contexts[i] = worker;
         worker->restore = restore;
         worker->store = store_open(restore->repository->settings, &limits);
@@ -182,8 +184,9 @@ static int take_entry(void *context, struct index_entry *entry)
     if (interrupt_requested())
         return -1;
     if (restore->pool == NULL) { /* the first one: the index is verified, and now it begins */
-        restore->outcome->is_begun = true;
-        if (restore_places_make(restore->places, restore->backup->plain_bytes) != 0 || start_workers(restore) != 0)
+        int made = restore_places_make(restore->places, restore->backup->plain_bytes);
+        restore->outcome->is_begun = restore->places->items[0].fd >= 0;
+        if (made != 0 || start_workers(restore) != 0)
             return -1;
     }
     switch (entry->line) {
@@ -205,7 +208,9 @@ static int take_entry(void *context, struct index_entry *entry)
 static int check_completeness(const struct restore *restore)
 {
     const struct backup *backup = restore->backup;
-    const char *missing = !restore->has_control ? RESTORE_CONTROL : !restore->has_label ? "backup_label" : NULL;
+    const char *missing = !restore->has_control ? RESTORE_CONTROL
+                          : !restore->has_label ? "backup_label"
+                                                : NULL;
 
     if (missing != NULL) {
         log_error("backup %s is damaged: its index has no \"%s\"", backup->id, missing);
@@ -213,15 +218,16 @@ static int check_completeness(const struct restore *restore)
     }
     if (restore->parts == backup->part_count && restore->outcome->files == backup->file_count)
         return 0;
-    log_error("backup %s is damaged: its index has %llu files in %llu parts, its manifest says %llu in %llu", backup->id,
-              (unsigned long long)restore->outcome->files, (unsigned long long)restore->parts,
+    log_error("backup %s is damaged: its index has %llu files in %llu parts, its manifest says %llu in %llu",
+              backup->id, (unsigned long long)restore->outcome->files, (unsigned long long)restore->parts,
               (unsigned long long)backup->file_count, (unsigned long long)backup->part_count);
     return -1;
 }
 
 static int restore_files(struct restore *restore)
 {
-    enum repository_result loaded = backup_index_load(restore->repository, restore->backup, take_entry, restore);
+    enum repository_result loaded =
+        backup_index_load(restore->repository, restore->backup, take_entry, restore);
     int result = loaded == REPOSITORY_OK ? submit_part(restore) : -1;
 
     restore_part_free(restore->part);
@@ -282,8 +288,11 @@ static void remove_control_file(const struct restore_places *places)
 int restore_run(struct repository *repository, const struct backup *backup, struct restore_places *places,
                 const struct restore_settings *settings, struct restore_outcome *outcome)
 {
-    struct restore restore = {
-        .repository = repository, .backup = backup, .places = places, .jobs = settings->jobs, .outcome = outcome};
+    struct restore restore = {.repository = repository,
+                              .backup = backup,
+                              .places = places,
+                              .jobs = settings->jobs,
+                              .outcome = outcome};
     int64_t begun = monotonic_now();
 
     *outcome = (struct restore_outcome){.is_begun = false};

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -142,7 +143,8 @@ void unpacker_begin(struct unpacker *unpacker, const struct restore_part *part, 
     unpacker->is_open = false;
 }
 
-/* The file at work; NULL in the bytes before the first, between two and behind the last: directory members. */
+/* The file at work; NULL in the bytes before the first, between two and behind the last: directory members.
+ */
 static const struct index_entry *current_file(const struct unpacker *unpacker)
 {
     return unpacker->is_open ? &unpacker->part->files[unpacker->next] : NULL;
@@ -175,8 +177,8 @@ static int open_parent(struct unpacker *unpacker, const char **name)
                        unpacker->place == &unpacker->places->items[unpacker->places->count - 1];
 
     *name = slash == NULL ? unpacker->rest : slash + 1;
-    if (unpacker->parent_place == unpacker->place && strncmp(unpacker->parent_path, unpacker->rest, length) == 0 &&
-        unpacker->parent_path[length] == '\0')
+    if (unpacker->parent_place == unpacker->place &&
+        strncmp(unpacker->parent_path, unpacker->rest, length) == 0 && unpacker->parent_path[length] == '\0')
         return unpacker->parent_fd;
     forget_parent(unpacker);
     /* External files have no directories in the index. */
@@ -192,8 +194,8 @@ static int open_parent(struct unpacker *unpacker, const char **name)
 /* Names that a backup has no business to hold: each would change how the restored server starts (rule 24). */
 static bool is_forbidden(const struct unpacker *unpacker)
 {
-    static const char *const names[] = {"tablespace_map", "standby.signal", "recovery.signal", "postmaster.pid",
-                                        RESTORE_CONTROL_TEMPORARY};
+    static const char *const names[] = {"tablespace_map", "standby.signal", "recovery.signal",
+                                        "postmaster.pid", RESTORE_CONTROL_TEMPORARY};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (unpacker->place == unpacker->places->items && strcmp(unpacker->rest, names[i]) == 0)
@@ -207,7 +209,8 @@ static int begin_file(struct unpacker *unpacker)
     const char *name;
 
     unpacker->plain_position = 0;
-    unpacker->place = restore_places_find(unpacker->places, unpacker->part->name, file->path, &unpacker->rest);
+    unpacker->place =
+        restore_places_find(unpacker->places, unpacker->part->name, file->path, &unpacker->rest);
     if (unpacker->place == NULL || sha256_begin(&unpacker->hash) != 0)
         return -1;
     unpacker->is_open = true;
@@ -308,8 +311,10 @@ static int write_run(struct unpacker *unpacker, const void *data, size_t length,
     if (is_file && !unpacker->is_open && begin_file(unpacker) != 0)
         return -1;
     if (decoder_write(unpacker->decoder, data, length, &sink) != 0) {
-        const char *problem = decoder_error(unpacker->decoder);
-        return problem == NULL ? -1 : damaged(unpacker, problem);
+        const char *error = decoder_error(unpacker->decoder);
+        char problem[128];
+        snprintf(problem, sizeof problem, "it cannot be decompressed (%s)", error == NULL ? "" : error);
+        return error == NULL ? -1 : damaged(unpacker, problem);
     }
     unpacker->position += length;
     if (unpacker->position < end)
@@ -323,8 +328,8 @@ static int check_total(const struct unpacker *unpacker, uint64_t total_bytes)
 {
     if (total_bytes == unpacker->part->bytes)
         return 0;
-    log_error("%s is damaged: it has %llu bytes, the index says %llu", unpacker->what, (unsigned long long)total_bytes,
-              (unsigned long long)unpacker->part->bytes);
+    log_error("%s is damaged: it has %llu bytes, the index says %llu", unpacker->what,
+              (unsigned long long)total_bytes, (unsigned long long)unpacker->part->bytes);
     log_hint("An older backup (--backup) or another repository (--repository) may be whole.");
     return -1;
 }
@@ -334,7 +339,8 @@ static int unpacker_write(void *context, const void *data, size_t length)
     struct unpacker *unpacker = context;
     const unsigned char *next = data;
 
-    if (interrupt_requested() || (unpacker->position == 0 && check_total(unpacker, *unpacker->total_bytes) != 0))
+    if (interrupt_requested() ||
+        (unpacker->position == 0 && check_total(unpacker, *unpacker->total_bytes) != 0))
         return -1;
     if (length > unpacker->part->bytes - unpacker->position)
         return damaged(unpacker, "more bytes came than it has");

@@ -1,5 +1,5 @@
-/* Takes a part of a backup apart: stored bytes are pushed in, files come out, each checked against the index. A worker has one
- * unpacker of its own and uses it for any number of parts. Format: docs/format.md. */
+/* Takes a part of a backup apart: stored bytes are pushed in, files come out, each checked against the index.
+ * A worker has one unpacker of its own and uses it for any number of parts. Format: docs/format.md. */
 #ifndef WALFERRY_RESTORE_PART_H
 #define WALFERRY_RESTORE_PART_H
 
@@ -20,8 +20,9 @@ struct restore_part {
     size_t capacity;
 };
 struct restore_part *restore_part_new(const struct index_entry *entry); /* NULL after logging */
-int restore_part_add(struct restore_part *part, const struct index_entry *file); /* copied; 0, or -1 after logging */
-void restore_part_free(struct restore_part *part); /* NULL-safe */
+int restore_part_add(struct restore_part *part,
+                     const struct index_entry *file); /* copied; 0, or -1 after logging */
+void restore_part_free(struct restore_part *part);    /* NULL-safe */
 
 struct unpacker;
 
@@ -29,14 +30,14 @@ struct unpacker;
 struct unpacker *unpacker_new(const struct restore_places *places, struct progress *progress);
 void unpacker_free(struct unpacker *unpacker); /* NULL-safe */
 
-/* part and what (which names it in messages) are borrowed until unpacker_end. total_bytes: the size of the stored object, looked
- * at when the first byte comes (see store_get). */
+/* part and what (which names it in messages) are borrowed until unpacker_end. total_bytes: the size of the
+ * stored object, looked at when the first byte comes (see store_get). */
 void unpacker_begin(struct unpacker *unpacker, const struct restore_part *part, const char *what,
                     const uint64_t *total_bytes);
 /* Its write fails after logging, or, when interrupt_requested, without. */
 struct sink unpacker_sink(struct unpacker *unpacker);
-/* complete: the whole part was pushed in; else what is open is closed. 0: every file of the part is there and is right;
- * -1 after logging (without, if not complete). */
+/* complete: the whole part was pushed in; else what is open is closed. 0: every file of the part is there and
+ * is right; -1 after logging (without, if not complete). */
 int unpacker_end(struct unpacker *unpacker, bool complete);
 
 #endif

@@ -19,7 +19,8 @@
 
 /* Looking at places */
 
-/* "name" or "name and others" of what lies in a directory; "" when it is empty or is not there. 0, or -1 after logging. */
+/* "name" or "name and others" of what lies in a directory; "" when it is empty or is not there. 0, or -1
+ * after logging. */
 static int look_into(const char *path, char found[NAME_MAX + 1])
 {
     DIR *directory = opendir(path);
@@ -59,7 +60,7 @@ int restore_check_data_directory(const char *path)
 
     if (postmaster_read(path, &pid, &started)) {
         log_error("directory \"%s\" is in use: its postmaster.pid names process %lld", path, (long long)pid);
-        log_hint("Restore into another directory. If no server runs there, remove it first.");
+        log_hint("Restore into another directory, or stop that server and move its directory away.");
         return -1;
     }
     if (look_into(path, found) != 0)
@@ -115,13 +116,14 @@ static bool lies_inside(const char *path, const char *directory)
     return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-static void describe(const struct restore_places *places, const struct restore_place *place, char *out, size_t bytes)
+static void describe(const struct restore_places *places, const struct restore_place *place, char *out,
+                     size_t bytes)
 {
     if (place->oid != 0)
         snprintf(out, bytes, "the directory of tablespace %u, \"%s\",", (unsigned)place->oid, place->path);
     else
-        snprintf(out, bytes, "the %s \"%s\"", place == places->items ? "data directory" : "directory of external files",
-                 place->path);
+        snprintf(out, bytes, "the %s \"%s\"",
+                 place == places->items ? "data directory" : "directory of external files", place->path);
 }
 
 /* No place may lie in another: what is restored into one would be foreign in the other. */
@@ -144,8 +146,10 @@ static int check_overlaps(const struct restore_places *places)
 }
 
 /* Rule 24: a tablespace is never restored into a directory where the original, or anything else, is. */
-static int check_tablespace(const struct backup_tablespace *tablespace, const struct restore_place *place, bool is_mapped)
+static int check_tablespace(const struct backup_tablespace *tablespace, const struct restore_place *place,
+                            bool is_mapped)
 {
+    const char *name = tablespace->name == NULL ? "" : tablespace->name;
     char found[NAME_MAX + 1];
 
     if (look_into(place->path, found) != 0)
@@ -153,15 +157,18 @@ static int check_tablespace(const struct backup_tablespace *tablespace, const st
     if (found[0] == '\0')
         return 0;
     if (is_mapped) {
-        log_error("directory \"%s\" for tablespace %u (\"%s\") is not empty: there is \"%s\"", place->location,
-                  (unsigned)tablespace->oid, tablespace->name == NULL ? "" : tablespace->name, found);
+        log_error("directory \"%s\" for tablespace %u (\"%s\") is not empty: there is \"%s\"",
+                  place->location, (unsigned)tablespace->oid, name, found);
         hint_mount_point(found, "Remove it or move it away, or choose another directory with -T.");
         return -1;
     }
-    log_error("tablespace %u (\"%s\") was at \"%s\", which is not empty: there is \"%s\"", (unsigned)tablespace->oid,
-              tablespace->name == NULL ? "" : tablespace->name, tablespace->location, found);
-    log_hint("Choose a new place for it: -T %s=NEW, where NEW is an empty directory or does not exist.",
-             tablespace->location);
+    char *old_path = mapping_escape_path(tablespace->location);
+    log_error("tablespace %u (\"%s\") was at \"%s\", which is not empty: there is \"%s\"",
+              (unsigned)tablespace->oid, name, tablespace->location, found);
+    if (old_path != NULL)
+        log_hint("Choose a new place for it: -T %s=NEW, where NEW is an empty directory or does not exist.",
+                 old_path);
+    free(old_path);
     return -1;
 }
 
@@ -173,8 +180,8 @@ static int check_external(const struct restore_place *place)
         return -1;
     if (found[0] == '\0')
         return 0;
-    log_error("directory \"%s\" for the files from outside the data directory is not empty: there is \"%s\"", place->path,
-              found);
+    log_error("directory \"%s\" for the files from outside the data directory is not empty: there is \"%s\"",
+              place->path, found);
     hint_mount_point(found, "Remove it or move it away, or choose another directory with --external.");
     return -1;
 }
@@ -190,7 +197,8 @@ static int check_mappings(const struct backup *backup, const struct mappings *ma
     for (size_t i = 0; i < mappings->count; i++) {
         if (mappings->items[i].is_used)
             continue;
-        log_error("backup %s has no tablespace at \"%s\", for which -T was given", backup->id, mappings->items[i].old_path);
+        log_error("backup %s has no tablespace at \"%s\", for which -T was given", backup->id,
+                  mappings->items[i].old_path);
         if (backup->tablespace_count == 0)
             log_hint("It has no tablespaces at all.");
         else
@@ -223,8 +231,9 @@ static int add_external(struct restore_places *places, const char *directory)
     return result == 0 ? check_external(&places->items[places->count - 1]) : -1;
 }
 
-int restore_places_plan(const struct backup *backup, const char *data_directory, const char *external_directory,
-                        struct mappings *mappings, struct restore_places *places)
+int restore_places_plan(const struct backup *backup, const char *data_directory,
+                        const char *external_directory, struct mappings *mappings,
+                        struct restore_places *places)
 {
     int result = 0;
 
@@ -320,7 +329,8 @@ int restore_places_make(struct restore_places *places, uint64_t bytes)
 /* Finding the way in them */
 
 /* "pg_tblspc/<oid>" or "pg_tblspc/<oid>/rest" of a tablespace that is a place. */
-static const struct restore_place *find_tablespace(const struct restore_places *places, const char *path, const char **rest)
+static const struct restore_place *find_tablespace(const struct restore_places *places, const char *path,
+                                                   const char **rest)
 {
     for (size_t i = 1; i < places->count; i++) {
         char prefix[32];
@@ -334,8 +344,8 @@ static const struct restore_place *find_tablespace(const struct restore_places *
     return NULL;
 }
 
-const struct restore_place *restore_places_find(const struct restore_places *places, const char *part, const char *path,
-                                                const char **rest)
+const struct restore_place *restore_places_find(const struct restore_places *places, const char *part,
+                                                const char *path, const char **rest)
 {
     const struct restore_place *place = find_tablespace(places, path, rest);
     unsigned long oid = part == NULL ? 0 : strtoul(part, NULL, 10); /* 0: main- or external- */
@@ -350,7 +360,8 @@ const struct restore_place *restore_places_find(const struct restore_places *pla
         place = NULL;
     }
     if (place == NULL || (part != NULL && **rest == '\0')) {
-        log_error("the backup's index puts \"%s\" into part \"%s\", where it can't be", path, part == NULL ? "-" : part);
+        log_error("the backup's index puts \"%s\" into part \"%s\", where it can't be", path,
+                  part == NULL ? "-" : part);
         return NULL;
     }
     return place;

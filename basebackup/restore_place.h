@@ -1,5 +1,6 @@
-/* Where a backup is restored to: the data directory, a directory for each tablespace, and one for the files that were outside the
- * data directory. Refuses every place where anything is that could be harmed. Nothing is ever written outside of the places. */
+/* Where a backup is restored to: the data directory, a directory for each tablespace, and one for the files
+ * that were outside the data directory. Refuses every place where anything is that could be harmed. Nothing
+ * is ever written outside of the places. */
 #ifndef WALFERRY_RESTORE_PLACE_H
 #define WALFERRY_RESTORE_PLACE_H
 
@@ -7,10 +8,11 @@
 #include "restore_mapping.h"
 
 struct restore_place {
-    uint32_t oid;   /* of the tablespace; 0: not a tablespace */
-    char *path;     /* absolute, links resolved */
-    char *location; /* a tablespace's path as it was given or recorded: what the link in pg_tblspc points to */
-    int fd;         /* of the directory, from restore_places_make on; else -1 */
+    uint32_t oid; /* of the tablespace; 0: not a tablespace */
+    char *path;   /* absolute, links resolved */
+    char
+        *location; /* a tablespace's path as it was given or recorded: what the link in pg_tblspc points to */
+    int fd;        /* of the directory, from restore_places_make on; else -1 */
 };
 
 /* The data directory first, then the tablespaces, then, if has_external, the place of the external files. */
@@ -23,27 +25,29 @@ struct restore_places {
 /* Is the data directory free? Worth asking before anything is fetched. 0, or -1 after logging. */
 int restore_check_data_directory(const char *path);
 
-/* Decides on the places and looks at all of them; makes nothing. external_directory NULL: <data directory>.external.
- * 0, or -1 after logging every reason to refuse. */
-int restore_places_plan(const struct backup *backup, const char *data_directory, const char *external_directory,
-                        struct mappings *mappings, struct restore_places *places);
+/* Decides on the places and looks at all of them; makes nothing. external_directory NULL: <data
+ * directory>.external. 0, or -1 after logging every reason to refuse. */
+int restore_places_plan(const struct backup *backup, const char *data_directory,
+                        const char *external_directory, struct mappings *mappings,
+                        struct restore_places *places);
 void restore_places_free(struct restore_places *places); /* NULL-safe */
 
-/* Makes those that do not exist, 0700, and opens all. Before anything is written, so that restore_places_sync hears of every
- * failed write. Warns when the file systems look too small. 0, or -1 after logging. */
+/* Makes those that do not exist, 0700, and opens all. Before anything is written, so that restore_places_sync
+ * hears of every failed write. Warns when the file systems look too small. 0, or -1 after logging. */
 int restore_places_make(struct restore_places *places, uint64_t bytes);
 
-/* The place where an entry of the index belongs, and the path in it ("" for a tablespace's own directory). part: the name of the
- * part that a file is in, NULL for a directory. NULL after logging: a tablespace's file outside of it, or the other way round. */
-const struct restore_place *restore_places_find(const struct restore_places *places, const char *part, const char *path,
-                                                const char **rest);
+/* The place where an entry of the index belongs, and the path in it ("" for a tablespace's own directory).
+ * part: the name of the part that a file is in, NULL for a directory. NULL after logging: a tablespace's file
+ * outside of it, or the other way round. */
+const struct restore_place *restore_places_find(const struct restore_places *places, const char *part,
+                                                const char *path, const char **rest);
 
 /* Opens the directory in which path lies, following no link; with make, missing directories are made (0700).
  * *name: the last component, borrowed from path. A descriptor, or -1 with errno set and nothing logged. */
 int restore_open_parent(const struct restore_place *place, const char *path, bool make, const char **name);
 
-/* Makes a directory of the index, whose parent is there, with this mode. The data directory and the tablespaces become accessible to the group if
- * "global" is. 0, or -1 after logging. */
+/* Makes a directory of the index, whose parent is there, with this mode. The data directory and the
+ * tablespaces become accessible to the group if "global" is. 0, or -1 after logging. */
 int restore_make_directory(const struct restore_places *places, const char *path, unsigned mode);
 
 /* pg_tblspc/<oid> of every tablespace. 0, or -1 after logging. */

@@ -178,12 +178,19 @@ static void cancel(struct server *server)
     PQfreeCancel(handle);
 }
 
-static void log_loss(struct server *server, const char *sql)
+static void log_loss(const char *message)
 {
     char text[1024];
 
-    one_line(PQerrorMessage(server->connection), text, sizeof text);
-    log_error("lost the connection to the server in \"%s\": %s", sql, text);
+    one_line(message, text, sizeof text);
+    log_error("the session with the server has ended: %s", text);
+}
+
+static bool is_fatal(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    return severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
 }
 
 /* Until a result can be taken without waiting. False after logging, or when interrupted. */
@@ -204,7 +211,7 @@ static bool wait_for_result(struct server *server, const struct server_query *qu
             return false;
         }
         if (poll(&wait, 1, POLL_MILLISECONDS) > 0 && !PQconsumeInput(server->connection)) {
-            log_loss(server, query->sql);
+            log_loss(PQerrorMessage(server->connection));
             return false;
         }
     }
@@ -219,26 +226,27 @@ static enum server_result ask_locked(struct server *server, const struct server_
 
     if (!PQsendQueryParams(server->connection, query->sql, query->parameter_count, NULL, query->parameters,
                            NULL, NULL, 0)) {
-        log_loss(server, query->sql);
+        log_loss(PQerrorMessage(server->connection));
         return SERVER_LOST;
     }
-    for (;;) {
-        if (!wait_for_result(server, query))
-            return SERVER_LOST;
-        result = PQgetResult(server->connection);
-        if (result == NULL)
-            return outcome;
-        ExecStatusType status = PQresultStatus(result);
-        if (PQstatus(server->connection) == CONNECTION_BAD)
-            log_loss(server, query->sql);
-        else if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-            outcome = take_rows(result, rows);
-        else {
-            log_refusal(query, result);
-            outcome = SERVER_REFUSED;
-        }
-        PQclear(result);
+    if (!wait_for_result(server, query))
+        return SERVER_LOST;
+    result = PQgetResult(server->connection);
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        outcome = take_rows(result, rows);
+    else if (is_fatal(result) || PQstatus(server->connection) == CONNECTION_BAD)
+        log_loss(PQresultErrorMessage(result));
+    else {
+        log_refusal(query, result);
+        outcome = SERVER_REFUSED;
     }
+    PQclear(result);
+    /* One statement has one result; the end of the answer follows at once. */
+    while (outcome != SERVER_LOST && wait_for_result(server, query) &&
+           (result = PQgetResult(server->connection)) != NULL)
+        PQclear(result);
+    return outcome;
 }
 
 enum server_result server_ask(struct server *server, const struct server_query *query,

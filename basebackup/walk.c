@@ -59,7 +59,8 @@ static int enter(struct walk *walk, int parent_fd, const char *name, bool holds_
         return -1;
     }
     /* Only the root itself may be reached through a link. */
-    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (parent_fd == AT_FDCWD ? 0 : O_NOFOLLOW));
+    int fd = openat(parent_fd, name,
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC | (parent_fd == AT_FDCWD ? 0 : O_NOFOLLOW));
     if (fd < 0 && errno == ENOENT)
         return 0;
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
@@ -129,9 +130,6 @@ static int tell_file(struct walk *walk, const char *name, struct walk_entry *ent
     struct relation_name relation;
     struct stat status;
 
-    entry->is_directory = false;
-    entry->bytes = 0;
-    entry->segment = 0;
     entry->has_pages = frame->holds_relations && relation_name_parse(name, &relation);
     if (entry->has_pages) {
         if (is_unlogged(directory_fd, &relation))
@@ -264,6 +262,9 @@ static int tell_pending(struct walk *walk, struct walk_entry *entry)
 
 int walk_next(struct walk *walk, struct walk_entry *entry)
 {
+    entry->is_directory = entry->has_pages = false;
+    entry->mode = entry->segment = 0;
+    entry->bytes = 0;
     if (walk->pending_count > 0)
         return tell_pending(walk, entry);
     while (walk->depth > 0) {

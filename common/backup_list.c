@@ -224,14 +224,14 @@ static const struct backup *choose_by_id(const struct repository *repository, co
     if (!serves_target(backup, wish)) {
         describe_target(wish, target, sizeof target);
         describe_end(backup, end, sizeof end);
-        log_error("the %s is not behind the end of backup %s (%s)", target, backup->id, end);
+        log_error("the %s is not after the end of backup %s (%s)", target, backup->id, end);
         log_hint("A backup is recovered forward from its end. Choose an earlier backup, or leave out "
                  "--backup to have "
                  "the right one chosen.");
         return NULL;
     }
     if (!lies_on_timeline(backup, history)) {
-        log_error("backup %s was taken on timeline %u, from which timeline %u does not descend behind the "
+        log_error("backup %s was taken on timeline %u, from which timeline %u does not descend after the "
                   "backup's end",
                   backup->id, backup->timeline, wish->timeline);
         return NULL;
@@ -265,13 +265,11 @@ static void explain_none(const struct repository *repository, const struct backu
     } else {
         describe_target(wish, target, sizeof target);
         describe_end(earliest, end, sizeof end);
-        log_error("the %s is not behind the end of any backup in repository \"%s\"; the earliest end is that "
+        log_error("the %s is not after the end of any backup in repository \"%s\"; the earliest end is that "
                   "of backup "
                   "%s: %s",
                   target, repository->settings->name, earliest->id, end);
-        log_hint("A backup is recovered forward from its end: the earliest target that can be reached lies "
-                 "behind %s.",
-                 end);
+        log_hint("A backup is recovered forward from its end: only a target after that can be reached.");
     }
 }
 

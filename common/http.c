@@ -74,7 +74,8 @@ static size_t read_body(char *out, size_t size, size_t count, void *context)
     return length;
 }
 
-/* curl goes back to the start when a kept connection turns out to be dead. */
+/* curl goes back to the start, and sends all again, when a kept connection turns out to be dead. The server may have done what
+ * it was told the first time: it counts as a try. */
 static int seek_body(void *context, curl_off_t offset, int origin)
 {
     struct transfer *transfer = context;
@@ -82,6 +83,7 @@ static int seek_body(void *context, curl_off_t offset, int origin)
     if (origin != SEEK_SET || offset < 0)
         return CURL_SEEKFUNC_CANTSEEK;
     transfer->sent = (uint64_t)offset;
+    transfer->response->tries++;
     return CURL_SEEKFUNC_OK;
 }
 

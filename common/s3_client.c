@@ -470,7 +470,8 @@ static void hint(const struct s3_client *client, const struct s3_request *reques
     else if (response->cut)
         log_hint("%s was asked; check endpoint and addressing in section [repository %s], and the network.",
                  client->origin, config->name);
-    else if (!hint_by_code(client, request, answer) && answer->error.code[0] == '\0' && strcmp(request->method, "HEAD") != 0)
+    else if (!hint_by_code(client, request, answer) && answer->error.code[0] == '\0' &&
+             strcmp(request->method, "HEAD") != 0)
         log_hint("The answer of %s is not that of an S3 store: check endpoint and addressing in section "
                  "[repository %s].",
                  client->origin, config->name);
@@ -481,16 +482,18 @@ void s3_report(const struct s3_client *client, const struct s3_request *request,
 {
     const struct http_response *response = &answer->response;
     const char *request_id = answer->error.request_id;
-    char tries[64] = "";
+    char cause[sizeof response->cause], details[sizeof answer->error.request_id + 64] = "";
 
+    snprintf(cause, sizeof cause, "%s", response->cause);
+    if (cause[0] == '\0')
+        snprintf(cause, sizeof cause, "HTTP %u, but not as an S3 store says it", response->status);
+    if (request_id[0] != '\0')
+        snprintf(details, sizeof details, " (request %s)", request_id);
     if (response->tries > 1)
-        snprintf(tries, sizeof tries, "%u tries in %.1f s", response->tries,
-                 (double)(response->ended - response->began) / 1e6);
-    log_error("could not %s \"%s\": %s%s%s%s%s%s%s", request->verb, request->object,
-              response->cause[0] != '\0' ? response->cause : "unexpected answer",
-              tries[0] != '\0' || request_id[0] != '\0' ? " (" : "", request_id[0] != '\0' ? "request " : "",
-              request_id, tries[0] != '\0' && request_id[0] != '\0' ? "; " : "", tries,
-              tries[0] != '\0' || request_id[0] != '\0' ? ")" : "");
+        snprintf(details, sizeof details, " (%s%s%s%u tries in %.1f s)",
+                 request_id[0] != '\0' ? "request " : "", request_id, request_id[0] != '\0' ? "; " : "",
+                 response->tries, (double)(response->ended - response->began) / 1e6);
+    log_error("could not %s \"%s\": %s%s", request->verb, request->object, cause, details);
     if (hint_text != NULL)
         log_hint("%s", hint_text);
     else

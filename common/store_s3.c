@@ -52,7 +52,8 @@ static bool refuses_condition(const struct s3_answer *answer)
 
 /* An answer that another service may give as well is not believed: whatever S3 stored has an ETag. */
 static enum store_result judge_put(struct store *store, const struct s3_request *request,
-                                   enum s3_result result, const struct s3_answer *answer, bool conditional)
+                                   enum s3_result result, const struct s3_answer *answer, bool conditional,
+                                   enum store_condition condition)
 {
     if (result == S3_SUCCEEDED && answer->response.status == 200 &&
         http_header(&answer->response, "etag") != NULL)
@@ -61,9 +62,12 @@ static enum store_result judge_put(struct store *store, const struct s3_request 
         (s3_answer_is(answer, 412, "PreconditionFailed") || s3_answer_is(answer, 412, "")))
         return STORE_EXISTS;
     if (conditional && result == S3_REFUSED && refuses_condition(answer)) {
-        s3_report(
-            store_s3_client(store), request, answer,
-            "The store seems to refuse the header If-None-Match: let repository-init find out what it does.");
+        if (condition == STORE_CONDITION_UNKNOWN) /* the probe's question: an answer, not an error */
+            log_warning("\"%s\": the store refuses the header If-None-Match: %s", request->object,
+                        answer->response.cause);
+        else
+            s3_report(store_s3_client(store), request, answer,
+                      "The store seems to refuse the header If-None-Match now: run repository-init --probe.");
         return STORE_FAILED;
     }
     return store_s3_failed(store, request, result, answer);
@@ -83,8 +87,8 @@ enum store_result store_s3_put(struct store *store, const char *key, const struc
         return STORE_FAILED;
     if (conditional)
         s3_request_header(&request, "if-none-match", "*");
-    result = judge_put(store, &request, s3_perform(store_s3_client(store), &request, &answer), &answer,
-                       conditional);
+    enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
+    result = judge_put(store, &request, answered, &answer, conditional, condition);
     if (result == STORE_OK)
         store_s3_describe_object(&answer, body->length, object);
     s3_answer_free(&answer);

@@ -23,12 +23,15 @@ RANDOM=$((SEED % 32768))
 
 step() { printf '== %s (%d s)\n' "$*" "$SECONDS"; }
 fail() { # what was expected and what was found
-    printf 'FAILED at %s:%s: %s\n' "${BASH_SOURCE[-1]##*/}" "$(failing_line)" "$*"
+    printf 'FAILED at %s:%s: %s\n' "${BASH_SOURCE[-1]##*/}" "$(scenario_lines)" "$*"
     exit 1
 }
-failing_line() { # of the scenario, however deep in helpers we are
-    local i
-    for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do [ "${BASH_SOURCE[i]}" != "${BASH_SOURCE[-1]}" ] || { echo "${BASH_LINENO[i - 1]}"; return; }; done
+scenario_lines() { # where we are in the scenario: the line, and those that called its function
+    local i lines=
+    for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+        [ "${BASH_SOURCE[i]}" != "${BASH_SOURCE[-1]}" ] || lines+=${lines:+ from }${BASH_LINENO[i - 1]}
+    done
+    echo "$lines"
 }
 skip() { echo "skipped: $*"; exit 77; }
 
@@ -52,8 +55,8 @@ expect_status() {
     local expected=$1 status=0
     shift
     output=$("$@" 2>&1) || status=$?
-    echo "\$ $* -> $status"
-    [ -z "$output" ] || printf '%s\n' "$output" | sed 's/^/    /'
+    echo "\$ ${*//$T\//} -> $status"
+    [ -z "$output" ] || printf '%s\n' "${output//$T\//}" | sed 's/^/    /'
     [ "$status" = "$expected" ] || fail "exit status of $*: expected $expected, found $status"
 }
 expect_output() { # extended regular expression, in $output of the last expect_status
@@ -227,5 +230,5 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-trap 'echo "FAILED at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+trap 'echo "FAILED at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
 echo "store $STORE, seed $SEED"

@@ -120,9 +120,9 @@ wrong() { # WHAT PATTERN: the configuration in $T/wrong.conf
 }
 copy_config() { sed "$1" "$CONFIG" >wrong.conf && chmod 600 wrong.conf; }
 copy_config 's/^name/nmae/' && wrong "an unknown key" 'line 2.*nmae'
-copy_config '1i [clutser]' && wrong "an unknown section" 'clutser|cluster'
+copy_config 's|^.cluster.|[clutser]|' && wrong "an unknown section" 'clutser|cluster'
 copy_config 's/^url/url = x\nurl/' && wrong "a key given twice" 'twice'
-copy_config '/^url/d' && wrong "no url" 'url'
+copy_config '/^url/d' && wrong "no url" 'url|repository'
 copy_config '/^name/d' && wrong "no name" 'name'
 copy_config '$a [wal-push]\ntimeout = soon' && wrong "no number" 'timeout'
 copy_config '' && chmod 604 wrong.conf && wrong "readable by others" 'permission|others|mode'

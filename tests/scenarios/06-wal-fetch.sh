@@ -11,7 +11,7 @@ expect_status 0 repository-init
 server_start main
 system=$(system_identifier main)
 sql main "create table t (i int)" >/dev/null
-for _ in 1 2 3 4 5; do sql main "insert into t values (1)" "select pg_switch_wal()" >/dev/null; done
+for _ in 1 2 3 4 5 6; do sql main "insert into t values (1)" "select pg_switch_wal()" >/dev/null; done
 archived main
 cp -r main/pg_wal originals
 server_stop main
@@ -20,9 +20,9 @@ S() { printf '%08X00000000%08X' "${2:-1}" "$1"; } # NUMBER [TIMELINE]: a segment
 last=1
 while object_exists "$(wal_key "$(S $((last + 1)))")"; do last=$((last + 1)); done
 echo "timeline 1 has segments 1 to $last"
-expect_true "at least seven segments" test $last -ge 6
-# A short history of a second timeline, that left the first in the last segment.
-printf '1\t0/%X000100\tno recovery target specified\n' "$last" >00000002.history
+expect_true "at least six segments" test $last -ge 6
+# The history of a second timeline, that left the first in the segment behind the last one.
+printf '1\t0/%X000100\tno recovery target specified\n' $((last + 1)) >00000002.history
 mkdir -p second/pg_wal second/global
 cp main/global/pg_control second/global/ && cp main/PG_VERSION second/ && cp 00000002.history second/pg_wal/
 expect_status 0 wal-push second/pg_wal/00000002.history
@@ -79,7 +79,7 @@ fetch 200 recovery "$(S 3)"
 rm "target/pg_wal/$(S 3)"
 sed -i "\$a end_at = $(S 3)" "$CONFIG"
 fetch 1 recovery "$(S 3)"
-expect_output "end_at"
+expect_output "accepted"
 fetch 1 recovery "$(S 4)"
 fetch 0 recovery "$(S 2)"
 sed -i '/^end_at/d' "$CONFIG"
@@ -92,6 +92,7 @@ object_delete "$(wal_key "$(S $last)")"
 fetch 1 recovery "$(S $last)"
 cp 00000002.history target/pg_wal/
 fetch 200 recovery "$(S $last)"
+fetch 1 recovery "$(S $((last + 1)))" # the second timeline has it, under its own name
 rm target/pg_wal/00000002.history
 sed "s|$|.partial|" <<<"$(S $last)" >partial.name
 cp "originals/$(S $last)" "second/pg_wal/$(cat partial.name)"
@@ -109,9 +110,9 @@ damaged() { # WHAT
     echo "-- $1"
     object_put "$key" damaged
     fetch 200 recovery "$(S 4)"
-    expect_output "damaged"
+    expect_output "damaged|longer|not segment"
     fetch 1 standby "$(S 4)"
-    expect_output "damaged"
+    expect_output "damaged|longer|not segment"
 }
 flip 0 && damaged "magic"
 flip $((size / 2)) && damaged "data"
@@ -130,17 +131,21 @@ fetch 0 recovery "$(S 4)"
 step "not the right place, not the right system: 200 whatever the mode"
 rm -rf state
 cp "$CONFIG" good.conf
-wrong() { # WHAT
+wrong() { # WHAT [NAME...]
     echo "-- $1"
-    for mode in recovery standby none; do fetch 200 $mode "$(S 2)"; fetch 200 $mode "$(S $((last + 1)))"; done
+    shift
+    [ $# -gt 0 ] || set -- "$(S 2)" "$(S $((last + 1)))"
+    for name; do for mode in recovery standby none; do fetch 200 $mode "$name"; done; done
     fetch 200 recovery 00000003.history
     cp good.conf "$CONFIG"
 }
 object_sums >before
+mkdir "$T/repositoryx" # an empty directory is what is left where nothing is mounted
 sed -i 's|^\(url.*\)$|\1x|' "$CONFIG" && wrong "a mistyped prefix, or a directory that is not mounted"
+expect_equal "made by a reader" "" "$(ls -A repositoryx)"
 sed -i 's|^name = main|name = mian|' "$CONFIG" && wrong "a mistyped name"
 object_get main/cluster.json cluster.json
-object_delete main/cluster.json && rm -rf state && wrong "an emptied place"
+object_delete main/cluster.json && rm -rf state && wrong "an emptied place: nothing is beyond doubt not there" "$(S $((last + 1)))"
 object_put main/cluster.json cluster.json
 sed -i '2a colour = blue' "$CONFIG" && wrong "configuration"
 server_create foreign
@@ -154,7 +159,6 @@ expect_absent x x.walferry
 fetch 0 recovery "$(S 2)"
 object_sums >now
 expect_same "the repository: readers make nothing" before now
-expect_absent repositoryx
 
 step "an absolute path and no signal file, as pg_rewind has it: 200 on failure"
 cd "$T"

@@ -6,7 +6,7 @@
 step "README: every top-level folder, one line each, and nothing else"
 # A line of the tree begins with the folder's name and a slash, as in "common/   what two programs need".
 listed=$(sed -n 's|^\(\.\{0,1\}[a-z][a-z-]*\)/ .*|\1|p' "$SOURCE/README.md" | sort)
-there=$(cd "$SOURCE" && find . -mindepth 1 -maxdepth 1 -type d ! -name .git ! -name build -printf '%P\n' | sort)
+there=$(cd "$SOURCE" && find . -mindepth 1 -maxdepth 1 -type d ! -empty ! -name .git ! -name build -printf '%P\n' | sort)
 expect_equal "folders twice in the README" "" "$(uniq -d <<<"$listed")"
 # .ci is named as a file (.ci/run) or not at all
 expect_equal "folders" "$(grep -v '^\.' <<<"$there")" "$(grep -v '^\.' <<<"$listed")"

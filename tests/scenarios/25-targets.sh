@@ -26,7 +26,7 @@ target() {
     shift
     rm -rf copy
     expect_status 0 basebackup-fetch -D "$T/copy"
-    expect_status 0 recovery-config -D "$T/copy" "$@" --action promote
+    expect_status 0 recovery-config -D "$T/copy" "$@"
     server_start copy
     wait_open copy
     expect_equal "rows with $*" "$rows" "$(sql copy "select coalesce(max(i), 0) from t")"
@@ -34,12 +34,12 @@ target() {
     server_stop copy
 }
 step "the targets"
-target 2 --target-xid "$(cat xid.2)"
-target 1 --target-xid "$(cat xid.2)" --exclusive
-target 3 --target-lsn "$(cat lsn.3)"
-target 4 --target-name "after 4"
-target 2 --target-time "$(cat time.2)"
-target 0 --immediate
+target 2 --target-xid "$(cat xid.2)" --action promote
+target 1 --target-xid "$(cat xid.2)" --exclusive --action promote
+target 3 --target-lsn "$(cat lsn.3)" --action promote
+target 4 --target-name "after 4" --action promote
+target 2 --target-time "$(cat time.2)" --action promote
+target 0 --immediate --action promote
 target 5
 
 step "--dry-run writes nothing, --show tells, --clear takes all back, a second target replaces the first"
@@ -77,7 +77,7 @@ refused() { # PATTERN OPTION...
     expect_same "after ${*:2}" auto.before copy/postgresql.auto.conf
     expect_absent copy/recovery.signal copy/standby.signal
 }
-refused "before|earlier" --target-time "2020-01-01 00:00:00+00"
+refused "not after the end of the backup" --target-time "2020-01-01 00:00:00+00"
 refused "future" --target-time "2099-01-01 00:00:00+00"
 refused "one|together|both" --target-name a --target-xid 700
 refused "time|date" --target-time "yesterday afternoon"

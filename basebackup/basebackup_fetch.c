@@ -1,0 +1,372 @@
+/* basebackup-fetch: restores a base backup into an empty directory. It chooses the backup, looks at every
+ * place it would write to, restores, and says what comes next. */
+#include "common/config.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/timestamp.h"
+#include "interrupt.h"
+#include "progress.h"
+#include "restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define MOST_JOBS 64
+
+struct request {
+    const char *data_directory;
+    const char *external_directory; /* NULL: beside the data directory */
+    const char *target_time;        /* as written; NULL: none */
+    const char *target_lsn;
+    struct backup_wish wish;
+    struct mappings mappings;
+    unsigned long jobs; /* 0: as configured */
+    bool progress;
+};
+
+/* Options */
+
+static int set_data_directory(void *context, const char *value)
+{
+    struct request *request = context;
+
+    if (*value == '\0') {
+        log_error("-D needs the path of a directory");
+        return -1;
+    }
+    request->data_directory = value;
+    return 0;
+}
+
+static int set_external(void *context, const char *value)
+{
+    struct request *request = context;
+
+    if (*value == '\0') {
+        log_error("--external needs the path of a directory");
+        return -1;
+    }
+    request->external_directory = value;
+    return 0;
+}
+
+static int set_backup(void *context, const char *value)
+{
+    struct request *request = context;
+
+    if (strcmp(value, "latest") != 0 && !backup_id_is_valid(value)) {
+        log_error("\"%s\" is not the id of a backup", value);
+        log_hint("basebackup-list shows the ids; \"latest\" is the newest.");
+        return -1;
+    }
+    request->wish.id = value;
+    return 0;
+}
+
+static int set_target_time(void *context, const char *value)
+{
+    struct request *request = context;
+
+    switch (timestamp_parse(value, &request->wish.time)) {
+    case TIMESTAMP_OK:
+        request->target_time = value;
+        request->wish.has_time = true;
+        return 0;
+    case TIMESTAMP_NO_OFFSET:
+        log_error("target time \"%s\" has no offset from UTC, so it could mean several instants", value);
+        log_hint("Write \"%s+00\" if it is UTC, else with your offset, such as \"%s+01\" or \"%s-05:30\".",
+                 value, value, value);
+        return -1;
+    default:
+        log_error("target time \"%s\" is not a point in time", value);
+        log_hint("Write it like \"2026-11-20 14:29:59.5+01\".");
+        return -1;
+    }
+}
+
+static int set_target_lsn(void *context, const char *value)
+{
+    struct request *request = context;
+
+    if (!lsn_parse(value, &request->wish.lsn)) {
+        log_error("target LSN \"%s\" is not an LSN", value);
+        log_hint("Write it as PostgreSQL does, like \"A/1F000028\".");
+        return -1;
+    }
+    request->target_lsn = value;
+    request->wish.has_lsn = true;
+    return 0;
+}
+
+static int add_mapping(void *context, const char *value)
+{
+    struct request *request = context;
+
+    return mappings_add(&request->mappings, value);
+}
+
+static int set_jobs(void *context, const char *value)
+{
+    struct request *request = context;
+
+    return options_number("--jobs", value, 1, MOST_JOBS, &request->jobs);
+}
+
+static int set_progress(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->progress = true;
+    return 0;
+}
+
+static const struct option_spec own_options[] = {
+    {"pgdata", 'D', "DIR", set_data_directory, "directory to restore into; empty, or made"},
+    {"backup", 0, "ID", set_backup, "this backup; \"latest\" (default): the newest that\nserves the target"},
+    {"target-time", 0, "TIME", set_target_time,
+     "recovery will go to this time (with an offset:\n\"2026-11-20 14:29:59+01\")"},
+    {"target-lsn", 0, "LSN", set_target_lsn, "recovery will go to this LSN"},
+    {"tablespace-mapping", 'T', "OLD=NEW", add_mapping, "restore the tablespace at OLD into NEW"},
+    {"external", 0, "DIR", set_external,
+     "for files from outside the data directory\n(default: <pgdata>.external)"},
+    {"jobs", 'j', "N", set_jobs, "number of workers"},
+    {"progress", 'P', NULL, set_progress, "say how far it is"},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+static const struct program program = {
+    .name = "basebackup-fetch",
+    .summary = "restores a base backup into an empty directory",
+    .operands = "",
+    .options = own_options,
+    .epilogue =
+        "Exit status: 0 restored, verified and on disk; 1 failed; 2 usage or configuration error.\n"
+        "recovery-config -D DIR is the next step: without it the server can't fetch the WAL that it needs.",
+};
+
+static int check_request(const struct request *request)
+{
+    if (request->data_directory == NULL)
+        log_error("no directory was given to restore into (-D DIR)");
+    else if (request->wish.has_time && request->wish.has_lsn)
+        log_error("--target-time and --target-lsn exclude each other");
+    else
+        return 0;
+    log_hint("Try \"%s --help\" for more information.", program.name);
+    return -1;
+}
+
+/* Choosing */
+
+/* A backup and the repository that holds it. */
+struct choice {
+    struct repository repository;
+    bool is_open;
+    struct backup_list list;
+    const struct backup *backup; /* of the list */
+};
+
+static void choice_close(struct choice *choice)
+{
+    backup_list_free(&choice->list);
+    if (choice->is_open)
+        repository_close(&choice->repository);
+    choice->is_open = false;
+    choice->backup = NULL;
+}
+
+static int choose_from(const struct config *config, const struct repository_config *settings,
+                       const struct backup_wish *wish, struct choice *choice)
+{
+    struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
+
+    memset(choice, 0, sizeof *choice);
+    if (repository_open(config, settings, NULL, &limits, &choice->repository) != 0)
+        return -1;
+    choice->is_open = true;
+    if (repository_load_cluster(&choice->repository, 0) == REPOSITORY_OK &&
+        backup_list_load(&choice->repository, &choice->list) == REPOSITORY_OK)
+        choice->backup = backup_choose(&choice->repository, &choice->list, wish);
+    if (choice->backup != NULL)
+        return 0;
+    choice_close(choice);
+    return -1;
+}
+
+/* The first repository, in the order of the configuration, that has a backup which serves. */
+static int choose(const struct config *config, const struct repository_config *only,
+                  const struct backup_wish *wish, struct choice *choice)
+{
+    for (size_t i = 0; i < config->repository_count; i++) {
+        const struct repository_config *settings = only != NULL ? only : &config->repositories[i];
+        if (interrupt_requested())
+            return -1;
+        if (choose_from(config, settings, wish, choice) == 0)
+            return 0;
+        if (only != NULL)
+            return -1;
+    }
+    return -1;
+}
+
+/* Telling */
+
+/* Appends a word as the shell needs it. */
+static int append_shell_word(struct buffer *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=+-@%,";
+    int result;
+
+    if (*word != '\0' && strspn(word, plain) == strlen(word))
+        return buffer_append_string(out, word);
+    result = buffer_append(out, "'", 1);
+    for (; result == 0 && *word != '\0'; word++)
+        result = *word == '\'' ? buffer_append_string(out, "'\\''") : buffer_append(out, word, 1);
+    return result == 0 ? buffer_append(out, "'", 1) : -1;
+}
+
+static int append_option(struct buffer *out, const char *option, const char *value)
+{
+    if (value == NULL)
+        return 0;
+    return buffer_printf(out, " %s%s", option, *option == '\0' ? "" : " ") == 0
+               ? append_shell_word(out, value)
+               : -1;
+}
+
+/* The command that makes the restored directory recover to where the user wants to get. */
+static void tell_next_step(const struct request *request, const char *config_path,
+                           const struct restore_places *places)
+{
+    struct buffer command = BUFFER_EMPTY;
+
+    if (buffer_append_string(&command, "recovery-config") == 0 &&
+        append_option(&command, "--config", config_path) == 0 &&
+        append_option(&command, "-D", places->items[0].path) == 0 &&
+        append_option(&command, "--target-time", request->target_time) == 0 &&
+        append_option(&command, "--target-lsn", request->target_lsn) == 0)
+        log_hint("Next, before the server is started: %s", buffer_string(&command));
+    buffer_free(&command);
+}
+
+static void tell_success(const struct request *request, const struct options *options,
+                         const struct choice *choice, const struct restore_places *places,
+                         const struct restore_outcome *outcome)
+{
+    char stop_time[TIMESTAMP_TEXT_BYTES], bytes[32];
+
+    timestamp_format(choice->backup->stop_time, stop_time);
+    progress_format_bytes(outcome->bytes, bytes);
+    if (places->has_external) {
+        log_info("files from outside the data directory are in \"%s\", under their old paths",
+                 places->items[places->count - 1].path);
+        log_hint("PostgreSQL does not read them there: copy what the new machine needs (postgresql.conf, "
+                 "pg_hba.conf) to "
+                 "its place, such as \"%s\".",
+                 choice->backup->external[0]);
+    }
+    log_info(
+        "backup %s, which ended at %s, is restored in \"%s\" from repository \"%s\": %llu files, %s, %.1f s",
+        choice->backup->id, stop_time, places->items[0].path, choice->repository.settings->name,
+        (unsigned long long)outcome->files, bytes, (double)outcome->microseconds / 1e6);
+    tell_next_step(request, options->config == NULL ? NULL : choice->repository.config->path, places);
+}
+
+static void tell_failure(const struct restore_places *places)
+{
+    struct buffer directories = BUFFER_EMPTY;
+    int result = 0;
+
+    log_error("%s: \"%s\" is incomplete; it has no global/pg_control, so no server can be started in it",
+              interrupt_signal() != 0 ? "the restore was interrupted" : "the restore failed",
+              places->items[0].path);
+    for (size_t i = 0; result == 0 && i < places->count; i++)
+        if (places->items[i].fd >= 0)
+            result = append_option(&directories, "", places->items[i].path);
+    if (result == 0)
+        log_hint("What is there can be removed before the next try: rm -r%s", buffer_string(&directories));
+    buffer_free(&directories);
+}
+
+/* The story */
+
+static int restore_chosen(const struct config *config, struct request *request, const struct options *options,
+                          struct choice *choice)
+{
+    struct restore_places places = {NULL, 0, false};
+    struct restore_settings settings = {.jobs = request->jobs != 0 ? (unsigned)request->jobs
+                                                                   : config->basebackup_jobs,
+                                        .progress = request->progress};
+    struct restore_outcome outcome = {.is_begun = false};
+    int result = restore_places_plan(choice->backup, request->data_directory, request->external_directory,
+                                     &request->mappings, &places);
+
+    if (choice->backup->page_errors > 0)
+        log_warning("when backup %s was taken, %llu pages of the server's files had a wrong checksum",
+                    choice->backup->id, (unsigned long long)choice->backup->page_errors);
+    if (result == 0) {
+        log_info("restoring backup %s from repository \"%s\" into \"%s\"", choice->backup->id,
+                 choice->repository.settings->name, places.items[0].path);
+        result = restore_run(&choice->repository, choice->backup, &places, &settings, &outcome);
+        if (result == 0)
+            tell_success(request, options, choice, &places, &outcome);
+        else if (outcome.is_begun)
+            tell_failure(&places);
+    }
+    restore_places_free(&places);
+    return result;
+}
+
+static int run(const struct config *config, const struct repository_config *only, struct request *request,
+               const struct options *options)
+{
+    struct choice choice = {.is_open = false};
+    int result = -1;
+
+    /* Asked first, since a wrong directory is the commonest mistake and needs no repository. */
+    if (restore_check_data_directory(request->data_directory) != 0)
+        return -1;
+    if (choose(config, only, &request->wish, &choice) == 0)
+        result = restore_chosen(config, request, options, &choice);
+    choice_close(&choice);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct request request = {.data_directory = NULL};
+    struct options options = {NULL, NULL};
+    struct config config;
+    const struct repository_config *only = NULL;
+    char **operands;
+    int status = EXIT_USAGE;
+
+    log_open(program.name, LOG_INFO, false);
+    enum options_result parsed = options_parse(&program, argc, argv, &options, &request, &operands);
+    if (parsed != OPTIONS_RUN || check_request(&request) != 0) {
+        status = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_USAGE;
+        goto done;
+    }
+    if (geteuid() == 0) { /* as initdb: the server could not use what belongs to root */
+        log_error("cannot be run as root; run it as the user that will own the server");
+        status = EXIT_FAILED;
+        goto done;
+    }
+    if (config_load(options.config, &config) != 0)
+        goto done;
+    if (options.repository == NULL || (only = config_repository(&config, options.repository)) != NULL) {
+        interrupt_catch_signals();
+        status = run(&config, only, &request, &options) == 0 ? EXIT_DONE : EXIT_FAILED;
+    }
+    config_free(&config);
+done:
+    mappings_free(&request.mappings);
+    if (status == EXIT_FAILED && interrupt_signal() != 0)
+        interrupt_raise_again();
+    return status;
+}

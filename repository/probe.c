@@ -1,0 +1,107 @@
+#include "probe.h"
+
+#include "common/digest.h"
+#include "common/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int probe_begin(const struct repository *repository, struct probe *probe)
+{
+    unsigned char random[8];
+    char hex[17];
+
+    *probe = (struct probe){.key = NULL};
+    if (random_bytes(random, sizeof random) != 0)
+        return -1;
+    hex_encode(random, sizeof random, hex);
+    probe->key = string_printf("%s/probe-%s", repository->config->cluster_name, hex);
+    for (unsigned i = 0; i < 2; i++)
+        snprintf(probe->text[i], sizeof probe->text[i], "walferry probe %s, %s PUT\n", hex,
+                 i == 0 ? "first" : "second");
+    return probe->key != NULL ? 0 : -1;
+}
+
+/* which: 0 or 1. */
+static enum store_result put(struct repository *repository, struct probe *probe, unsigned which,
+                             enum store_condition condition, bool *versioned)
+{
+    const char *text = probe->text[which];
+    struct body body = {text, -1, strlen(text), {0}};
+    struct store_object object = {.versioned = false};
+
+    if (sha256_of(text, strlen(text), body.sha256) != 0)
+        return STORE_FAILED;
+    enum store_result result = store_put_absent(repository->store, probe->key, &body, condition, &object);
+    if (result == STORE_OK) {
+        memcpy(probe->version[probe->puts++], object.version_id, sizeof object.version_id);
+        *versioned = object.versioned;
+    }
+    return result;
+}
+
+static int unexpected(struct repository *repository, const struct probe *probe, enum store_result result)
+{
+    if (result == STORE_EXISTS)
+        log_error("the store says that \"%s\" was there before it was made",
+                  store_describe(repository->store, probe->key));
+    return -1;
+}
+
+int probe_condition(struct repository *repository, struct probe *probe, enum store_condition *condition,
+                    bool *versioned)
+{
+    bool keeps_versions = false;
+    enum store_result result = put(repository, probe, 0, STORE_CONDITION_UNKNOWN, &keeps_versions);
+
+    if (result == STORE_FAILED) {
+        /* because of the header, or for another reason? Without it only the other reasons remain. */
+        result = put(repository, probe, 0, STORE_CONDITION_REFUSED, &keeps_versions);
+        if (result != STORE_OK)
+            return unexpected(repository, probe, result);
+        *condition = STORE_CONDITION_REFUSED;
+        *versioned = keeps_versions;
+        return 0;
+    }
+    if (result != STORE_OK)
+        return unexpected(repository, probe, result);
+    result = put(repository, probe, 1, STORE_CONDITION_UNKNOWN, &keeps_versions);
+    if (result != STORE_OK && result != STORE_EXISTS)
+        return -1;
+    *condition = result == STORE_EXISTS ? STORE_CONDITION_HONOURED : STORE_CONDITION_IGNORED;
+    *versioned = keeps_versions;
+    return 0;
+}
+
+bool probe_end(struct repository *repository, struct probe *probe)
+{
+    bool gone = true;
+
+    for (unsigned i = 0; i < probe->puts; i++) {
+        const char *version = probe->version[i];
+
+        if (version[0] == '\0' && i > 0)
+            continue; /* without versions one deletion is enough */
+        if (store_delete(repository->store, probe->key, version[0] != '\0' ? version : NULL) == STORE_OK)
+            continue;
+        gone = false;
+        log_warning("the probe's object \"%s\"%s%s is left behind",
+                    store_describe(repository->store, probe->key), version[0] != '\0' ? ", version " : "",
+                    version);
+    }
+    free(probe->key);
+    *probe = (struct probe){.key = NULL};
+    return gone;
+}
+
+int repository_probe(struct repository *repository, enum store_condition *condition, bool *versioned)
+{
+    struct probe probe;
+    int result = -1;
+
+    if (probe_begin(repository, &probe) == 0)
+        result = probe_condition(repository, &probe, condition, versioned);
+    probe_end(repository, &probe);
+    return result;
+}

@@ -1,0 +1,376 @@
+/* basebackup-fetch: tablespace mappings, where an entry may go, and taking a part apart byte by byte, with
+ * every damage found. */
+#include "basebackup/restore_mapping.h"
+#include "basebackup/restore_part.h"
+#include "basebackup/restore_place.h"
+#include "basebackup/tar.h"
+#include "common/codec.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* -T */
+
+static void test_mappings(void)
+{
+    static const struct {
+        const char *text, *location, *expected; /* expected NULL: refused */
+    } cases[] = {
+        {"/a=/b", "/a", "/b"},
+        {"/a//x/./=//b/", "/a/x", "/b"},
+        {"/a\\=1=/b\\=2", "/a=1", "/b=2"},
+        {"/a\\b=/c\\d", "/a\\b", "/c\\d"},
+        {"/with blank=/other blank", "/with blank/", "/other blank"},
+        {"", NULL, NULL},
+        {"/a", NULL, NULL},
+        {"/a\\=/b", NULL, NULL},
+        {"/a=", NULL, NULL},
+        {"=/b", NULL, NULL},
+        {"/a=/b=/c", NULL, NULL},
+        {"a=/b", NULL, NULL},
+        {"/a=b", NULL, NULL},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mappings mappings = {NULL, 0};
+        int result = mappings_add(&mappings, cases[i].text);
+        CHECK((result == 0) == (cases[i].expected != NULL));
+        if (result == 0 && cases[i].expected != NULL) {
+            CHECK(mappings_find(&mappings, "/elsewhere") == NULL && !mappings.items[0].is_used);
+            CHECK_TEXT(mappings_find(&mappings, cases[i].location), cases[i].expected);
+            CHECK(mappings.items[0].is_used);
+        }
+        mappings_free(&mappings);
+    }
+    struct mappings twice = {NULL, 0};
+    CHECK(mappings_add(&twice, "/a=/b") == 0);
+    CHECK(mappings_add(&twice, "/a/=/c") != 0);
+    mappings_free(&twice);
+    char *escaped = mapping_escape_path("/a=b");
+    CHECK_TEXT(escaped, "/a\\=b");
+    free(escaped);
+}
+
+/* Places */
+
+static char base[] = "/tmp/walferry-restore-XXXXXX";
+static char data_path[64], tablespace_path[64], external_path[64];
+static struct restore_place items[3];
+static struct restore_places places = {items, 3, true};
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void close_places(void)
+{
+    for (size_t i = 0; i < 3; i++)
+        if (items[i].fd >= 0)
+            close(items[i].fd);
+    nftw(base, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void open_places(void)
+{
+    snprintf(data_path, sizeof data_path, "%s/data", base);
+    snprintf(tablespace_path, sizeof tablespace_path, "%s/fast", base);
+    snprintf(external_path, sizeof external_path, "%s/external", base);
+    items[0] = (struct restore_place){.path = data_path, .fd = -1};
+    items[1] =
+        (struct restore_place){.oid = 16400, .path = tablespace_path, .location = tablespace_path, .fd = -1};
+    items[2] = (struct restore_place){.path = external_path, .fd = -1};
+    CHECK(restore_places_make(&places, 0) == 0);
+}
+
+static unsigned mode_of(const char *name)
+{
+    struct stat status;
+
+    return fstatat(items[0].fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_mode & 07777u : 0;
+}
+
+static void test_finding(void)
+{
+    static const struct {
+        const char *part, *path, *rest;
+        int place; /* -1: refused */
+    } cases[] = {
+        {"main-00000001", "base/1/1259", "base/1/1259", 0},
+        {"main-00000001", "pg_tblspc/16401/x", "pg_tblspc/16401/x", 0}, /* a tablespace made in place */
+        {"main-00000001", "pg_tblspc/164001/x", "pg_tblspc/164001/x", 0},
+        {"16400-00000001", "pg_tblspc/16400/PG_15/1", "PG_15/1", 1},
+        {"external-00000001", "etc/x", "etc/x", 2},
+        {"external-00000001", "pg_tblspc/16400/x", "pg_tblspc/16400/x", 2},
+        {NULL, "base", "base", 0},
+        {NULL, "pg_tblspc", "pg_tblspc", 0},
+        {NULL, "pg_tblspc/16400", "", 1},
+        {NULL, "pg_tblspc/16400/PG_15", "PG_15", 1},
+        {"main-00000001", "pg_tblspc/16400/x", NULL, -1},
+        {"16400-00000001", "base/1/1259", NULL, -1},
+        {"16400-00000001", "pg_tblspc/16401/x", NULL, -1},
+        {"16400-00000001", "pg_tblspc/16400", NULL, -1},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *rest = NULL;
+        const struct restore_place *place = restore_places_find(&places, cases[i].part, cases[i].path, &rest);
+        CHECK(place == (cases[i].place < 0 ? NULL : &items[cases[i].place]));
+        if (place != NULL && cases[i].rest != NULL)
+            CHECK_TEXT(rest, cases[i].rest);
+    }
+}
+
+static void test_directories(void)
+{
+    const char *name;
+
+    CHECK(mode_of(".") == 0700);
+    CHECK(restore_make_directory(&places, "global", 0750) == 0);
+    CHECK(mode_of("global") == 0750 && mode_of(".") == 0750); /* initdb -g */
+    CHECK(restore_make_directory(&places, "base", 0700) == 0);
+    CHECK(restore_make_directory(&places, "base/1", 0500) == 0);
+    CHECK(mode_of("base/1") == 0700); /* it has to be written into */
+    CHECK(restore_make_directory(&places, "missing/1", 0700) != 0);
+    CHECK(restore_make_directory(&places, "pg_tblspc", 0700) == 0);
+    CHECK(restore_make_directory(&places, "pg_tblspc/16400", 0700) == 0);
+    CHECK(restore_make_directory(&places, "pg_tblspc/16400/PG_15", 0700) == 0);
+    CHECK(faccessat(items[1].fd, "PG_15", F_OK, 0) == 0 && mode_of("pg_tblspc/16400") == 0);
+    CHECK(restore_make_directory(&places, "global", 0700) == 0 && mode_of(".") == 0700);
+    /* A link is never followed, wherever it came from. */
+    CHECK(symlinkat("/tmp", items[0].fd, "evil") == 0);
+    CHECK(restore_make_directory(&places, "evil", 0700) != 0);
+    CHECK(restore_make_directory(&places, "evil/walferry-evil", 0700) != 0);
+    errno = 0;
+    CHECK(restore_open_parent(&items[0], "evil/x", true, &name) == -1 &&
+          (errno == ELOOP || errno == ENOTDIR));
+    CHECK(unlinkat(items[0].fd, "evil", 0) == 0);
+}
+
+static void test_linking(void)
+{
+    char target[64] = "";
+
+    CHECK(restore_places_link(&places) == 0);
+    CHECK(readlinkat(items[0].fd, "pg_tblspc/16400", target, sizeof target - 1) > 0);
+    CHECK_TEXT(target, tablespace_path);
+    CHECK(unlinkat(items[0].fd, "pg_tblspc/16400", 0) == 0);
+    CHECK(restore_places_sync(&places) == 0);
+}
+
+/* Parts */
+
+static struct buffer stored;
+static struct restore_part *part;
+
+static void add_member(struct encoder *encoder, const char *path, bool is_directory, const char *content,
+                       size_t length)
+{
+    struct tar_member member = {.path = path,
+                                .is_directory = is_directory,
+                                .mode = 0600,
+                                .bytes = length,
+                                .user_name = "",
+                                .group_name = ""};
+    struct index_entry entry = {.line = INDEX_FILE, .mode = 0640, .bytes = length, .offset = stored.length};
+    struct buffer header = BUFFER_EMPTY;
+    static const char zeros[TAR_BLOCK_BYTES];
+
+    CHECK(tar_header_write(&member, &header) == 0 && encoder_begin(encoder, sink_to_buffer(&stored)) == 0);
+    CHECK(encoder_write(encoder, header.data, header.length) == 0 &&
+          encoder_write(encoder, content, length) == 0);
+    CHECK(encoder_write(encoder, zeros, tar_padding_bytes(length)) == 0 && encoder_end(encoder) == 0);
+    entry.path = string_copy(path);
+    entry.header = (uint32_t)header.length;
+    entry.stored = stored.length - entry.offset;
+    entry.modified = 1000000000ll * 1000000;
+    CHECK(sha256_of(content, length, entry.sha256) == 0);
+    if (!is_directory)
+        CHECK(restore_part_add(part, &entry) == 0);
+    index_entry_free(&entry);
+    buffer_free(&header);
+}
+
+/* A directory, an empty file, a small one, a name too long for one header, a directory in between,
+ * pg_control. */
+static void make_part(void)
+{
+    struct index_entry entry = {.line = INDEX_PART};
+    struct encoder *encoder = encoder_new(1);
+    char long_name[300] = "base/1/", content[2000];
+
+    for (size_t i = 0; i < sizeof content; i++)
+        content[i] = (char)(i * i * 31 >> 3);
+    memset(long_name + 7, 'n', 200);
+    stored = (struct buffer)BUFFER_EMPTY;
+    entry.path = string_copy("main-00000001");
+    part = restore_part_new(&entry);
+    index_entry_free(&entry);
+    add_member(encoder, "base", true, "", 0);
+    add_member(encoder, "base/1/empty", false, "", 0);
+    add_member(encoder, "base/1/small", false, content, sizeof content);
+    add_member(encoder, "base/2", true, "", 0);
+    add_member(encoder, long_name, false, content, 512);
+    add_member(encoder, "global/pg_control", false, content, 700);
+    part->bytes = stored.length;
+    encoder_free(encoder);
+}
+
+static void remove_files(void)
+{
+    for (size_t i = 0; i < part->count; i++)
+        unlinkat(items[0].fd, part->files[i].path, 0);
+    unlinkat(items[0].fd, RESTORE_CONTROL_TEMPORARY, 0);
+}
+
+/* Pushes length bytes in steps, as a store would that has an object of total bytes. */
+static int unpack(struct unpacker *unpacker, const unsigned char *data, size_t length, uint64_t total,
+                  size_t step)
+{
+    struct sink sink = unpacker_sink(unpacker);
+    int result = 0;
+
+    unpacker_begin(unpacker, part, "the part", &total);
+    for (size_t at = 0; result == 0 && at < length; at += step)
+        result = sink_write(&sink, data + at, step < length - at ? step : length - at);
+    return unpacker_end(unpacker, result == 0);
+}
+
+static void test_unpacking(struct unpacker *unpacker)
+{
+    const size_t steps[] = {1, 100, stored.length};
+
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(unpack(unpacker, stored.data, stored.length, stored.length, steps[i]) == 0);
+        CHECK(mode_of("base/1/empty") == 0640 && mode_of("base/1/small") == 0640);
+        CHECK(mode_of("global/pg_control") == 0 && mode_of(RESTORE_CONTROL_TEMPORARY) == 0640);
+        struct stat status;
+        CHECK(fstatat(items[0].fd, "base/1/small", &status, 0) == 0);
+        CHECK(status.st_size == 2000 && status.st_mtime == 1000000000);
+        CHECK(unpack(unpacker, stored.data, stored.length, stored.length, steps[i]) !=
+              0); /* never over what is there */
+        remove_files();
+    }
+}
+
+static void unpack_plain(struct buffer *plain)
+{
+    struct decoder *decoder = decoder_new();
+    struct sink sink = sink_to_buffer(plain);
+
+    CHECK(decoder_write(decoder, stored.data, stored.length, &sink) == 0);
+    decoder_free(decoder);
+}
+
+/* Some changed bytes change nothing: where zeros follow zeros, LZ4 may copy them from here or from there. */
+static bool is_harmless(const struct buffer *plain)
+{
+    struct buffer changed = BUFFER_EMPTY;
+
+    unpack_plain(&changed);
+    bool same = changed.length == plain->length && memcmp(changed.data, plain->data, plain->length) == 0;
+    buffer_free(&changed);
+    return same;
+}
+
+static void test_damages(struct unpacker *unpacker)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    size_t undetected = 0;
+
+    unpack_plain(&plain);
+    for (size_t i = 0; i < stored.length; i++) {
+        stored.data[i] ^= 0x55;
+        if (unpack(unpacker, stored.data, stored.length, stored.length, stored.length) == 0 &&
+            !is_harmless(&plain))
+            undetected++;
+        stored.data[i] ^= 0x55;
+        remove_files();
+    }
+    buffer_free(&plain);
+    CHECK(undetected == 0);
+    for (size_t length = 0; length < stored.length; length++) {
+        undetected +=
+            unpack(unpacker, stored.data, length, stored.length, stored.length) == 0; /* cut on the way */
+        remove_files();
+    }
+    CHECK(undetected == 0);
+    CHECK(unpack(unpacker, stored.data, stored.length - 1, stored.length - 1, stored.length) != 0);
+    remove_files();
+    CHECK(unpack(unpacker, stored.data, 0, 0, 1) != 0);
+    CHECK(unpack(unpacker, stored.data, stored.length, stored.length + 1, stored.length) != 0);
+}
+
+/* An index that doesn't fit the part. */
+static void test_wrong_index(struct unpacker *unpacker)
+{
+    struct index_entry *file = &part->files[1];
+    const struct index_entry right = *file;
+    const uint64_t right_bytes = part->bytes;
+
+#define WRONG(change)                                                                                        \
+    do {                                                                                                     \
+        change;                                                                                              \
+        CHECK(unpack(unpacker, stored.data, stored.length, stored.length, stored.length) != 0);              \
+        *file = right;                                                                                       \
+        part->bytes = right_bytes;                                                                           \
+        remove_files();                                                                                      \
+    } while (0)
+    WRONG(file->bytes--);
+    WRONG(file->bytes++);
+    WRONG(file->bytes = 512);
+    WRONG(file->bytes = UINT32_MAX);
+    WRONG(file->sha256[31] ^= 1);
+    WRONG(file->header = 1024);
+    WRONG(file->offset++; file->stored--);
+    WRONG(file->stored--);
+    WRONG(part->bytes--);
+    WRONG(part->bytes++);
+    static const char *const paths[] = {"tablespace_map",    "standby.signal", "recovery.signal",
+                                        "postmaster.pid",    "nowhere/file",   "base/1",
+                                        "pg_tblspc/16400/x", "base/1/empty"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s", paths[i]);
+        WRONG(file->path = path);
+    }
+    CHECK(unpack(unpacker, stored.data, stored.length, stored.length, stored.length) == 0);
+    remove_files();
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    /* The messages of some thousand damages tell nothing; an argument shows them. */
+    log_open("test_restore", argc > 1 ? LOG_DEBUG : LOG_ERROR + 1, false);
+    test_mappings();
+    if (mkdtemp(base) == NULL) {
+        perror(base);
+        return 1;
+    }
+    open_places();
+    test_finding();
+    test_directories();
+    test_linking();
+    make_part();
+    struct unpacker *unpacker = unpacker_new(&places, NULL);
+    CHECK(unpacker != NULL);
+    test_unpacking(unpacker);
+    test_damages(unpacker);
+    test_wrong_index(unpacker);
+    unpacker_free(unpacker);
+    restore_part_free(part);
+    buffer_free(&stored);
+    close_places();
+    return unit_done("test_restore");
+}
