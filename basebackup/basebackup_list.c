@@ -300,6 +300,7 @@ static int print_json(const struct config *config, const struct listing *listing
 
 static int show(const struct config *config, struct listing *listings, size_t count, bool as_json)
 {
+    bool any_shown = false;
     int result = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -309,8 +310,9 @@ static int show(const struct config *config, struct listing *listings, size_t co
         /* Nothing is said of a repository that could not be read: its error stands on standard error. */
         if (as_json || (!is_loaded && listings[i].list.count == 0))
             continue;
-        if (i > 0)
+        if (any_shown)
             putchar('\n');
+        any_shown = true;
         if (print_listing(config, &listings[i], count > 1) != 0)
             result = -1;
     }

@@ -440,15 +440,20 @@ static int read_text(const char *option_path, struct config *config, struct buff
         path = getenv("WALFERRY_CONFIG");
     if (path == NULL || *path == '\0')
         path = CONFIG_DEFAULT_PATH;
-    config->path = realpath(path, NULL);
-    if (config->path == NULL) {
+    /* Absolute, but links are not resolved: a Kubernetes Secret is links into a dated folder that rotation
+     * removes. */
+    char *directory = *path == '/' ? string_copy("/") : getcwd(NULL, 0);
+    config->path = directory == NULL ? NULL : path_join(directory, path);
+    free(directory);
+    if (config->path == NULL)
+        return -1;
+    if (access(path, F_OK) != 0) {
         log_error("could not open configuration file \"%s\": %m", path);
         log_hint(
             "Name it with --config FILE or in the environment variable WALFERRY_CONFIG; the default is %s.",
             CONFIG_DEFAULT_PATH);
         return -1;
     }
-    /* Opened by the name that was given: a Kubernetes Secret changes its links under our feet. */
     enum file_result result = file_read_private(path, CONFIG_MOST_BYTES, text);
     if (result == FILE_ABSENT)
         log_error("configuration file \"%s\" has just vanished", path);

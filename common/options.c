@@ -21,11 +21,11 @@ static void print_help(const struct program *program)
         snprintf(left, sizeof left, "%s%c%s--%s%s%s", option->letter ? "-" : " ",
                  option->letter ? option->letter : ' ', option->letter ? ", " : "  ", option->name,
                  option->argument ? "=" : "", option->argument ? option->argument : "");
-        printf("  %-30s ", left);
+        printf("  %-29s ", left);
         for (const char *c = option->help; *c != '\0'; c++) {
             putchar(*c);
             if (*c == '\n')
-                printf("%33s", "");
+                printf("%32s", "");
         }
         putchar('\n');
     }
