@@ -14,9 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A part may take longer than the limit of one request if it is large: this much more time for it. */
-#define SLOWEST_BYTES_PER_SECOND (256 * 1024)
-
 struct worker {
     struct restore *restore;
     struct store *store;
@@ -65,15 +62,6 @@ static int pass_on(void *context, const void *data, size_t length)
     return sink_write(&fetch->sink, data, length);
 }
 
-static void set_limits(const struct worker *worker, uint64_t part_bytes)
-{
-    const struct config *config = worker->restore->repository->config;
-    uint64_t seconds = config->basebackup_store_timeout_seconds + part_bytes / SLOWEST_BYTES_PER_SECOND;
-    struct store_limits limits = {.operation_seconds = seconds > UINT32_MAX ? UINT32_MAX : (unsigned)seconds};
-
-    store_set_limits(worker->store, &limits);
-}
-
 static int fetch_part(struct worker *worker, const struct restore_part *part, const char *key,
                       const char *what)
 {
@@ -82,7 +70,6 @@ static int fetch_part(struct worker *worker, const struct restore_part *part, co
     struct store_range whole = {0, 0, 0};
     struct store_object object = {.total_bytes = 0};
 
-    set_limits(worker, part->bytes);
     unpacker_begin(worker->unpacker, part, what, &object.total_bytes);
     enum store_result result = store_get(worker->store, key, &whole, &sink, &object);
     if (result == STORE_ABSENT) {

@@ -74,8 +74,8 @@ static size_t read_body(char *out, size_t size, size_t count, void *context)
     return length;
 }
 
-/* curl goes back to the start, and sends all again, when a kept connection turns out to be dead. The server may have done what
- * it was told the first time: it counts as a try. */
+/* curl goes back to the start, and sends all again, when a kept connection turns out to be dead. The server
+ * may have done what it was told the first time: it counts as a try. */
 static int seek_body(void *context, curl_off_t offset, int origin)
 {
     struct transfer *transfer = context;

@@ -1,7 +1,7 @@
 /* HTTP through one function: prepare, send, classify, back off, try again. Layer 1; the only user of libcurl.
  *
  * TLS 1.2 or newer, verified. No redirect is followed here, no "Expect: 100-continue" is sent (a server that
- * answers before the body leaves the connection hanging, see docs/stores.md). A proxy is taken from
+ * answers before the body leaves the connection hanging: seen with Ceph). A proxy is taken from
  * https_proxy and no_proxy, as by curl. */
 #ifndef WALFERRY_HTTP_H
 #define WALFERRY_HTTP_H

@@ -52,6 +52,7 @@ struct store_object {
     uint64_t total_bytes; /* whole object, also when a range was asked for */
     bool versioned;       /* the store named a version id: the bucket keeps versions */
     char version_id[128]; /* "" when not versioned */
+    bool condition_refused; /* a put that ended STORE_FAILED: because the store refuses If-None-Match */
 };
 
 /* Stores body under key only if nothing is there. Durable when it returns STORE_OK (files: fsync of file and

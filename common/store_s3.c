@@ -53,8 +53,9 @@ static bool refuses_condition(const struct s3_answer *answer)
 /* An answer that another service may give as well is not believed: whatever S3 stored has an ETag. */
 static enum store_result judge_put(struct store *store, const struct s3_request *request,
                                    enum s3_result result, const struct s3_answer *answer, bool conditional,
-                                   enum store_condition condition)
+                                   enum store_condition condition, struct store_object *object)
 {
+    object->condition_refused = false;
     if (result == S3_SUCCEEDED && answer->response.status == 200 &&
         http_header(&answer->response, "etag") != NULL)
         return STORE_OK;
@@ -62,6 +63,7 @@ static enum store_result judge_put(struct store *store, const struct s3_request 
         (s3_answer_is(answer, 412, "PreconditionFailed") || s3_answer_is(answer, 412, "")))
         return STORE_EXISTS;
     if (conditional && result == S3_REFUSED && refuses_condition(answer)) {
+        object->condition_refused = true;
         if (condition == STORE_CONDITION_UNKNOWN) /* the probe's question: an answer, not an error */
             log_warning("\"%s\": the store refuses the header If-None-Match: %s", request->object,
                         answer->response.cause);
@@ -88,7 +90,7 @@ enum store_result store_s3_put(struct store *store, const char *key, const struc
     if (conditional)
         s3_request_header(&request, "if-none-match", "*");
     enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
-    result = judge_put(store, &request, answered, &answer, conditional, condition);
+    result = judge_put(store, &request, answered, &answer, conditional, condition, object);
     if (result == STORE_OK)
         store_s3_describe_object(&answer, body->length, object);
     s3_answer_free(&answer);

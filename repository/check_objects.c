@@ -223,7 +223,7 @@ static void check_upload(struct check *check, bool deletes)
     if (good)
         check_say(check, FINDING_OK, "a large object can be sent in parts (%u MiB in %.1f s)%s",
                   LARGE_BYTES / MEBIBYTE, milliseconds_since(began) / 1000,
-                  deletes ? "" : "; it was given up before its end, since it could not have been removed");
+                  deletes ? "" : "; its end was not tried, since the object could not have been removed");
     else
         check_say(check, FINDING_FAILURE,
                   "a large object cannot be stored in parts: basebackup-push needs it");

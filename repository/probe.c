@@ -25,19 +25,16 @@ int probe_begin(const struct repository *repository, struct probe *probe)
 
 /* which: 0 or 1. */
 static enum store_result put(struct repository *repository, struct probe *probe, unsigned which,
-                             enum store_condition condition, bool *versioned)
+                             enum store_condition condition, struct store_object *object)
 {
     const char *text = probe->text[which];
     struct body body = {text, -1, strlen(text), {0}};
-    struct store_object object = {.versioned = false};
 
     if (sha256_of(text, strlen(text), body.sha256) != 0)
         return STORE_FAILED;
-    enum store_result result = store_put_absent(repository->store, probe->key, &body, condition, &object);
-    if (result == STORE_OK) {
-        memcpy(probe->version[probe->puts++], object.version_id, sizeof object.version_id);
-        *versioned = object.versioned;
-    }
+    enum store_result result = store_put_absent(repository->store, probe->key, &body, condition, object);
+    if (result == STORE_OK)
+        memcpy(probe->version[probe->puts++], object->version_id, sizeof object->version_id);
     return result;
 }
 
@@ -52,25 +49,24 @@ static int unexpected(struct repository *repository, const struct probe *probe, 
 int probe_condition(struct repository *repository, struct probe *probe, enum store_condition *condition,
                     bool *versioned)
 {
-    bool keeps_versions = false;
-    enum store_result result = put(repository, probe, 0, STORE_CONDITION_UNKNOWN, &keeps_versions);
+    struct store_object object = {.versioned = false}, second = {.versioned = false};
+    enum store_condition found = STORE_CONDITION_REFUSED;
+    enum store_result result = put(repository, probe, 0, STORE_CONDITION_UNKNOWN, &object);
 
-    if (result == STORE_FAILED) {
-        /* because of the header, or for another reason? Without it only the other reasons remain. */
-        result = put(repository, probe, 0, STORE_CONDITION_REFUSED, &keeps_versions);
+    if (result == STORE_FAILED && object.condition_refused) {
+        result = put(repository, probe, 0, STORE_CONDITION_REFUSED, &object);
         if (result != STORE_OK)
             return unexpected(repository, probe, result);
-        *condition = STORE_CONDITION_REFUSED;
-        *versioned = keeps_versions;
-        return 0;
-    }
-    if (result != STORE_OK)
+    } else if (result != STORE_OK) {
         return unexpected(repository, probe, result);
-    result = put(repository, probe, 1, STORE_CONDITION_UNKNOWN, &keeps_versions);
-    if (result != STORE_OK && result != STORE_EXISTS)
-        return -1;
-    *condition = result == STORE_EXISTS ? STORE_CONDITION_HONOURED : STORE_CONDITION_IGNORED;
-    *versioned = keeps_versions;
+    } else {
+        result = put(repository, probe, 1, STORE_CONDITION_UNKNOWN, &second);
+        if (result != STORE_OK && result != STORE_EXISTS)
+            return -1;
+        found = result == STORE_EXISTS ? STORE_CONDITION_HONOURED : STORE_CONDITION_IGNORED;
+    }
+    *condition = found;
+    *versioned = object.versioned;
     return 0;
 }
 

@@ -95,8 +95,13 @@ expect_equal "versions after other content" "$before" "$(versioned versions "$ke
 step "two at once with different content: at most one succeeds, both contents are kept"
 cp "main/pg_wal/$second" copy/pg_wal/
 printf 'changed' | dd of="copy/pg_wal/$second" bs=1 seek=100000 conv=notrunc status=none
-(cd main && wal-push "pg_wal/$second" >../one.log 2>&1; echo $? >../one.status) &
-(cd copy && wal-push "pg_wal/$second" >../two.log 2>&1; echo $? >../two.status) &
+race() { # DIRECTORY NAME
+    local status=0
+    (cd "$1" && wal-push "pg_wal/$second") >"$2.log" 2>&1 || status=$?
+    echo $status >"$2.status"
+}
+race main one &
+race copy two &
 wait
 cat one.log two.log
 echo "exit statuses: $(cat one.status) $(cat two.status)"
