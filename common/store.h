@@ -14,8 +14,8 @@
 enum store_result {
     STORE_OK = 0,
     STORE_ABSENT,  /* the store said so, beyond doubt: 404 NoSuchKey without a delete marker; ENOENT under an
-                      existing root.  Nothing is logged. That this is the right place at all is for repository_*
-                      to know (cluster.json). */
+                      existing root.  Nothing is logged. That this is the right place at all is for
+                      repository_*  to know (cluster.json). */
     STORE_EXISTS,  /* put-if-absent: the key is taken; nothing was changed, nothing is logged */
     STORE_FAILED,  /* logged; for put: whether it arrived is unknown, ask again */
     STORE_DELETED, /* a delete marker is the newest version: logged as an error for whoever counts on the
@@ -35,7 +35,8 @@ enum store_condition {
 };
 
 struct store_limits {
-    unsigned operation_seconds; /* one call, its retries included */
+    unsigned operation_seconds; /* one request, its retries included: each page of a list, each part of an
+                                 * upload; a get: counted from the last bytes that came */
     int64_t deadline; /* monotonic_now() microseconds after which nothing is tried any more; 0: none */
 };
 
@@ -49,9 +50,9 @@ const char *store_describe(struct store *store, const char *key);
 
 /* What is known of an object that was got or put. */
 struct store_object {
-    uint64_t total_bytes; /* whole object, also when a range was asked for */
-    bool versioned;       /* the store named a version id: the bucket keeps versions */
-    char version_id[128]; /* "" when not versioned */
+    uint64_t total_bytes;   /* whole object, also when a range was asked for */
+    bool versioned;         /* the store named a version id: the bucket keeps versions */
+    char version_id[128];   /* "" when not versioned */
     bool condition_refused; /* a put that ended STORE_FAILED: because the store refuses If-None-Match */
 };
 
@@ -65,7 +66,8 @@ enum store_result store_put_absent(struct store *store, const char *key, const s
 enum store_result store_replace(struct store *store, const char *key, const struct body *body);
 
 /* Range of a get. All zero: the whole object. suffix != 0: the last suffix bytes (all of a shorter object; an
- * empty object gives no bytes and STORE_OK). Otherwise from offset, length bytes (0: to the end). */
+ * empty object gives no bytes and STORE_OK). Otherwise from offset, length bytes (0: to the end);
+ * a range beyond the end is STORE_FAILED. */
 struct store_range {
     uint64_t offset;
     uint64_t length;

@@ -77,7 +77,7 @@ refused() { # PATTERN OPTION...
     expect_same "after ${*:2}" auto.before copy/postgresql.auto.conf
     expect_absent copy/recovery.signal copy/standby.signal
 }
-refused "not after the end of the backup" --target-time "2020-01-01 00:00:00+00"
+refused "not (after|behind) the end of" --target-time "2020-01-01 00:00:00+00"
 refused "future" --target-time "2099-01-01 00:00:00+00"
 refused "one|together|both" --target-name a --target-xid 700
 refused "time|date" --target-time "yesterday afternoon"
