@@ -3,6 +3,7 @@
 #include "common/options.h"
 #include "interrupt.h"
 #include "push.h"
+#include "server.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -90,7 +91,8 @@ static int run(const struct options *options, const struct arguments *arguments)
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,
     };
     int status = 2;
-    if (options->repository == NULL || config_repository(&config, options->repository) != NULL)
+    if (server_check_conninfo(config.conninfo) == 0 &&
+        (options->repository == NULL || config_repository(&config, options->repository) != NULL))
         status = push_backup(&settings, id) == 0 ? 0 : 1;
     config_free(&config);
     if (status == 0 && (printf("%s\n", id) < 0 || fflush(stdout) != 0)) {

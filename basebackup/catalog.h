@@ -1,5 +1,5 @@
-/* The index of a backup (backup_index.h) while it is being made: lines in an unlinked file, so that memory does not grow with the
- * number of files. Adding is thread-safe. */
+/* The index of a backup (backup_index.h) while it is being made: lines in an unlinked file, so that memory
+ * does not grow with the number of files. Adding is thread-safe. */
 #ifndef WALFERRY_CATALOG_H
 #define WALFERRY_CATALOG_H
 

@@ -25,8 +25,8 @@ void copy_close(struct copy *copy); /* NULL-safe; aborts what is not finished */
 /* Writes the directories that the scan found, into the first part of each place. 0, or -1 after logging. */
 int copy_directories(struct copy *copy);
 
-/* Copies all files. tick is called several times a second by this thread, and returns -1 (after logging) to end it.
- * 0, or -1 after logging (nothing is logged for a signal). */
+/* Copies all files. tick is called several times a second by this thread, and returns -1 (after logging) to
+ * end it. 0, or -1 after logging (nothing is logged for a signal). */
 int copy_files(struct copy *copy, int (*tick)(void *context), void *context);
 
 /* For what is added before and behind: the first worker's. Not while copy_files runs. */

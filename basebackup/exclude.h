@@ -1,14 +1,14 @@
 /* What of a data directory does not belong into a backup, by name. Pure.
- * Source: PostgreSQL basebackup.c (excludeFiles, excludeDirContents, sendDir), reinit.c and file_utils.c of 13 to 18. It excludes
- * more than the documentation lists, and looks for these names at any depth. */
+ * Source: PostgreSQL basebackup.c (excludeFiles, excludeDirContents, sendDir), reinit.c and file_utils.c of
+ * 13 to 18. It excludes more than the documentation lists, and looks for these names at any depth. */
 #ifndef WALFERRY_EXCLUDE_H
 #define WALFERRY_EXCLUDE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A file or directory that is left out altogether: postmaster.pid, pgsql_tmp*, pg_internal.init*, ... directory: the path of the
- * directory it lies in, relative to the data directory; "" for the top. */
+/* A file or directory that is left out altogether: postmaster.pid, pgsql_tmp*, pg_internal.init*, ...
+ * directory: the path of the directory it lies in, relative to the data directory; "" for the top. */
 bool exclude_name(const char *directory, const char *name);
 
 /* A directory that is kept, empty: pg_notify, pg_replslot, ... */

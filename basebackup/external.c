@@ -168,6 +168,12 @@ static int add_known(struct search *search, struct server *server, const struct 
     struct server_rows rows;
     int result = 0;
 
+    if (facts->config_file == NULL) {
+        log_warning("the server does not tell this user where its configuration files are: any outside of "
+                    "the data directory "
+                    "are not backed up");
+        log_hint("GRANT pg_read_all_settings to the user of conninfo.");
+    }
     for (size_t i = 0; i < sizeof settings / sizeof *settings && result == 0; i++)
         if (settings[i] != NULL)
             result = add_path(search, settings[i], false, false);

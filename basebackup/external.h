@@ -1,5 +1,6 @@
-/* Files that the server is configured by but that lie outside its data directory, as on Debian (rule 30): without them a restored
- * directory cannot be started on a bare machine. Keys and certificates are not among them. */
+/* Files that the server is configured by but that lie outside its data directory, as on Debian (rule 30):
+ * without them a restored directory cannot be started on a bare machine. Keys and certificates are not among
+ * them. */
 #ifndef WALFERRY_EXTERNAL_H
 #define WALFERRY_EXTERNAL_H
 

@@ -1,11 +1,12 @@
-/* Whether to go on: a signal that asks the program to end, or a failure in another thread. One for the process. */
+/* Whether to go on: a signal that asks the program to end, or a failure in another thread. One for the
+ * process. */
 #ifndef WALFERRY_INTERRUPT_H
 #define WALFERRY_INTERRUPT_H
 
 #include <stdbool.h>
 
-/* From now on the first SIGINT, SIGTERM or SIGHUP only sets a flag; a second one of its kind ends the process at once.
- * SIGPIPE is ignored. */
+/* From now on the first SIGINT, SIGTERM or SIGHUP only sets a flag; a second one of its kind ends the process
+ * at once. SIGPIPE is ignored. */
 void interrupt_catch_signals(void);
 
 /* Something has failed: everybody is to stop at the next opportunity. */
@@ -17,7 +18,8 @@ bool interrupt_requested(void);
 /* The signal that came, or 0. */
 int interrupt_signal(void);
 
-/* Ends the process by the signal that came, with its default action, so that the caller sees what happened. */
+/* Ends the process by the signal that came, with its default action, so that the caller sees what happened.
+ */
 void interrupt_raise_again(void);
 
 /* Sleeps, at most milliseconds; returns early when a signal comes. */

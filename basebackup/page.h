@@ -1,5 +1,6 @@
 /* Verifies the pages of relation files on the one read that a backup makes of them (rule 26 of the design).
- * A page that looks wrong is read again before it is hashed and stored: the server may have been writing it. */
+ * A page that looks wrong is read again before it is hashed and stored: the server may have been writing it.
+ */
 #ifndef WALFERRY_PAGE_H
 #define WALFERRY_PAGE_H
 
@@ -12,7 +13,8 @@ struct page_check {
     uint32_t block_bytes;
     uint32_t segment_blocks; /* blocks in one file of a relation (RELSEG_SIZE) */
     uint64_t start_lsn;      /* of the backup: what was changed later is mended by WAL replay */
-    int (*insert_lsn)(void *context, uint64_t *lsn); /* the server's, now. 0, or -1 after logging. Thread-safe */
+    int (*insert_lsn)(void *context,
+                      uint64_t *lsn); /* the server's, now. 0, or -1 after logging. Thread-safe */
     void *context;
     atomic_ullong known_insert_lsn; /* the newest one heard */
     atomic_ullong zero_pages;       /* all zero: legal */
@@ -24,14 +26,15 @@ struct page_check {
 struct page_file {
     struct page_check *check;
     int fd;
-    const char *path;    /* for messages; borrowed */
-    uint32_t segment;    /* number in NAME.1, NAME.2, ...; 0 for the first */
+    const char *path;     /* for messages; borrowed */
+    uint32_t segment;     /* number in NAME.1, NAME.2, ...; 0 for the first */
     unsigned wrong_pages; /* stayed wrong, even if WAL replay mends them; starts at 0 */
     unsigned bad_pages;   /* of these, those that nothing mends */
 };
 
-/* Looks at the whole pages in data, which was read from offset, and replaces those it had to read again. A page that stays
- * wrong is logged and counted, and that is no failure. 0, or -1 after logging (it cannot be read, the server cannot be asked). */
+/* Looks at the whole pages in data, which was read from offset, and replaces those it had to read again. A
+ * page that stays wrong is logged and counted, and that is no failure. 0, or -1 after logging (it cannot be
+ * read, the server cannot be asked). */
 int page_file_verify(struct page_file *file, void *data, size_t length, uint64_t offset);
 
 /* Says how many wrong pages of the file were not logged one by one. */

@@ -1,5 +1,6 @@
-/* Writes the parts of a backup: tar members, each compressed as a frame of its own, sent to all targets at once. Every worker
- * has its own writer with its own stores; the names of parts come from counters that all share. Format: docs/format.md. */
+/* Writes the parts of a backup: tar members, each compressed as a frame of its own, sent to all targets at
+ * once. Every worker has its own writer with its own stores; the names of parts come from counters that all
+ * share. Format: docs/format.md. */
 #ifndef WALFERRY_PART_H
 #define WALFERRY_PART_H
 
@@ -22,20 +23,23 @@ struct part_writer *part_writer_new(struct targets *targets, struct catalog *cat
 /* An open part is aborted. NULL-safe. */
 void part_writer_free(struct part_writer *writer);
 
-/* Makes sure that a part of this series is open and has room for one more member of that size. The open part is finished first
- * when it belongs to another series or is full. 0, or -1 after logging. */
+/* Makes sure that a part of this series is open and has room for one more member of that size. The open part
+ * is finished first when it belongs to another series or is full. 0, or -1 after logging. */
 int part_writer_prepare(struct part_writer *writer, struct part_series *series, uint64_t member_bytes);
 
 /* One member: begin, its content in any number of writes, end. 0, or -1 after logging. */
 int part_member_begin(struct part_writer *writer, const struct tar_member *member);
 int part_member_write(struct part_writer *writer, const void *data, size_t length);
-/* entry: what the index says of the file; its offset, stored and header are filled here. NULL for a directory. */
+/* entry: what the index says of the file; its offset, stored and header are filled here. NULL for a
+ * directory. */
 int part_member_end(struct part_writer *writer, struct index_entry *entry);
 
-/* From now on a part is full only when it is finished: for the last one, whose members have to stay together. */
+/* From now on a part is full only when it is finished: for the last one, whose members have to stay together.
+ */
 void part_writer_hold(struct part_writer *writer);
 
-/* Finishes the open part, if there is one: it is durable in every target that lives, and in the catalog. 0, or -1 after logging. */
+/* Finishes the open part, if there is one: it is durable in every target that lives, and in the catalog. 0,
+ * or -1 after logging. */
 int part_writer_finish(struct part_writer *writer);
 
 #endif

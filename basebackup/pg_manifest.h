@@ -1,5 +1,5 @@
-/* PostgreSQL's own backup_manifest, which the start/stop functions do not make: written from the index, so that
- * pg_verifybackup can check a restored directory. Source: PostgreSQL backup_manifest.c of 13 to 18. */
+/* PostgreSQL's own backup_manifest, which the start/stop functions do not make: written from the index, so
+ * that pg_verifybackup can check a restored directory. Source: PostgreSQL backup_manifest.c of 13 to 18. */
 #ifndef WALFERRY_PG_MANIFEST_H
 #define WALFERRY_PG_MANIFEST_H
 
@@ -24,7 +24,9 @@ struct pg_manifest_settings {
     size_t file_count;
 };
 
-/* Writes it into fd, at its end. *bytes: its size. Files outside the data directory are not in it. 0, or -1 after logging. */
-int pg_manifest_write(const struct pg_manifest_settings *settings, struct catalog *catalog, int fd, uint64_t *bytes);
+/* Writes it into fd, at its end. *bytes: its size. Files outside the data directory are not in it. 0, or -1
+ * after logging. */
+int pg_manifest_write(const struct pg_manifest_settings *settings, struct catalog *catalog, int fd,
+                      uint64_t *bytes);
 
 #endif

@@ -13,9 +13,9 @@ struct push_settings {
     unsigned jobs;
 };
 
-/* id is set when 0 is returned: the backup is complete and durable in every required repository. -1 after logging, or when
- * interrupt_signal() tells why: no backup is visible in any repository that is not named as complete, and the server is out of
- * backup mode. */
+/* id is set when 0 is returned: the backup is complete and durable in every required repository. -1 after
+ * logging, or when interrupt_signal() tells why: no backup is visible in any repository that is not named as
+ * complete, and the server is out of backup mode. */
 int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES]);
 
 #endif

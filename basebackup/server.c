@@ -53,26 +53,36 @@ static bool is_given(const PQconninfoOption *options, const char *keyword)
     return false;
 }
 
-struct server *server_connect(const char *conninfo)
+/* Caller frees with PQconninfoFree; NULL after logging. */
+static PQconninfoOption *parse_conninfo(const char *conninfo)
 {
-    struct server *server = calloc(1, sizeof *server);
-    const char *keywords[6] = {NULL}, *values[6] = {NULL};
     char *problem = NULL, text[1024];
+    PQconninfoOption *options = PQconninfoParse(conninfo, &problem);
+
+    if (options == NULL) {
+        one_line(problem == NULL ? "out of memory" : problem, text, sizeof text);
+        log_error("conninfo in section [cluster] of the configuration is malformed: %s", text);
+    }
+    PQfreemem(problem);
+    return options;
+}
+
+int server_check_conninfo(const char *conninfo)
+{
+    PQconninfoOption *options = parse_conninfo(conninfo);
+
+    PQconninfoFree(options);
+    return options == NULL ? -1 : 0;
+}
+
+static PGconn *connect_with_defaults(const char *conninfo)
+{
+    const char *keywords[6] = {NULL}, *values[6] = {NULL};
+    PQconninfoOption *options = parse_conninfo(conninfo);
     size_t count = 0;
 
-    if (server == NULL) {
-        log_out_of_memory();
+    if (options == NULL)
         return NULL;
-    }
-    pthread_mutex_init(&server->lock, NULL);
-    PQconninfoOption *options = PQconninfoParse(conninfo, &problem);
-    if (options == NULL) {
-        one_line(problem, text, sizeof text);
-        log_error("conninfo of the configuration is malformed: %s", text);
-        PQfreemem(problem);
-        server_close(server);
-        return NULL;
-    }
 #define ADD(keyword, value) (keywords[count] = (keyword), values[count] = (value), count++)
     ADD("dbname", conninfo); /* expanded */
     if (!is_given(options, "dbname") && getenv("PGDATABASE") == NULL)
@@ -82,17 +92,35 @@ struct server *server_connect(const char *conninfo)
     ADD("fallback_application_name", "basebackup-push");
     ADD("client_encoding", "SQL_ASCII"); /* paths and labels as they are, unconverted */
 #undef ADD
-    server->connection = PQconnectdbParams(keywords, values, 1);
     PQconninfoFree(options);
-    if (server->connection == NULL || PQstatus(server->connection) != CONNECTION_OK) {
+    PGconn *connection = PQconnectdbParams(keywords, values, 1);
+    if (connection == NULL)
+        log_out_of_memory();
+    return connection;
+}
+
+struct server *server_connect(const char *conninfo)
+{
+    struct server *server = calloc(1, sizeof *server);
+    char text[1024];
+
+    if (server == NULL) {
+        log_out_of_memory();
+        return NULL;
+    }
+    pthread_mutex_init(&server->lock, NULL);
+    server->connection = connect_with_defaults(conninfo);
+    if (server->connection != NULL && PQstatus(server->connection) == CONNECTION_OK) {
+        PQsetNoticeProcessor(server->connection, log_notice, NULL);
+        return server;
+    }
+    if (server->connection != NULL) {
         one_line(PQerrorMessage(server->connection), text, sizeof text);
         log_error("could not connect to the server: %s", text);
         log_hint("The settings come from conninfo in section [cluster] of the configuration.");
-        server_close(server);
-        return NULL;
     }
-    PQsetNoticeProcessor(server->connection, log_notice, NULL);
-    return server;
+    server_close(server);
+    return NULL;
 }
 
 void server_close(struct server *server)

@@ -1,4 +1,5 @@
-/* One session with the PostgreSQL server. The only user of libpq. Thread-safe: queries of several threads wait for each other. */
+/* One session with the PostgreSQL server. The only user of libpq. Thread-safe: queries of several threads
+ * wait for each other. */
 #ifndef WALFERRY_SERVER_H
 #define WALFERRY_SERVER_H
 
@@ -7,8 +8,11 @@
 
 struct server;
 
-/* conninfo: as libpq reads it; the database postgres and a connect timeout of 30 seconds where it says nothing else.
- * NULL after logging. */
+/* Is conninfo well formed? Nothing is connected to. 0, or -1 after logging. */
+int server_check_conninfo(const char *conninfo);
+
+/* conninfo: as libpq reads it; the database postgres and a connect timeout of 30 seconds where it says
+ * nothing else. NULL after logging. */
 struct server *server_connect(const char *conninfo);
 void server_close(struct server *server); /* NULL-safe; the server ends backup mode when the session ends */
 
@@ -38,6 +42,7 @@ enum server_result {
 };
 
 /* Asks and waits. *rows is set only when SERVER_OK; may be NULL. */
-enum server_result server_ask(struct server *server, const struct server_query *query, struct server_rows *rows);
+enum server_result server_ask(struct server *server, const struct server_query *query,
+                              struct server_rows *rows);
 
 #endif

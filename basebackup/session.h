@@ -1,5 +1,5 @@
-/* What a backup asks of the server: facts, start and stop of the backup, the WAL position, names of files and tablespaces.
- * Source: PostgreSQL documentation, "Backup Control Functions" of 13 to 18. */
+/* What a backup asks of the server: facts, start and stop of the backup, the WAL position, names of files and
+ * tablespaces. Source: PostgreSQL documentation, "Backup Control Functions" of 13 to 18. */
 #ifndef WALFERRY_SESSION_H
 #define WALFERRY_SESSION_H
 
@@ -19,8 +19,8 @@ struct session_facts {
     char *stats_directory; /* stats_temp_directory; before 15 only */
 };
 
-/* Prepares the session (no timeouts, a safe search_path) and reads the facts. Refuses, after logging: a server before 13, a
- * standby, a server that archives nothing. 0, or -1. */
+/* Prepares the session (no timeouts, a safe search_path) and reads the facts. Refuses, after logging: a
+ * server before 13, a standby, a server that archives nothing. 0, or -1. */
 int session_open(struct server *server, struct session_facts *facts);
 void session_facts_free(struct session_facts *facts); /* NULL-safe */
 
@@ -30,7 +30,8 @@ struct session_start {
     uint32_t timeline;
 };
 /* May take as long as a checkpoint does. 0, or -1 after logging. */
-int session_start_backup(struct server *server, const char *label, bool fast_checkpoint, struct session_start *start);
+int session_start_backup(struct server *server, const char *label, bool fast_checkpoint,
+                         struct session_start *start);
 
 struct session_stop {
     uint64_t lsn;

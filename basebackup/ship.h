@@ -21,9 +21,9 @@ void ship_owner_of(const struct stat *status, struct ship_owner *owner);
 struct ship;
 
 struct ship_settings {
-    struct part_writer *parts; /* borrowed */
-    struct page_check *pages;  /* borrowed; NULL: pages have no checksums */
-    struct progress *progress; /* borrowed */
+    struct part_writer *parts;      /* borrowed */
+    struct page_check *pages;       /* borrowed; NULL: pages have no checksums */
+    struct progress *progress;      /* borrowed */
     const struct ship_owner *owner; /* borrowed */
 };
 /* NULL after logging. */
@@ -32,7 +32,7 @@ void ship_free(struct ship *ship); /* NULL-safe; not the part writer */
 
 struct ship_file {
     struct part_series *series;
-    int directory_fd;        /* path is opened relative to it */
+    int directory_fd; /* path is opened relative to it */
     const char *path;
     bool follows_links;      /* path may be a symbolic link */
     const char *member_path; /* in the tar */
@@ -43,8 +43,8 @@ struct ship_file {
 
 enum ship_result { SHIP_DONE = 0, SHIP_GONE = 1, SHIP_FAILED = -1 };
 
-/* SHIP_GONE: it does not exist any more, or is no regular file; nothing is logged. A file that shrinks while it is read is
- * filled up with zeros, one that grows is cut: replay of WAL mends both. */
+/* SHIP_GONE: it does not exist any more, or is no regular file; nothing is logged. A file that shrinks while
+ * it is read is filled up with zeros, one that grows is cut: replay of WAL mends both. */
 enum ship_result ship_file(struct ship *ship, const struct ship_file *file);
 
 /* A directory member. 0, or -1 after logging. */

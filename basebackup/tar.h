@@ -14,16 +14,17 @@
 struct tar_member {
     const char *path; /* relative, without a closing slash */
     bool is_directory;
-    unsigned mode;  /* permission bits */
-    uint64_t bytes; /* of the content; 0 for a directory */
+    unsigned mode;            /* permission bits */
+    uint64_t bytes;           /* of the content; 0 for a directory */
     int64_t modified_seconds; /* since 1970 */
     uid_t user;
     gid_t group;
-    const char *user_name;  /* "" when unknown; cut at 31 bytes */
+    const char *user_name; /* "" when unknown; cut at 31 bytes */
     const char *group_name;
 };
 
-/* Appends everything that stands before the content: a multiple of TAR_BLOCK_BYTES. 0, or -1 after logging. */
+/* Appends everything that stands before the content: a multiple of TAR_BLOCK_BYTES. 0, or -1 after logging.
+ */
 int tar_header_write(const struct tar_member *member, struct buffer *out);
 
 /* Zero bytes that have to follow content of this size. */

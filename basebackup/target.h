@@ -1,5 +1,5 @@
-/* The repositories that one backup goes to, on one read. One that fails is given up and the others go on; in the end a required
- * one that was given up makes the program fail. */
+/* The repositories that one backup goes to, on one read. One that fails is given up and the others go on; in
+ * the end a required one that was given up makes the program fail. */
 #ifndef WALFERRY_TARGET_H
 #define WALFERRY_TARGET_H
 
@@ -25,7 +25,8 @@ struct targets {
 
 /* Opens the repositories of the configuration, or the named one, and reads each one's cluster.json afresh.
  * 0, or -1 after logging when none is left. */
-int targets_open(const struct config *config, const char *only, const struct state *state, struct targets *targets);
+int targets_open(const struct config *config, const char *only, const struct state *state,
+                 struct targets *targets);
 void targets_close(struct targets *targets); /* NULL-safe */
 
 /* Gives up those that do not know this system. 0, or -1 after logging when none is left. */
@@ -41,8 +42,8 @@ char *targets_key(const struct targets *targets, const struct target *target, co
 /* Stores a small file of the backup everywhere, if absent. 0, or -1 after logging when no target is left. */
 int targets_put(struct targets *targets, const char *file, const struct buffer *data);
 
-/* A second backup_id of the same name would be another backup's: an error unless the content is ours.
- * 0, or -1 after logging. */
+/* The same for one target. Other content under that key is another backup's: an error. 0, or -1 after
+ * logging. */
 int target_put(struct targets *targets, struct target *target, const char *file, const struct buffer *data);
 
 /* 0 if every required one still lives, else -1 (which target_give_up has logged). */

@@ -1,5 +1,6 @@
-/* Everything on disk that belongs to a backup: the data directory and the tablespaces, walked one after the other. First a scan
- * for the directories, of which there are few; then the files, handed out to the workers. */
+/* Everything on disk that belongs to a backup: the data directory and the tablespaces, walked one after the
+ * other. First a scan for the directories, of which there are few; then the files, handed out to the workers.
+ */
 #ifndef WALFERRY_TREE_H
 #define WALFERRY_TREE_H
 
@@ -10,10 +11,10 @@
 
 /* The data directory, or one tablespace. */
 struct tree_root {
-    uint32_t oid;     /* 0: the data directory */
-    char *directory;  /* absolute path, for a tablespace its location */
-    char prefix[32];  /* what makes its paths relative to the data directory: "", or "pg_tblspc/16384/" */
-    int fd;           /* of the directory; -1: the tablespace is gone */
+    uint32_t oid;    /* 0: the data directory */
+    char *directory; /* absolute path, for a tablespace its location */
+    char prefix[32]; /* what makes its paths relative to the data directory: "", or "pg_tblspc/16384/" */
+    int fd;          /* of the directory; -1: the tablespace is gone */
     struct part_series series;
 };
 
@@ -40,9 +41,9 @@ void tree_close(struct tree *tree); /* NULL-safe */
 /* Fills directories, and bytes if wants_sizes. 0, or -1 after logging. */
 int tree_scan(struct tree *tree, bool wants_sizes);
 
-/* Hands out the next file, or a directory that came into being after the scan; thread-safe. Such a directory has been
- * added to the catalog by then, before anything in it is handed out.
- * 1: *root and *entry are filled; 0: that was all; -1 after logging. */
+/* Hands out the next file, or a directory that came into being after the scan; thread-safe. Such a directory
+ * has been added to the catalog by then, before anything in it is handed out. 1: *root and *entry are filled;
+ * 0: that was all; -1 after logging. */
 int tree_next(struct tree *tree, struct catalog *catalog, struct tree_root **root, struct walk_entry *entry);
 
 /* prefix and path of an entry, as the index has them. out has room for TREE_PATH_BYTES. */

@@ -1,4 +1,5 @@
-/* Waits until the WAL that a backup needs has arrived in a repository: before that nobody could restore it. */
+/* Waits until the WAL that a backup needs has arrived in a repository: before that nobody could restore it.
+ */
 #ifndef WALFERRY_WAL_WAIT_H
 #define WALFERRY_WAL_WAIT_H
 
@@ -11,13 +12,14 @@ struct wal_wait {
     uint64_t start_lsn; /* of the backup: in the first segment that is needed */
     uint64_t stop_lsn;  /* the byte before it lies in the last one */
     unsigned timeout_seconds;
-    struct server *server; /* for the message about what the archiver does; may be NULL */
+    struct server *server;       /* for the message about what the archiver does; may be NULL */
     void (*tick)(void *context); /* called every second */
     void *context;
 };
 
-/* Waits for every required target that lives; one that cannot be asked, or does not get it within the time, is given up. The
- * others are looked at once: those whose WAL is not there yet get a warning. 0, or -1: no target left (logged), or interrupted. */
+/* Waits for every required target that lives; one that cannot be asked, or does not get it within the time,
+ * is given up. The others are looked at once: those whose WAL is not there yet get a warning. 0, or -1: no
+ * target left (logged), or interrupted. */
 int wal_wait(const struct wal_wait *wait, struct targets *targets);
 
 #endif

@@ -1,4 +1,5 @@
-/* Walks through a data directory or a tablespace, in constant memory, and tells what belongs into a backup (exclude.h). */
+/* Walks through a data directory or a tablespace, in constant memory, and tells what belongs into a backup
+ * (exclude.h). */
 #ifndef WALFERRY_WALK_H
 #define WALFERRY_WALK_H
 
@@ -9,7 +10,8 @@
 
 #define WALK_PATH_BYTES 4096
 
-/* Which directory on disk: for tablespaces that were made inside the data directory, so that they are not taken twice. */
+/* Which directory on disk: for tablespaces that were made inside the data directory, so that they are not
+ * taken twice. */
 struct walk_place {
     dev_t device;
     ino_t inode;
@@ -20,7 +22,8 @@ struct walk_settings {
     bool is_tablespace;            /* only version_directory is looked at */
     const char *version_directory; /* PG_15_202209061 */
     unsigned postgresql_version;   /* major */
-    const char *stats_directory;   /* stats_temp_directory, relative to the data directory (before 15); NULL: outside, or unset */
+    const char *stats_directory;   /* stats_temp_directory, relative to the data directory (before 15); NULL:
+                                      outside, or unset */
     const struct walk_place *kept_empty; /* directories of these places are told, but not entered */
     size_t kept_empty_count;
     bool wants_sizes; /* fill bytes: costs a call for each file */
@@ -40,8 +43,8 @@ struct walk;
 
 /* Everything in settings is borrowed. NULL after logging. A tablespace that is gone gives an empty walk. */
 struct walk *walk_open(const struct walk_settings *settings);
-/* A directory is told before what lies in it. global/pg_control is not told: it has to be read last. What vanishes meanwhile is
- * passed over. 1: *entry is filled; 0: that was all; -1 after logging. */
+/* A directory is told before what lies in it. global/pg_control is not told: it has to be read last. What
+ * vanishes meanwhile is passed over. 1: *entry is filled; 0: that was all; -1 after logging. */
 int walk_next(struct walk *walk, struct walk_entry *entry);
 void walk_close(struct walk *walk); /* NULL-safe */
 

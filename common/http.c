@@ -45,8 +45,9 @@ struct transfer {
     bool stopped;    /* by accept or the sink */
     bool unreadable; /* the body, logged */
     bool out_of_memory;
-    bool overlong;    /* more to collect than is sensible */
-    bool out_of_time; /* cut by the limit */
+    bool overlong;           /* more to collect than is sensible */
+    bool out_of_time;        /* cut by the limit */
+    char earlier_cause[256]; /* of the try before: what a last, short one tells says little */
 };
 
 /* --- curl's callbacks
@@ -382,14 +383,16 @@ static void describe_failure(struct transfer *transfer, CURLcode code)
 {
     struct http *http = transfer->http;
     struct http_response *response = transfer->response;
+    const char *earlier = transfer->earlier_cause;
 
     response->cut = true;
     response->untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
     if (transfer->overlong)
         snprintf(response->cause, sizeof response->cause, "the answer is longer than %u bytes",
                  HTTP_COLLECT_BYTES_MOST);
-    else if (transfer->out_of_time)
-        snprintf(response->cause, sizeof response->cause, "no answer within the time limit");
+    else if (transfer->out_of_time || (code == CURLE_OPERATION_TIMEDOUT && microseconds_left(transfer) <= 0))
+        snprintf(response->cause, sizeof response->cause, "no answer within the time limit%s%s%s",
+                 *earlier != '\0' ? " (the try before: " : "", earlier, *earlier != '\0' ? ")" : "");
     else
         snprintf(response->cause, sizeof response->cause, "%s",
                  http->error[0] != '\0' ? http->error : curl_easy_strerror(code));
@@ -442,6 +445,8 @@ static enum http_result prepare_and_try(struct transfer *transfer, enum http_ver
     struct http_request request = {"GET", BUFFER_EMPTY, BUFFER_EMPTY, NULL};
     enum http_result result = HTTP_FAILED;
 
+    snprintf(transfer->earlier_cause, sizeof transfer->earlier_cause, "%.*s",
+             (int)sizeof transfer->earlier_cause - 1, response->tries > 0 ? response->cause : "");
     response->status = 0;
     buffer_clear(&response->headers);
     buffer_clear(&response->body);
