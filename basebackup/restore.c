@@ -258,7 +258,8 @@ static int name_control_file(const struct restore_places *places)
 static int finish(struct restore *restore)
 {
     log_info("all files are there and verified; waiting until they are on disk");
-    if (restore_places_link(restore->places) != 0 || restore_places_sync(restore->places) != 0)
+    if (restore_make_external_directories(restore->places, restore->backup) != 0 ||
+        restore_places_link(restore->places) != 0 || restore_places_sync(restore->places) != 0)
         return -1;
     return interrupt_requested() ? -1 : name_control_file(restore->places);
 }

@@ -1,5 +1,6 @@
 #include "restore_place.h"
 
+#include "common/backup_index.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pg_control.h"
@@ -441,6 +442,30 @@ int restore_make_directory(const struct restore_places *places, const char *path
     if (result == 0 && place == places->items && strcmp(rest, "global") == 0)
         result = set_place_modes(places, mode);
     return result;
+}
+
+int restore_make_external_directories(const struct restore_places *places, const struct backup *backup)
+{
+    const struct restore_place *place = &places->items[places->count - 1];
+    const char *name;
+
+    for (size_t i = 0; places->has_external && i < backup->external_count; i++) {
+        const char *path = backup->external[i] + 1; /* they are absolute */
+        size_t length = strlen(backup->external[i]);
+        if (length < 3 || path[length - 2] != '/')
+            continue;
+        char *plain = string_printf("%.*s", (int)length - 2, path);
+        bool safe = plain != NULL && index_path_is_safe(plain);
+        free(plain);
+        int fd = safe ? restore_open_parent(place, path, true, &name) : -1;
+        if (fd < 0) {
+            log_error("could not make directory \"%s/%s\": %s", place->path, path,
+                      safe ? strerror(errno) : "not a sensible path");
+            return -1;
+        }
+        close(fd);
+    }
+    return 0;
 }
 
 /* Finishing */

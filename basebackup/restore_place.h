@@ -50,6 +50,10 @@ int restore_open_parent(const struct restore_place *place, const char *path, boo
  * tablespaces become accessible to the group if "global" is. 0, or -1 after logging. */
 int restore_make_directory(const struct restore_places *places, const char *path, unsigned mode);
 
+/* Those that the manifest lists with a closing slash: empty, but a server's include_dir must exist. 0, or -1
+ * after logging. */
+int restore_make_external_directories(const struct restore_places *places, const struct backup *backup);
+
 /* pg_tblspc/<oid> of every tablespace. 0, or -1 after logging. */
 int restore_places_link(const struct restore_places *places);
 /* Everything written is on disk. 0, or -1 after logging. */

@@ -141,7 +141,7 @@ static int damaged(const struct index_reader *reader, const char *problem)
 }
 
 /* A relative path that stays below where it begins: no empty component, no "." and "..". */
-static bool path_is_safe(const char *path)
+bool index_path_is_safe(const char *path)
 {
     if (strlen(path) >= PATH_LIMIT_BYTES)
         return false;
@@ -181,7 +181,7 @@ static char *read_path(const struct index_reader *reader, const struct json *lin
     }
     if (hex != NULL && (!hex_decode(hex, path, length) || strlen(path) != length)) {
         damaged(reader, "\"path_hex\" is no path in hex");
-    } else if (!path_is_safe(path)) {
+    } else if (!index_path_is_safe(path)) {
         log_error("%s is damaged: line %llu: \"%s\" is no path inside a data directory", reader->what,
                   (unsigned long long)reader->line_number, path);
     } else {

@@ -1,13 +1,15 @@
-/* The index of a backup, object "files": one JSON object a line, so that a million files are read and written in constant
- * memory. Layer 3.
+/* The index of a backup, object "files": one JSON object a line, so that a million files are read and written
+ * in constant memory. Layer 3.
  *
  *     {"walferry":1,"kind":"files","backup":"20261120T..."}
- *     {"directory":"base/1","mode":"0700"}                                      every directory, parents first
- *     {"part":"main-00000001","bytes":14680064,"codec":"lz4","files":812}       then its files, in the order of the part:
+ *     {"directory":"base/1","mode":"0700"}                                      every directory, parents
+ * first
+ *     {"part":"main-00000001","bytes":14680064,"codec":"lz4","files":812}       then its files, in the order
+ * of the part:
  *     {"file":"base/1/1259","bytes":81920,"sha256":"...","mode":"0600","modified":"2026-11-20T02:00:03Z","offset":0,"stored":9731}
- * offset and stored: the member's frames in the part, tar header included. "header": bytes of tar headers when not 512.
- * Paths are relative to the data directory (tablespaces: pg_tblspc/<oid>/...), in external-* relative to /.
- * A path that is not UTF-8 stands in hex as "path_hex" instead of "file" or "directory".
+ * offset and stored: the member's frames in the part, tar header included. "header": bytes of tar headers
+ * when not 512. Paths are relative to the data directory (tablespaces: pg_tblspc/<oid>/...), in external-*
+ * relative to /. A path that is not UTF-8 stands in hex as "path_hex" instead of "file" or "directory".
  * Readers refuse an absolute path, "..", an empty component, a duplicate slash. */
 #ifndef WALFERRY_BACKUP_INDEX_H
 #define WALFERRY_BACKUP_INDEX_H
@@ -18,8 +20,8 @@ enum index_line { INDEX_DIRECTORY, INDEX_PART, INDEX_FILE };
 
 struct index_entry {
     enum index_line line;
-    char *path;   /* directory or file; the part's name */
-    unsigned mode; /* permission bits of a directory or file */
+    char *path;     /* directory or file; the part's name */
+    unsigned mode;  /* permission bits of a directory or file */
     uint64_t bytes; /* plain size of a file; stored size of a part */
     /* a part */
     uint64_t files;
@@ -32,22 +34,26 @@ struct index_entry {
 };
 void index_entry_free(struct index_entry *entry); /* frees path */
 
+/* Relative, without "..", ".", an empty component or a closing slash. */
+bool index_path_is_safe(const char *path);
+
 /* One line with its line end, appended. 0, or -1 after logging. */
 int index_entry_write(const struct index_entry *entry, struct buffer *out);
 int index_header_write(const char *backup_id, struct buffer *out);
 
-/* Reads line by line. Plain bytes are pushed in (sink); each is called for every entry but the header, entry borrowed.
- * each returns 0, or -1 after logging. A malformed line is logged as damage of what. */
+/* Reads line by line. Plain bytes are pushed in (sink); each is called for every entry but the header, entry
+ * borrowed. each returns 0, or -1 after logging. A malformed line is logged as damage of what. */
 struct index_reader;
-struct index_reader *index_reader_new(const char *backup_id, const char *what, int (*each)(void *context, struct index_entry *entry),
-                                      void *context);
+struct index_reader *index_reader_new(const char *backup_id, const char *what,
+                                      int (*each)(void *context, struct index_entry *entry), void *context);
 struct sink index_reader_sink(struct index_reader *reader);
 int index_reader_finish(struct index_reader *reader); /* 0, or -1 after logging (it ends in mid-line) */
 void index_reader_free(struct index_reader *reader);
 
-/* Gets the index of a backup from the repository twice-safe: first into an unlinked file, verified against the manifest, then
- * read from there. So nothing unverified is acted upon. */
+/* Gets the index of a backup from the repository twice-safe: first into an unlinked file, verified against
+ * the manifest, then read from there. So nothing unverified is acted upon. */
 enum repository_result backup_index_load(struct repository *repository, const struct backup *backup,
-                                         int (*each)(void *context, struct index_entry *entry), void *context);
+                                         int (*each)(void *context, struct index_entry *entry),
+                                         void *context);
 
 #endif

@@ -112,6 +112,17 @@ struct decoder *decoder_new(void)
     return decoder;
 }
 
+static const char *describe_error(size_t code)
+{
+    const char *name = LZ4F_getErrorName(code);
+
+    if (strcmp(name, "ERROR_contentChecksum_invalid") == 0)
+        return "the checksum of its content does not match";
+    if (strcmp(name, "ERROR_frameType_unknown") == 0)
+        return "it is no LZ4 frame";
+    return name;
+}
+
 int decoder_write(struct decoder *decoder, const void *data, size_t length, const struct sink *sink)
 {
     const unsigned char *next = data;
@@ -122,7 +133,7 @@ int decoder_write(struct decoder *decoder, const void *data, size_t length, cons
         size_t out_length = CHUNK_BYTES, used = length;
         size_t wanted = LZ4F_decompress(decoder->context, decoder->out, &out_length, next, &used, NULL);
         if (LZ4F_isError(wanted)) {
-            decoder->error = LZ4F_getErrorName(wanted);
+            decoder->error = describe_error(wanted);
             return -1;
         }
         decoder->inside = wanted != 0;

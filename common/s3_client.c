@@ -424,7 +424,10 @@ static bool hint_by_code(const struct s3_client *client, const struct s3_request
 {
     const struct repository_config *config = client->config;
     const char *code = answer->error.code;
+    bool is_head = strcmp(request->method, "HEAD") == 0; /* its answers have no body to hold a code */
 
+    if (*code == '\0' && !is_head) /* a proxy's 403 is no question of grants */
+        return false;
     if (strcmp(code, "NoSuchBucket") == 0)
         log_hint("Walferry makes no buckets: make \"%s\", or correct the url in section [repository %s].",
                  config->bucket, config->name);
@@ -449,8 +452,8 @@ static bool hint_by_code(const struct s3_client *client, const struct s3_request
                  request->key == NULL ? "s3:ListBucket on the bucket"
                  : strcmp(request->method, "DELETE") == 0
                      ? "s3:DeleteObject (for versions s3:DeleteObjectVersion)"
-                 : strcmp(request->method, "HEAD") == 0 ? "s3:GetObject and s3:ListBucket"
-                                                        : "s3:PutObject (and s3:AbortMultipartUpload)",
+                 : is_head ? "s3:GetObject and s3:ListBucket"
+                           : "s3:PutObject (and s3:AbortMultipartUpload)",
                  client->credentials.source);
     else
         return false;

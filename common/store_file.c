@@ -203,12 +203,14 @@ static enum store_result put_absent(struct store *store, const char *key, const 
 
 static enum store_result replace(struct store *store, const char *key, const struct body *body)
 {
-    char *path = key_path(store, key);
+    char *path = key_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
     enum store_result result = STORE_FAILED;
 
-    if (path != NULL && root_is_there(store) && body->data != NULL &&
+    if (directory != NULL && root_is_there(store) && body->data != NULL &&
+        file_make_directories(directory, 0700) == 0 &&
         file_replace(path, body->data, (size_t)body->length, 0600) == 0)
         result = STORE_OK;
+    free(directory);
     free(path);
     return result;
 }
