@@ -23,7 +23,7 @@ make_work_directory() {
 # it after its own start are found, the shell itself is not.)
 processes_of() {
     local pid
-    for pid in $(grep -lszE "^WALFERRY_TEST=$1(/.*)?\$" /proc/[0-9]*/environ | cut -d/ -f3); do
+    for pid in $(grep -lszE "^WALFERRY_TEST=$1(/.*)?\$" /proc/[0-9]*/environ | cut -d/ -f3 || true); do
         [ "$pid" = $$ ] || [ ! -d "/proc/$pid" ] || echo "$pid"
     done
 }

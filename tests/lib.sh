@@ -48,7 +48,7 @@ expect_absent() { # PATH...
     for path; do [ ! -e "$path" ] && [ ! -L "$path" ] || fail "$path: expected nothing there, found $(ls -ld "$path")"; done
 }
 expect_same() { # WHAT EXPECTED-FILE FOUND-FILE
-    cmp -s "$2" "$3" || { diff "$2" "$3" | head -20; fail "$1: $3 is not what $2 says"; }
+    cmp -s "$2" "$3" || { diff "$2" "$3" >"$T/difference" || true; head -20 "$T/difference"; fail "$1: $3 is not what $2 says"; }
 }
 # expect_status STATUS COMMAND...: what it printed is in $output afterwards.
 expect_status() {
@@ -148,8 +148,10 @@ sql() { # NAME STATEMENT...: unaligned rows
     psql -X -q -A -t -v ON_ERROR_STOP=1 -h "$T/run/$name" "${arguments[@]}"
 }
 is_open() { [ "$(sql "$1" 'select pg_is_in_recovery()')" = f ]; }
+is_open_or_gone() { is_open "$1" || ! pg_ctl -D "$T/$1" status; }
 wait_open() { # NAME: recovery has ended, the server takes writes
-    wait_until 120 "the end of recovery of $1" is_open "$1" || { tail -30 "$T/$1.log"; exit 1; }
+    wait_until 120 "the end of recovery of $1" is_open_or_gone "$1"
+    is_open "$1" || fail "server $1 ended during recovery"
 }
 wait_paused() { wait_until 120 "recovery of $1 at its target" sql_is "$1" paused 'select pg_get_wal_replay_pause_state()'; }
 sql_is() { [ "$(sql "$1" "$3")" = "$2" ]; } # NAME VALUE STATEMENT

@@ -135,4 +135,228 @@ table push_row <<'TABLE'
 # the one lie that no request can see through: checked by whoever reads (docs/reliability.md)
 1 | 0 | 1  | no  | - | pretend
 TABLE
-expect_rows 74
+
+# other_row OPERATION KEY COUNT STATUS STORED MESSAGE ACTIONS: with nothing remembered, and the segment there already when STORED is "same" or "other"
+other_row() {
+    local began=$SECONDS
+    case $5 in
+    same) cp right "$object" ;;
+    other) cp other "$object" ;;
+    no) rm -f "$object" ;;
+    esac
+    find "$objects" -type f -exec sha256sum {} + | sort >before
+    rm -rf state
+    choose_config "$3"
+    script "$1 $2 1 $3 $7"
+    push "$4" "$name"
+    [ "$3" != - ] || in_time
+    output=${output//$'\n'/ }
+    [ "$6" = - ] || expect_output "$6"
+    if [ "$5" = no ] && [ "$4" = 0 ]; then
+        expect_same "the object" right "$object"
+    else
+        find "$objects" -type f -exec sha256sum {} + | sort >now
+        expect_same "what is stored" before now
+    fi
+}
+step "wal-push: what it asks before and after"
+segment_write 3 other.segment && printf other | dd of=other.segment bs=1 seek=500000 conv=notrunc status=none
+mkdir -p copy/pg_wal && cp -r main/global main/PG_VERSION copy/ && mv other.segment "copy/pg_wal/$name"
+rm "$object" && (cd copy && expect_status 0 wal-push "pg_wal/$name") && mv "$object" other
+table other_row <<'TABLE'
+# request | key | COUNT | status | there | message | what the store does
+GET | *cluster.json | 2 | 0 | no | - | status=503 code=SlowDown
+GET | *cluster.json | - | 1 | no | cluster.json.*503 SlowDown | status=503 code=SlowDown
+GET | *cluster.json | - | 1 | no | cluster.json.*AccessDenied.*s3:ListBucket | status=403 code=AccessDenied
+GET | *cluster.json | - | 1 | no | NoSuchBucket | status=404 code=NoSuchBucket
+GET | *cluster.json | - | 1 | no | there is no walferry repository here.*repository-init | status=404 code=NoSuchKey
+GET | *cluster.json | - | 1 | no | has been deleted | status=404 code=NoSuchKey header=x-amz-delete-marker:true
+GET | *cluster.json | - | 1 | no | HTTP 404.*not that of an S3 store | status=404
+GET | *cluster.json | - | 1 | no | cluster.json is damaged | status=200
+GET | *cluster.json | - | 1 | no | cluster.json is damaged | garble
+GET | *cluster.json | - | 1 | no | cluster.json is damaged | length=-7
+GET | *cluster.json | 1 | 0 | no | - | close=middle
+GET | *cluster.json | - | 1 | no | time limit | hang=middle
+# the duplicate's trailer
+GET | *000000010000000000000003 | - | 0 | same | - | drip=1000000
+GET | *000000010000000000000003 | 2 | 0 | same | - | status=500 code=InternalError
+GET | *000000010000000000000003 | - | 1 | same | 500 InternalError | status=500 code=InternalError
+GET | *000000010000000000000003 | - | 1 | same | 403 AccessDenied.*s3:GetObject | status=403 code=AccessDenied
+GET | *000000010000000000000003 | - | 1 | same | was there and is gone | status=404 code=NoSuchKey
+GET | *000000010000000000000003 | - | 1 | same | HTTP 404.*not that of an S3 store | status=404
+GET | *000000010000000000000003 | - | 1 | same | damaged.*with other content | garble
+GET | *000000010000000000000003 | - | 1 | same | damaged.*with other content | status=200
+GET | *000000010000000000000003 | - | 1 | same | no sensible range | status=206
+GET | *000000010000000000000003 | 1 | 0 | same | - | reset=middle
+GET | *000000010000000000000003 | - | 1 | same | disagree | length=-24
+GET | *000000010000000000000003 | - | 1 | other | with other content.*not touched | drip=1000000
+GET | *000000010000000000000003 | - | 1 | other | 503 SlowDown | status=503 code=SlowDown
+GET | *000000010000000000000003 | - | 1 | other | was there and is gone | status=404 code=NoSuchKey
+TABLE
+
+step "wal-push: requests when all is well"
+quiet_row() { # WHAT STATUS NAME EXPECTED-REQUESTS: "1 PUT" ...
+    script
+    push "$2" "$3"
+    expect_equal "requests" "$4" "$(cut -d' ' -f1 faults/requests | uniq -c | sed 's/^ *//' | paste -sd,)"
+}
+choose_config 1
+rm "$object" && script && push 0 "$name" # remembers cluster.json
+row "a new segment is one PUT" quiet_row - 0 "$(S 4)" "1 PUT"
+row "a duplicate is a PUT and a GET" quiet_row - 0 "$(S 4)" "1 PUT,1 GET"
+row "history" quiet_row - 0 00000002.history "1 PUT,1 GET"
+rm "$objects/$(wal_key "$(S 4)")"
+
+step "wal-push: buckets that treat the condition in their own way"
+# bucket_row PROBED NOW WHAT STATUS MESSAGE: settings when repository-init probed and now; WHAT is pushed (new, same, other)
+bucket_row() {
+    local kept=new
+    script "${1//;/$'\n'}"
+    choose_config 1
+    rm -rf "$objects" "faults/objects/$S3_BUCKET" state && mkdir "faults/objects/$S3_BUCKET"
+    expect_status 0 repository-init
+    [ "$3" = new ] || { push 0 "$name"; kept=right; }
+    script "${2//;/$'\n'}"
+    cd "$T/main"
+    [ "$3" != other ] || cd "$T/copy"
+    expect_status "$4" wal-push "pg_wal/$name"
+    cd "$T"
+    output=${output//$'\n'/ }
+    [ "$5" = - ] || expect_output "$5"
+    [ $kept = new ] && [ "$4" != 0 ] && expect_absent "$object" && return
+    expect_same "the object" right "$object"
+}
+plain='set condition honoured' kept='set versions on' ceph='set versions on;set condition ignored'
+swift='set condition refused;set completion refused' careless='set condition ignored'
+for probed in "$plain" "$kept" "$ceph" "$swift" "$careless"; do
+    row "$probed: a new segment" bucket_row "$probed" "$probed" new 0 -
+    row "$probed: the same again" bucket_row "$probed" "$probed" same 0 -
+    row "$probed: other content" bucket_row "$probed" "$probed" other 1 "with other content"
+done
+table bucket_row <<TABLE
+# settings when it was probed | now | what is pushed | status | message
+$plain | $kept | new | 0 | -
+$plain | $kept | other | 1 | with other content
+$plain | $ceph | new | 0 | -
+$kept | $ceph | new | 0 | -
+$ceph | $ceph;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
+$plain | $swift | same | 1 | 501 NotImplemented.*--probe
+$plain | $kept;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
+$plain | set lock on | same | 1 | InvalidRequest.*Content-MD5
+$careless | $careless;PUT *$name 1 - pretend | new | 1 | could not|not there|gone
+$ceph | $ceph;PUT *$name 1 - pretend | new | 1 | could not|not there|gone
+TABLE
+
+# ---- wal-fetch
+
+step "wal-fetch: a segment that is there, in recovery and on a standby"
+script
+choose_config 1
+rm -rf "faults/objects/$S3_BUCKET" state && mkdir "faults/objects/$S3_BUCKET"
+expect_status 0 repository-init
+for other in "$(S 1)" "$(S 2)" "$name" "$(S 5)" 00000002.history "$(S 6 2)"; do push 0 "$other"; done
+# fetch STATUS MODE NAME: MODE is recovery, standby, switch (no signal file, a relative path) or hand (an absolute one)
+fetch() {
+    local path=pg_wal/RECOVERYXLOG
+    rm -f "$T"/target/*.signal
+    case $2 in
+    recovery | standby) touch "$T/target/$2.signal" ;;
+    hand) path=$T/target/pg_wal/by.hand ;;
+    esac
+    case $3 in *.history) path=${path/XLOG/HISTORY} ;; esac
+    cd "$T/target"
+    expect_status "$1" wal-fetch "$3" "$path"
+    expect_absent "$path.walferry"
+    if [ "$1" = 0 ]; then expect_same "$3" "$T/main/pg_wal/$3" "$path"; else expect_absent "$path"; fi
+    rm -f "$path"
+    cd "$T"
+}
+fetch_row() { # COUNT RECOVERY STANDBY GETS MESSAGE ACTIONS
+    local mode status began
+    choose_config "$1"
+    for mode in recovery standby; do
+        status=$2
+        [ $mode = recovery ] || status=$3
+        began=$SECONDS
+        script "GET *$name 1 $1 $6"
+        fetch "$status" $mode "$name"
+        [ "$1" != - ] || in_time
+        output=${output//$'\n'/ }
+        [ "$5" = - ] || expect_output "$5"
+        expect_requests "$4" "GET .*$name "
+    done
+    [ "$2" != 0 ] || return 0
+    script
+    fetch 0 recovery "$name"
+}
+head -c 1000000 /dev/urandom >noise
+table fetch_row <<'TABLE'
+# COUNT | in recovery | on a standby | GETs | message | what the store does
+2 | 0 | 0 | 3 | - | status=500 code=InternalError
+- | 200 | 1 | 2+ | 500 InternalError | status=500 code=InternalError
+2 | 0 | 0 | 3 | - | status=503 code=SlowDown
+- | 200 | 1 | 2+ | 503 SlowDown | status=503 code=SlowDown
+2 | 0 | 0 | 3 | - | status=429
+2 | 0 | 0 | 3 | - | status=408 code=RequestTimeout
+2 | 0 | 0 | 3 | - | status=502
+2 | 0 | 0 | 3 | - | status=504
+- | 200 | 1 | 1 | 403 AccessDenied.*s3:ListBucket | status=403 code=AccessDenied
+- | 200 | 1 | 1 | HTTP 403.*not that of an S3 store | status=403
+- | 200 | 1 | 1 | InvalidAccessKeyId | status=403 code=InvalidAccessKeyId
+- | 200 | 1 | 1 | SignatureDoesNotMatch | status=403 code=SignatureDoesNotMatch
+- | 200 | 1 | 1 | InvalidObjectState.*Glacier | status=403 code=InvalidObjectState
+- | 200 | 1 | 1 | NoSuchBucket | status=404 code=NoSuchBucket
+- | 200 | 1 | 1 | HTTP 404.*not that of an S3 store | status=404
+- | 200 | 1 | 1 | NoSuchVersion | status=404 code=NoSuchVersion
+- | 200 | 1 | 1 | NoSuchUpload | status=404 code=NoSuchUpload
+- | 200 | 1 | 1 | NotFound | status=404 code=NotFound
+- | 200 | 1 | 1 | has been deleted.*delete marker | status=404 code=NoSuchKey header=x-amz-delete-marker:true
+- | 200 | 1 | 1 | has been deleted.*delete marker | status=404 header=x-amz-delete-marker:true
+- | 200 | 1 | 1 | has been deleted | status=405 code=MethodNotAllowed header=x-amz-delete-marker:true
+- | 200 | 1 | 1 | NoSuchKey | status=410 code=NoSuchKey
+- | 200 | 1 | 1 | NoSuchKey | status=403 code=NoSuchKey
+- | 200 | 1 | 1 | NoSuchKey | status=200 code=NoSuchKey
+- | 200 | 1 | 1 | HTTP 304 | status=304
+- | 200 | 1 | 1 | InvalidRange | status=416 code=InvalidRange
+- | 200 | 1 | 1 | PreconditionFailed | status=412 code=PreconditionFailed
+2 | 0 | 0 | 3 | - | status=409 code=ConditionalRequestConflict
+- | 200 | 1 | 2 | AuthorizationHeaderMalformed | status=301 code=PermanentRedirect header=x-amz-bucket-region:elsewhere-1
+- | 200 | 1 | 1 | 301 | status=301 code=PermanentRedirect
+- | 200 | 1 | 1 | 307 | status=307 code=TemporaryRedirect
+- | 200 | 1 | 1 | 307 | status=307 code=TemporaryRedirect redirect=http://127.0.0.1:9
+1 | 0 | 0 | 2 | - | status=400 code=ExpiredToken
+- | 200 | 1 | 2 | ExpiredToken | status=400 code=ExpiredToken
+1 | 0 | 0 | 2 | - | status=403 code=RequestTimeTooSkewed
+- | 200 | 1 | 2 | RequestTimeTooSkewed | status=403 code=RequestTimeTooSkewed
+2 | 0 | 0 | 3 | - | status=200 code=InternalError
+- | 200 | 1 | 1 | damaged.*shorter | status=200
+- | 200 | 1 | 1 | damaged | status=200 body=noise
+- | 200 | 1 | 1 | no sensible range | status=206
+- | 200 | 1 | 1 | HTTP 204 | status=204
+# the bytes
+- | 200 | 1 | 1 | damaged | garble
+- | 200 | 1 | 1 | damaged | length=-100
+- | 200 | 1 | 1 | damaged | length=-1040000
+1 | 200 | 1 | 2 | InvalidRange|not the range | length=100
+2 | 0 | 0 | 3 | - | reset=start
+- | 200 | 1 | 2+ | reset | reset=answer
+2 | 0 | 0 | 3 | - | close=answer
+2 | 0 | 0 | 3 | - | reset=headers
+2 | 0 | 0 | 3 | - | close=headers
+2 | 0 | 0 | 3 | - | reset=middle
+2 | 0 | 0 | 3 | - | close=middle
+- | 200 | 1 | 9+ | tries in | close=middle
+- | 0 | 0 | 1 | - | reset=end
+- | 0 | 0 | 1 | - | close=end
+- | 0 | 0 | 1 | - | drip=600000
+- | 200 | 1 | 1+ | time limit | drip=1000
+1 | 0 | 0 | 2 | - | hang=answer
+- | 200 | 1 | 1+ | time | hang=answer
+- | 200 | 1 | 1+ | time | hang=headers
+1 | 0 | 0 | 2 | - | hang=middle
+- | 200 | 1 | 1+ | time | hang=middle
+# what an ETag says is compared with ETags only
+- | 0 | 0 | 1 | - | etag=0123456789abcdef
+1 | 200 | 1 | 2 | PreconditionFailed | reset=middle etag=0123456789abcdef
+TABLE
+expect_rows 0
