@@ -248,7 +248,9 @@ enum store_result store_s3_get(struct store *store, const char *key, const char 
     enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
     if (answered != S3_SUCCEEDED)
         result = judge_refusal(store, &request, &get, answered, &answer, version_id != NULL);
-    else if (!get.started || get.received != get.expected) {
+    else if (!get.started) { /* a 2xx that no GET is answered with */
+        result = store_s3_failed(store, &request, S3_REFUSED, &answer);
+    } else if (get.received != get.expected) {
         log_error("could not get \"%s\": %" PRIu64 " of %" PRIu64 " bytes came", get.description,
                   get.received, get.expected);
         result = STORE_FAILED;

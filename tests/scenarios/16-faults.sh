@@ -128,7 +128,7 @@ table push_row <<'TABLE'
 1 | 0 | 2  | yes | - | done status=200 code=InternalError
 - | 1 | 1  | yes | AccessDenied | done status=403 code=AccessDenied
 1 | 0 | 2  | yes | - | done status=409 code=ConditionalRequestConflict
-- | 0 | 1  | yes | - | reset=end
+1 | 0 | 1+ | yes | - | reset=end
 - | 0 | 1  | yes | - | close=end
 # an ETag is opaque
 - | 0 | 1  | yes | - | etag=0123456789abcdef
@@ -289,7 +289,16 @@ fetch_row() { # COUNT RECOVERY STANDBY GETS MESSAGE ACTIONS
     script
     fetch 0 recovery "$name"
 }
+# bodies of answers that are not S3's
+list() { printf '<ListBucketResult>%s</ListBucketResult>' "$1"; } # INNER
 head -c 1000000 /dev/urandom >noise
+: >empty
+list '<Name>bucket</Name>' >unfinished
+list '<IsTruncated>true</IsTruncated>' >tokenless
+list "<IsTruncated>false</IsTruncated><Contents><Key>$(S 9)</Key><Size>1</Size></Contents>" >elsewhere
+list '<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>' >nameless
+printf '<!DOCTYPE a [<!ENTITY b "c">]>%s' "$(list '<IsTruncated>false</IsTruncated>&b;')" >entities
+list "$(head -c 9000000 /dev/zero | tr '\0' x)" >endless
 table fetch_row <<'TABLE'
 # COUNT | in recovery | on a standby | GETs | message | what the store does
 2 | 0 | 0 | 3 | - | status=500 code=InternalError
@@ -315,7 +324,7 @@ table fetch_row <<'TABLE'
 - | 200 | 1 | 1 | has been deleted | status=405 code=MethodNotAllowed header=x-amz-delete-marker:true
 - | 200 | 1 | 1 | NoSuchKey | status=410 code=NoSuchKey
 - | 200 | 1 | 1 | NoSuchKey | status=403 code=NoSuchKey
-- | 200 | 1 | 1 | NoSuchKey | status=200 code=NoSuchKey
+- | 200 | 1 | 1 | damaged | status=200 code=NoSuchKey
 - | 200 | 1 | 1 | HTTP 304 | status=304
 - | 200 | 1 | 1 | InvalidRange | status=416 code=InvalidRange
 - | 200 | 1 | 1 | PreconditionFailed | status=412 code=PreconditionFailed
@@ -328,7 +337,7 @@ table fetch_row <<'TABLE'
 - | 200 | 1 | 2 | ExpiredToken | status=400 code=ExpiredToken
 1 | 0 | 0 | 2 | - | status=403 code=RequestTimeTooSkewed
 - | 200 | 1 | 2 | RequestTimeTooSkewed | status=403 code=RequestTimeTooSkewed
-2 | 0 | 0 | 3 | - | status=200 code=InternalError
+- | 200 | 1 | 1 | damaged | status=200 code=InternalError
 - | 200 | 1 | 1 | damaged.*shorter | status=200
 - | 200 | 1 | 1 | damaged | status=200 body=noise
 - | 200 | 1 | 1 | no sensible range | status=206
@@ -346,7 +355,7 @@ table fetch_row <<'TABLE'
 2 | 0 | 0 | 3 | - | reset=middle
 2 | 0 | 0 | 3 | - | close=middle
 - | 200 | 1 | 9+ | tries in | close=middle
-- | 0 | 0 | 1 | - | reset=end
+1 | 0 | 0 | 1+ | - | reset=end
 - | 0 | 0 | 1 | - | close=end
 - | 0 | 0 | 1 | - | drip=600000
 - | 200 | 1 | 1+ | time limit | drip=1000
@@ -358,5 +367,109 @@ table fetch_row <<'TABLE'
 # what an ETag says is compared with ETags only
 - | 0 | 0 | 1 | - | etag=0123456789abcdef
 1 | 200 | 1 | 2 | PreconditionFailed | reset=middle etag=0123456789abcdef
+TABLE
+
+step "wal-fetch: a download that is cut, and goes on"
+row_of_script() { # MODE STATUS NAME MESSAGE LINE...: the lines are the script
+    local mode=$1 status=$2 asked=$3 message=$4
+    shift 4
+    script "$@"
+    fetch "$status" "$mode" "$asked"
+    output=${output//$'\n'/ }
+    [ "$message" = - ] || expect_output "$message"
+}
+choose_config 1
+cp "$objects/$(wal_key "$(S 2)")" second
+row "it goes on where it was cut, of the same object" row_of_script recovery 0 "$name" - "GET *$name 1 3 close=middle"
+row "with a range and If-Match" expect_requests 3 "GET .* 206 if-match=\"[0-9a-f]{32}\" range=bytes=[0-9]+-[0-9]+"
+cp right "$object"
+row "changed in between" row_of_script recovery 200 "$name" "PreconditionFailed" "GET *$name 1 1 close=middle" "GET *$name 1 - swap=$T/second"
+cp right "$object"
+row "and the store ignores If-Match" row_of_script recovery 200 "$name" "damaged|not the range" "set ignore if-match" \
+    "GET *$name 1 1 close=middle" "GET *$name 1 - swap=$T/second"
+cp right "$object"
+row "the store ignores Range" row_of_script recovery 200 "$name" "not the range.*header Range" "set ignore range" "GET *$name 1 1 close=middle"
+row "gone in between" row_of_script recovery 200 "$name" "NoSuchKey" "GET *$name 1 1 close=middle" "GET *$name 1 - status=404 code=NoSuchKey"
+row "gone in between, on a standby" row_of_script standby 1 "$name" "NoSuchKey.*ask again" "GET *$name 1 1 close=middle" \
+    "GET *$name 1 - status=404 code=NoSuchKey"
+
+# ---- "not there"
+
+# A miss is believed only if each of its requests was answered beyond doubt. NAME is not there; REQUEST is GET, CLUSTER or LIST.
+miss_row() { # NAME REQUEST COUNT RECOVERY STANDBY MESSAGE ACTIONS
+    local mode status asked=$1 line began
+    case $1 in [0-9]) asked=$(S "$1") ;; esac
+    case $2 in
+    GET) line="GET *$asked 1 $3 $7" ;;
+    CLUSTER) line="GET *cluster.json 1 $3 $7" ;;
+    LIST) line="LIST * 1 $3 $7" ;;
+    esac
+    choose_config "$3"
+    for mode in recovery standby; do
+        status=$4
+        [ $mode = recovery ] || status=$5
+        rm -rf state
+        script "$line"
+        began=$SECONDS
+        fetch "$status" $mode "$asked"
+        [ "$3" != - ] || in_time
+        output=${output//$'\n'/ }
+        [ "$6" = - ] || [ $mode = standby ] || expect_output "$6"
+        [ "$mode$status" != standby1 ] || [ "$2" = LIST ] || [ "$3" != - ] || expect_output "ask again|promotion now may|not handed over"
+    done
+}
+step "wal-fetch: what is not there: 1 beyond doubt only"
+table miss_row <<'TABLE'
+# file | request | COUNT | in recovery | on a standby | message in recovery | what the store does
+7 | GET | 1 | 1 | 1 | the end of the archive | drip=100000
+7 | GET | 2 | 1 | 1 | the end of the archive | status=503 code=SlowDown
+7 | GET | - | 200 | 1 | SlowDown | status=503 code=SlowDown
+7 | GET | - | 200 | 1 | AccessDenied.*ListBucket | status=403 code=AccessDenied
+7 | GET | - | 200 | 1 | NoSuchBucket | status=404 code=NoSuchBucket
+7 | GET | - | 200 | 1 | HTTP 404 | status=404
+7 | GET | - | 200 | 1 | has been deleted | status=404 code=NoSuchKey header=x-amz-delete-marker:true
+7 | GET | - | 200 | 1 | NoSuchKey | status=400 code=NoSuchKey
+7 | GET | - | 200 | 1 | damaged | status=200
+7 | GET | 1 | 1 | 1 | the end of the archive | close=middle
+7 | GET | - | 200 | 1 | tries in | close=middle
+7 | GET | - | 200 | 1 | HTTP 404.*not that of an S3 store | length=-30
+7 | GET | - | 200 | 1 | time limit | hang=middle
+7 | CLUSTER | 2 | 1 | 1 | the end of the archive | status=500 code=InternalError
+7 | CLUSTER | - | 200 | 1 | 500 InternalError | status=500 code=InternalError
+7 | CLUSTER | - | 200 | 1 | AccessDenied | status=403 code=AccessDenied
+7 | CLUSTER | - | 200 | 200 | there is no walferry repository here | status=404 code=NoSuchKey
+7 | CLUSTER | - | 200 | 1 | NoSuchBucket | status=404 code=NoSuchBucket
+7 | CLUSTER | - | 200 | 1 | HTTP 404 | status=404
+7 | CLUSTER | - | 200 | 1 | cluster.json is damaged | garble
+7 | CLUSTER | - | 200 | 1 | cluster.json is damaged | status=200
+7 | CLUSTER | - | 200 | 1 | time limit | hang=headers
+7 | LIST | 2 | 1 | 1 | the end of the archive | status=503 code=SlowDown
+7 | LIST | - | 200 | 1 | SlowDown | status=503 code=SlowDown
+7 | LIST | - | 200 | 1 | AccessDenied.*s3:ListBucket | status=403 code=AccessDenied
+7 | LIST | - | 200 | 1 | NoSuchBucket | status=404 code=NoSuchBucket
+7 | LIST | - | 200 | 1 | NoSuchKey | status=404 code=NoSuchKey
+7 | LIST | - | 200 | 1 | HTTP 404 | status=404
+7 | LIST | 2 | 1 | 1 | the end of the archive | status=200 code=InternalError
+7 | LIST | - | 200 | 1 | InternalError | status=200 code=InternalError
+7 | LIST | - | 200 | 1 | cannot be understood | status=200
+7 | LIST | - | 200 | 1 | cannot be understood | length=-20
+7 | LIST | - | 200 | 1 | cannot be understood | status=200 body=noise
+7 | LIST | - | 200 | 1 | cannot be understood | status=200 body=empty
+7 | LIST | - | 200 | 1 | cannot be understood | status=200 body=unfinished
+7 | LIST | - | 200 | 1 | cannot be understood | status=200 body=entities
+7 | LIST | - | 200 | 1 | but not where | status=200 body=tokenless
+7 | LIST | - | 200 | 1 | out of order | status=200 body=elsewhere
+7 | LIST | - | 200 | 1 | cannot be understood | status=200 body=nameless
+7 | LIST | - | 200 | 1 | longer than | status=200 body=endless
+7 | LIST | - | 200 | 1 | tries in | close=middle
+7 | LIST | - | 200 | 1 | time | hang=answer
+# a history file: a promotion would take its timeline
+00000003.history | GET | 2 | 1 | 1 | - | status=503 code=SlowDown
+00000003.history | GET | - | 200 | 1 | SlowDown | status=503 code=SlowDown
+00000003.history | GET | - | 200 | 1 | AccessDenied | status=403 code=AccessDenied
+00000003.history | GET | - | 200 | 1 | HTTP 404 | status=404
+00000003.history | GET | - | 200 | 1 | has been deleted | status=404 code=NoSuchKey header=x-amz-delete-marker:true
+00000003.history | CLUSTER | - | 200 | 1 | SlowDown | status=503 code=SlowDown
+00000003.history | CLUSTER | - | 200 | 200 | there is no walferry repository here | status=404 code=NoSuchKey
 TABLE
 expect_rows 0
