@@ -1,6 +1,7 @@
 /* basebackup-fetch: restores a base backup into an empty directory. It chooses the backup, looks at every
  * place it would write to, restores, and says what comes next. */
 #include "common/config.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/timestamp.h"
@@ -254,6 +255,32 @@ static void tell_next_step(const struct request *request, const char *config_pat
     buffer_free(&command);
 }
 
+/* Debian's postgresql.conf names its own data_directory, which beats -D: started with that file alone, the
+ * server would be the original. So all four are named. */
+static void tell_external(const struct backup *backup, const struct restore_places *places)
+{
+    static const struct {
+        const char *file, *setting;
+    } files[] = {
+        {"postgresql.conf", "config_file"}, {"pg_hba.conf", "hba_file"}, {"pg_ident.conf", "ident_file"}};
+    const char *directory = places->items[places->count - 1].path;
+    struct buffer settings = BUFFER_EMPTY;
+    int result = buffer_printf(&settings, "-c data_directory=%s", places->items[0].path);
+
+    for (size_t i = 0; i < backup->external_count; i++)
+        for (size_t k = 0; k < sizeof files / sizeof files[0] && result == 0; k++)
+            if (strcmp(path_name(backup->external[i]), files[k].file) == 0)
+                result =
+                    buffer_printf(&settings, " -c %s=%s%s", files[k].setting, directory, backup->external[i]);
+    log_info("files from outside the data directory are in \"%s\", under their old paths", directory);
+    if (result == 0)
+        log_hint("PostgreSQL does not read them there: copy what the new machine needs to its place, or "
+                 "start the server with "
+                 "pg_ctl -D %s -o \"%s\" start",
+                 places->items[0].path, buffer_string(&settings));
+    buffer_free(&settings);
+}
+
 static void tell_success(const struct request *request, const struct options *options,
                          const struct choice *choice, const struct restore_places *places,
                          const struct restore_outcome *outcome)
@@ -262,14 +289,8 @@ static void tell_success(const struct request *request, const struct options *op
 
     timestamp_format(choice->backup->stop_time, stop_time);
     progress_format_bytes(outcome->bytes, bytes);
-    if (places->has_external) {
-        log_info("files from outside the data directory are in \"%s\", under their old paths",
-                 places->items[places->count - 1].path);
-        log_hint("PostgreSQL does not read them there: copy what the new machine needs (postgresql.conf, "
-                 "pg_hba.conf) to "
-                 "its place, such as \"%s\".",
-                 choice->backup->external[0]);
-    }
+    if (places->has_external)
+        tell_external(choice->backup, places);
     log_info(
         "backup %s, which ended at %s, is restored in \"%s\" from repository \"%s\": %llu files, %s, %.1f s",
         choice->backup->id, stop_time, places->items[0].path, choice->repository.settings->name,

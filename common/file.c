@@ -165,9 +165,10 @@ int file_replace(const char *path, const void *data, size_t length, mode_t mode)
     if (random_bytes(random, sizeof random) != 0)
         return -1;
     hex_encode(random, sizeof random, random_hex);
-    temporary = string_printf("%s.%s.walferry", path, random_hex);
     directory = path_directory(path);
-    if (temporary == NULL || directory == NULL)
+    if (directory != NULL) /* hidden, so that no listing takes it for the file */
+        temporary = string_printf("%s/.%s.%s.walferry", directory, path_name(path), random_hex);
+    if (temporary == NULL)
         goto done;
     if (write_temporary(temporary, data, length, mode) != 0)
         goto done;
@@ -303,6 +304,11 @@ char *path_directory(const char *path)
     while (length > 1 && path[length - 1] == '/')
         length--;
     return string_printf("%.*s", (int)length, path);
+}
+
+char *path_parent(const char *directory)
+{
+    return strcmp(directory, ".") == 0 ? string_copy("..") : path_directory(directory);
 }
 
 const char *path_name(const char *path)

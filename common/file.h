@@ -45,6 +45,9 @@ char *path_join(const char *directory, const char *name);
 /* What stands before the last slash ("." when there is none, "/" for the root); caller frees; NULL after
  * logging. */
 char *path_directory(const char *path);
+/* The directory above a directory, by its name alone: pg_wal may be a link to another disk. ".." for ".".
+ * Caller frees. */
+char *path_parent(const char *directory);
 /* What stands behind the last slash; borrowed. */
 const char *path_name(const char *path);
 

@@ -26,8 +26,8 @@ const struct json *json_array_item(const struct json *array, size_t index);
 const char *json_array_string(const struct json *array, size_t index); /* NULL when it is no string */
 
 /* Building. Members keep the order in which they were set. A failure (no memory, text that is not UTF-8) is
- * remembered in the document and reported once, by json_write. Children given to json_set and json_append
- * belong to the parent. */
+ * remembered for this thread and reported once, by the next json_write. Children given to json_set and
+ * json_append belong to the parent. */
 struct json *json_new_object(void); /* jansson owns the names json_object, json_array and json_string */
 struct json *json_new_array(void);
 void json_set(struct json *object, const char *name, struct json *child);

@@ -1,8 +1,7 @@
 #include "log.h"
 
-#include "buffer.h"
-#include "json.h"
 #include "timestamp.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -68,17 +67,41 @@ static void write_line(const char *text, size_t length)
     (void)written; /* nowhere left to complain */
 }
 
+/* message as a JSON string without its quotes; what does not fit is cut. Control characters are gone already.
+ */
+static void quote_json(const char *message, char *out, size_t out_bytes)
+{
+    const unsigned char *next = (const unsigned char *)message;
+    size_t left = strlen(message), length = 0;
+
+    while (left > 0 && length + 6 < out_bytes) {
+        size_t bytes = utf8_sequence_length(next, left);
+        if (*next == '"' || *next == '\\')
+            out[length++] = '\\';
+        if (bytes == 0) {
+            out[length++] = '?';
+            bytes = 1;
+        } else {
+            memcpy(out + length, next, bytes);
+            length += bytes;
+        }
+        next += bytes;
+        left -= bytes;
+    }
+    out[length] = '\0';
+}
+
 static void write_json(const char *level, const char *message)
 {
-    struct buffer line = BUFFER_EMPTY;
-    char now[TIMESTAMP_TEXT_BYTES];
+    char now[TIMESTAMP_TEXT_BYTES], quoted[LINE_BYTES - 256], line[LINE_BYTES];
 
     timestamp_format_iso_micros(timestamp_now(), now);
-    if (buffer_printf(&line, "{\"time\":\"%s\",\"program\":\"%s\",\"level\":\"%s\",\"message\":", now,
-                      program_name, level) == 0 &&
-        json_append_quoted(&line, message, strlen(message)) == 0 && buffer_append_string(&line, "}\n") == 0)
-        write_line(buffer_string(&line), line.length);
-    buffer_free(&line);
+    quote_json(message, quoted, sizeof quoted);
+    int length = snprintf(line, sizeof line,
+                          "{\"time\":\"%s\",\"program\":\"%s\",\"level\":\"%s\",\"message\":\"%s\"}\n", now,
+                          program_name, level, quoted);
+    if (length > 0)
+        write_line(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 }
 
 static void write_message(const char *level, const char *format, va_list arguments)

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "log.h"
+#include "process.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -142,6 +143,7 @@ enum options_result options_parse(const struct program *program, int argc, char 
     struct parsing parsing = {.program = program};
     int value;
 
+    process_begin();
     build(&parsing);
     opterr = 0;
     while ((value = getopt_long(argc, argv, parsing.shorts, parsing.longs, NULL)) != -1) {

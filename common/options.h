@@ -38,7 +38,8 @@ struct program {
     const char *epilogue; /* behind the options in --help: exit statuses and the like; may be NULL */
 };
 
-/* Parses with getopt_long. context goes to the set functions. *operands points at the first operand in argv.
+/* Begins the process (process.h), then parses with getopt_long. context goes to the set functions. *operands
+ * points at the first operand in argv.
  */
 enum options_result options_parse(const struct program *program, int argc, char **argv,
                                   struct options *options, void *context, char ***operands);

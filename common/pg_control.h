@@ -18,7 +18,8 @@ struct pg_control {
     uint64_t checkpoint_lsn;
     uint64_t redo_lsn;
     uint32_t block_bytes;
-    uint32_t segment_bytes; /* xlog_seg_size */
+    uint32_t wal_block_bytes; /* xlog_blcksz */
+    uint32_t segment_bytes;   /* xlog_seg_size */
     uint32_t relation_segment_blocks;
     uint32_t data_checksum_version; /* 0: off */
 };

@@ -182,6 +182,20 @@ const struct generation *cluster_generation(const struct cluster *cluster, uint6
     return NULL;
 }
 
+/* Under this very name: an object that was copied to another place is not that place's. */
+static int parse_own_cluster(struct repository *repository, const struct buffer *text, const char *what)
+{
+    const char *name = repository->config->cluster_name;
+
+    if (cluster_parse(text->data, text->length, what, &repository->cluster) != 0)
+        return -1;
+    if (strcmp(repository->cluster.name, name) == 0)
+        return 0;
+    log_error("\"%s\" is of the cluster \"%s\", not of \"%s\"", what, repository->cluster.name, name);
+    cluster_free(&repository->cluster);
+    return -1;
+}
+
 static bool recall_cluster(struct repository *repository, const char *name, int64_t most_age_seconds)
 {
     struct buffer text = BUFFER_EMPTY;
@@ -190,8 +204,7 @@ static bool recall_cluster(struct repository *repository, const char *name, int6
 
     if (most_age_seconds > 0 && state_read(repository->state, name, &text, &age) == 0 &&
         age < most_age_seconds)
-        recalled =
-            cluster_parse(text.data, text.length, "the remembered cluster.json", &repository->cluster) == 0;
+        recalled = parse_own_cluster(repository, &text, "the remembered cluster.json") == 0;
     buffer_free(&text);
     return recalled;
 }
@@ -210,8 +223,7 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
                  "by repository-init.",
                  repository->settings->name, repository->config->path);
     } else if (result == REPOSITORY_OK) {
-        if (cluster_parse(text.data, text.length, store_describe(repository->store, key),
-                          &repository->cluster) != 0)
+        if (parse_own_cluster(repository, &text, store_describe(repository->store, key)) != 0)
             result = REPOSITORY_DAMAGED;
         else if (repository->settings->kind == REPOSITORY_S3)
             state_write(repository->state, state_file, text.data, text.length);
@@ -340,7 +352,8 @@ static bool facts_are_equal(const struct object_facts *left, const struct object
            strcmp(left->kind, right->kind) == 0 && left->system_identifier == right->system_identifier;
 }
 
-/* What is under the key already, compared with what we have. ABSENT if nothing is. */
+/* What is under the key already, compared with what we have. ABSENT if nothing is; DAMAGED if it cannot be
+ * told. */
 static enum repository_result compare_stored(struct repository *repository, const char *key,
                                              const struct object_facts *facts)
 {
@@ -349,7 +362,7 @@ static enum repository_result compare_stored(struct repository *repository, cons
 
     if (result == REPOSITORY_OK)
         return facts_are_equal(&stored, facts) ? REPOSITORY_IDENTICAL : REPOSITORY_COLLISION;
-    return result == REPOSITORY_DAMAGED ? REPOSITORY_COLLISION : result;
+    return result;
 }
 
 struct version_check {

@@ -2,12 +2,11 @@
  * unnamed file (O_TMPFILE), synced, linked under its name if that is free, and the directory is synced. On
  * file systems without unnamed files a hidden name takes their place; listings pass over names that begin
  * with a dot. */
+#include "store_file.h"
 #include "digest.h"
 #include "file.h"
 #include "log.h"
-#include "store_driver.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,13 +17,13 @@
 
 #define CHUNK_BYTES (256 * 1024)
 
-static char *key_path(struct store *store, const char *key)
+char *store_file_path(struct store *store, const char *key)
 {
     return string_printf("%s/%s", store->config->path, key);
 }
 
 /* A root that is not there is an unmounted disk or a mistyped path, never "no such object". */
-static bool root_is_there(struct store *store)
+bool store_file_root_is_there(struct store *store)
 {
     struct stat status;
 
@@ -45,6 +44,30 @@ static void set_limits(struct store *store, const struct store_limits *limits)
 {
     (void)store; /* the kernel cannot be told; a directory answers or it does not */
     (void)limits;
+}
+
+/* "Not there" through a link that leads nowhere is an unmounted disk, not an absent object. True after
+ * logging. */
+static bool passes_dangling_link(struct store *store, const char *path)
+{
+    struct stat status;
+    bool dangling = false;
+    char *prefix = string_copy(path);
+
+    if (prefix == NULL)
+        return true;
+    for (char *slash = prefix + strlen(store->config->path); slash != NULL && !dangling;) {
+        slash = strchr(slash + 1, '/');
+        if (slash != NULL)
+            *slash = '\0';
+        dangling = lstat(prefix, &status) == 0 && S_ISLNK(status.st_mode) && stat(prefix, &status) != 0;
+        if (dangling)
+            log_error("\"%s\" is a symbolic link that leads nowhere (not mounted?)", prefix);
+        if (slash != NULL)
+            *slash = '/';
+    }
+    free(prefix);
+    return dangling;
 }
 
 /* Writing */
@@ -93,9 +116,9 @@ static void pending_free(struct pending *pending)
 static int pending_open(struct store *store, const char *key, struct pending *pending)
 {
     *pending = (struct pending){.store = store, .fd = -1};
-    pending->path = key_path(store, key);
+    pending->path = store_file_path(store, key);
     pending->directory = pending->path == NULL ? NULL : path_directory(pending->path);
-    if (pending->directory == NULL || !root_is_there(store) ||
+    if (pending->directory == NULL || !store_file_root_is_there(store) ||
         file_make_directories(pending->directory, 0700) != 0)
         goto failed;
     pending->fd = open(pending->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
@@ -140,6 +163,25 @@ static int link_pending(struct pending *pending)
     return 0;
 }
 
+/* The directory, and those above it: also when the object or a directory was there already, since another
+ * process may have made it a moment ago and not have synced it yet, and our caller is about to tell
+ * PostgreSQL that it is safe. */
+static int sync_up_to_root(const struct pending *pending)
+{
+    size_t root_length = strlen(pending->store->config->path);
+    char *directory = string_copy(pending->directory);
+    int result = directory == NULL ? -1 : 0;
+
+    while (result == 0 && strlen(directory) >= root_length) {
+        char *parent = path_directory(directory);
+        result = parent == NULL ? -1 : file_sync_directory(directory);
+        free(directory);
+        directory = parent;
+    }
+    free(directory);
+    return result;
+}
+
 /* Names it, if the name is free. */
 static enum store_result pending_publish(struct pending *pending)
 {
@@ -156,9 +198,7 @@ static enum store_result pending_publish(struct pending *pending)
         }
         result = STORE_EXISTS;
     }
-    /* Also when it was there already: another process may have linked it a moment ago and not have synced the
-     * directory yet, and our caller is about to tell PostgreSQL that it is safe. */
-    return file_sync_directory(pending->directory) == 0 ? result : STORE_FAILED;
+    return sync_up_to_root(pending) == 0 ? result : STORE_FAILED;
 }
 
 static int write_body(struct pending *pending, const struct body *body)
@@ -203,10 +243,10 @@ static enum store_result put_absent(struct store *store, const char *key, const 
 
 static enum store_result replace(struct store *store, const char *key, const struct body *body)
 {
-    char *path = key_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
+    char *path = store_file_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
     enum store_result result = STORE_FAILED;
 
-    if (directory != NULL && root_is_there(store) && body->data != NULL &&
+    if (directory != NULL && store_file_root_is_there(store) && body->data != NULL &&
         file_make_directories(directory, 0700) == 0 &&
         file_replace(path, body->data, (size_t)body->length, 0600) == 0)
         result = STORE_OK;
@@ -311,7 +351,7 @@ static enum store_result get(struct store *store, const char *key, const char *v
                              const struct store_range *range, const struct sink *sink,
                              struct store_object *object)
 {
-    char *path = key_path(store, key);
+    char *path = store_file_path(store, key);
     enum store_result result = STORE_FAILED;
 
     (void)version_id;
@@ -323,203 +363,21 @@ static enum store_result get(struct store *store, const char *key, const char *v
         close(fd);
     } else if (errno != ENOENT) {
         log_error("could not open file \"%s\": %m", path);
-    } else if (root_is_there(store)) {
+    } else if (store_file_root_is_there(store) && !passes_dangling_link(store, path)) {
         result = STORE_ABSENT;
     }
     free(path);
     return result;
 }
 
-/* Listing */
-
-struct entry {
-    char *name; /* with a closing slash for a directory, so that names sort as the keys below them do */
-};
-
-struct entries {
-    struct entry *list;
-    size_t count;
-};
-
-static int compare_entries(const void *left, const void *right)
-{
-    return strcmp(((const struct entry *)left)->name, ((const struct entry *)right)->name);
-}
-
-static void free_entries(struct entries *entries)
-{
-    for (size_t i = 0; i < entries->count; i++)
-        free(entries->list[i].name);
-    free(entries->list);
-}
-
-static bool is_directory(int directory_fd, const struct dirent *item)
-{
-    struct stat status;
-
-    if (item->d_type != DT_UNKNOWN && item->d_type != DT_LNK)
-        return item->d_type == DT_DIR;
-    return fstatat(directory_fd, item->d_name, &status, 0) == 0 && S_ISDIR(status.st_mode);
-}
-
-static int add_entry(struct entries *entries, const char *name, bool directory)
-{
-    if ((entries->count & (entries->count + 1)) == 0) { /* 0, 1, 3, 7, ...: time to double */
-        struct entry *grown = realloc(entries->list, (2 * entries->count + 1) * sizeof *grown);
-        if (grown == NULL)
-            return log_out_of_memory();
-        entries->list = grown;
-    }
-    char *copy = string_printf("%s%s", name, directory ? "/" : "");
-    if (copy == NULL)
-        return -1;
-    entries->list[entries->count++].name = copy;
-    return 0;
-}
-
-/* All entries of a directory, sorted. 0; 1 when it is not there; -1 after logging. */
-static int read_entries(const char *path, struct entries *entries)
-{
-    DIR *directory = opendir(path);
-    struct dirent *item;
-    int result = 0;
-
-    *entries = (struct entries){NULL, 0};
-    if (directory == NULL) {
-        if (errno == ENOENT)
-            return 1;
-        log_error("could not open directory \"%s\": %m", path);
-        return -1;
-    }
-    while (result == 0 && (errno = 0, item = readdir(directory)) != NULL)
-        if (item->d_name[0] != '.')
-            result = add_entry(entries, item->d_name, is_directory(dirfd(directory), item));
-    if (result == 0 && errno != 0) {
-        log_error("could not read directory \"%s\": %m", path);
-        result = -1;
-    }
-    closedir(directory);
-    if (result != 0) {
-        free_entries(entries);
-        return result;
-    }
-    if (entries->count > 1)
-        qsort(entries->list, entries->count, sizeof *entries->list, compare_entries);
-    return 0;
-}
-
-struct listing {
-    struct store *store;
-    const struct store_listing *wanted;
-    bool stopped;
-};
-
-/* May any key that begins with path (a directory's ends with a slash) be wanted? */
-static bool may_hold(const struct store_listing *wanted, const char *path)
-{
-    size_t path_bytes = strlen(path), prefix_bytes = strlen(wanted->prefix);
-    size_t common = path_bytes < prefix_bytes ? path_bytes : prefix_bytes;
-
-    if (strncmp(path, wanted->prefix, common) != 0)
-        return false;
-    return wanted->start_after == NULL || strncmp(path, wanted->start_after, path_bytes) >= 0;
-}
-
-static int tell_file(struct listing *listing, const char *key)
-{
-    const struct store_listing *wanted = listing->wanted;
-    struct stat status;
-    int result = 0;
-
-    if (strncmp(key, wanted->prefix, strlen(wanted->prefix)) != 0 ||
-        (wanted->start_after != NULL && strcmp(key, wanted->start_after) <= 0))
-        return 0;
-    char *path = key_path(listing->store, key);
-    if (path == NULL)
-        return -1;
-    if (stat(path, &status) == 0) {
-        if (S_ISREG(status.st_mode))
-            listing->stopped = !wanted->each(wanted->context, key, (uint64_t)status.st_size);
-    } else if (errno != ENOENT) { /* deleted meanwhile */
-        log_error("could not stat file \"%s\": %m", path);
-        result = -1;
-    }
-    free(path);
-    return result;
-}
-
-/* below: "" or a path with a closing slash. */
-static int list_below(struct listing *listing, const char *below)
-{
-    struct entries entries;
-    char *path = key_path(listing->store, below);
-    int result = path == NULL ? -1 : read_entries(path, &entries);
-
-    free(path);
-    if (result != 0)
-        return result < 0 ? -1 : 0;
-    for (size_t i = 0; i < entries.count && result == 0 && !listing->stopped; i++) {
-        const char *name = entries.list[i].name;
-        char *key = string_printf("%s%s", below, name);
-        if (key == NULL)
-            result = -1;
-        else if (key[strlen(key) - 1] != '/')
-            result = tell_file(listing, key);
-        else if (may_hold(listing->wanted, key))
-            result = list_below(listing, key);
-        free(key);
-    }
-    free_entries(&entries);
-    return result;
-}
-
-static enum store_result list(struct store *store, const struct store_listing *wanted)
-{
-    struct listing listing = {store, wanted, false};
-    const char *slash = strrchr(wanted->prefix, '/');
-    enum store_result result = STORE_FAILED;
-
-    if (!root_is_there(store))
-        return STORE_FAILED;
-    char *start =
-        string_printf("%.*s", slash == NULL ? 0 : (int)(slash - wanted->prefix + 1), wanted->prefix);
-    if (start != NULL && list_below(&listing, start) == 0)
-        result = STORE_OK;
-    free(start);
-    return result;
-}
-
-static enum store_result list_folders(struct store *store, const char *prefix,
-                                      bool (*each)(void *context, const char *name), void *context)
-{
-    struct entries entries;
-    bool more = true;
-
-    if (!root_is_there(store))
-        return STORE_FAILED;
-    char *path = key_path(store, prefix);
-    int result = path == NULL ? -1 : read_entries(path, &entries);
-    free(path);
-    if (result != 0)
-        return result < 0 ? STORE_FAILED : STORE_OK;
-    for (size_t i = 0; i < entries.count && more; i++) {
-        char *name = entries.list[i].name;
-        size_t length = strlen(name);
-        if (name[length - 1] != '/')
-            continue;
-        name[length - 1] = '\0';
-        more = each(context, name);
-    }
-    free_entries(&entries);
-    return STORE_OK;
-}
+/* The rest */
 
 static enum store_result versions(struct store *store, const char *key,
                                   bool (*each)(void *context, const struct store_version *version),
                                   void *context)
 {
     struct stat status;
-    char *path = key_path(store, key);
+    char *path = store_file_path(store, key);
 
     if (path == NULL)
         return STORE_FAILED;
@@ -531,7 +389,7 @@ static enum store_result versions(struct store *store, const char *key,
 
 static enum store_result delete_key(struct store *store, const char *key, const char *version_id)
 {
-    char *path = key_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
+    char *path = store_file_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
     enum store_result result = STORE_FAILED;
 
     (void)version_id;
@@ -557,8 +415,8 @@ int store_file_open(struct store *store)
         .put_absent = put_absent,
         .replace = replace,
         .get = get,
-        .list = list,
-        .list_folders = list_folders,
+        .list = store_file_list,
+        .list_folders = store_file_list_folders,
         .versions = versions,
         .delete = delete_key,
         .upload_begin = upload_begin,

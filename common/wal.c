@@ -19,6 +19,12 @@ static bool parse_hex(const char *text, size_t digits, uint32_t *value)
     return true;
 }
 
+/* ".1234abcd" */
+static bool is_hash_suffix(const char *text)
+{
+    return text[0] == '.' && strlen(text) == 9 && strspn(text + 1, "0123456789abcdef") == 8;
+}
+
 struct wal_name wal_name_parse(const char *name)
 {
     struct wal_name parsed = {WAL_NOT, 0, 0, 0};
@@ -32,7 +38,7 @@ struct wal_name wal_name_parse(const char *name)
         return none;
     else if (name[24] == '\0')
         parsed.kind = WAL_SEGMENT;
-    else if (strcmp(name + 24, ".partial") == 0)
+    else if (strncmp(name + 24, ".partial", 8) == 0 && (name[32] == '\0' || is_hash_suffix(name + 32)))
         parsed.kind = WAL_PARTIAL;
     else if (strlen(name) == 40 && name[24] == '.' && parse_hex(name + 25, 8, &offset) &&
              strcmp(name + 33, ".backup") == 0)

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WAL_SEGMENT_NAME_BYTES 25 /* 24 hex digits and a zero */
-#define WAL_NAME_BYTES 64         /* the longest name of any kind, with its zero */
+#define WAL_SEGMENT_NAME_BYTES 25  /* 24 hex digits and a zero */
+#define WAL_PARTIAL_NAME_LENGTH 32 /* of <segment>.partial */
+#define WAL_NAME_BYTES 64          /* the longest name of any kind, with its zero */
 
 #define WAL_SEGMENT_LEAST_BYTES (1024u * 1024u)
 #define WAL_SEGMENT_MOST_BYTES (1024u * 1024u * 1024u)
@@ -16,7 +17,7 @@
 enum wal_kind {
     WAL_NOT,     /* no name that PostgreSQL archives or asks for */
     WAL_SEGMENT, /* 000000010000000A000000FF */
-    WAL_PARTIAL, /* <segment>.partial */
+    WAL_PARTIAL, /* <segment>.partial, also with a dot and 8 hex digits of its SHA-256 behind it (rule 18) */
     WAL_HISTORY, /* 00000002.history */
     WAL_BACKUP,  /* <segment>.00000028.backup */
 };

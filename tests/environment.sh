@@ -52,7 +52,7 @@ destroy_server() {
     postmaster=${lines[0]}
     shared_memory=${lines[6]##* }
     # shellcheck disable=SC2046
-    kill -KILL "$postmaster" $(cat "/proc/$postmaster/task/$postmaster/children")
+    kill -KILL "$postmaster" $(cat "/proc/$postmaster/task/$postmaster/children") 2>/dev/null || true # they end by themselves too
     while grep -qs . "/proc/$postmaster/cmdline"; do sleep 0.05; done # a zombie has none
     rm -f "${lines[4]}/.s.PGSQL.${lines[3]}" "${lines[4]}/.s.PGSQL.${lines[3]}.lock"
     [ -z "$shared_memory" ] || ipcrm -m "$shared_memory" 2>/dev/null || true

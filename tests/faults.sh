@@ -1,7 +1,6 @@
 # faults.sh: the fault server in a scenario, and tables of what is to be expected of it; sourced behind lib.sh.
 shopt -s extglob
 export S3_REGION=test-1 S3_ACCESS_KEY=FAULTS S3_SECRET_KEY=does/not+matter S3_BUCKET=bucket S3_PREFIX=pg S3_CA=$T/ca.pem
-objects=$T/faults/objects/$S3_BUCKET/$S3_PREFIX # what is under the repository's url
 
 # ---- certificates: certificate NAME AUTHORITY SUBJECT-ALT-NAME [DAYS] makes NAME.pem, authority NAME makes NAME.pem
 
@@ -29,6 +28,10 @@ fault_server() { # NAME [CERTIFICATE]: its directory is $T/NAME; sets S3_ENDPOIN
     export S3_ENDPOINT
     S3_ENDPOINT=http${2:+s}://127.0.0.1:$(<"$T/$1/port")
 }
+bucket_empty() { # also of what the server knows of versions
+    rm -rf "$T/faults/objects/$S3_BUCKET"
+    mkdir "$T/faults/objects/$S3_BUCKET"
+}
 script() { # [LINE...]: what goes wrong from now on; nothing without a line. The log of requests begins anew.
     printf '%s\n' "# $EPOCHREALTIME" "$@" >"$T/faults/script.new"
     mv "$T/faults/script.new" "$T/faults/script"
@@ -42,9 +45,31 @@ expect_requests() { # EXPECTED REGULAR-EXPRESSION: exactly N; "N+": at least
     else expect_true "at least ${1%+} requests \"$2\" ($found)" test "$found" -ge "${1%+}"; fi
 }
 
-# ---- tables: a row that is not as expected does not keep the others from being looked at
+# ---- tables: a row that is not as expected does not keep the others from being looked at; most of them do nothing but wait for
+# ---- a time limit, so several shards of a scenario run at once, each with a server of its own and its share of the rows
 
-rows=0 wrong_rows=()
+shard=0 shards=1 rows=0 wrong_rows=()
+# in_shards NUMBER FUNCTION: so often at once, in directories of their own
+in_shards() {
+    local pids=() failed=0 number
+    shards=$1
+    for ((number = 0; number < shards; number++)); do
+        (
+            trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+            mkdir -p "$T/$number/run" "$T/$number/tmp"
+            cp -r "$T/main" "$T/target" "$T/template" "$T/$number"
+            shard=$number T=$T/$number
+            export TMPDIR=$T/tmp CONFIG=$T/walferry.conf WALFERRY_CONFIG=$T/walferry.conf
+            cd "$T"
+            "$2"
+        ) >"shard.$number.out" 2>&1 &
+        pids+=($!)
+    done
+    for number in "${pids[@]}"; do wait "$number" || failed=$((failed + 1)); done
+    cat shard.*.out
+    grep -h '^WRONG: ' shard.*.out || true
+    [ $failed = 0 ] || fail "$failed of $shards shards failed"
+}
 # table COMMAND...: for each line "A | B | C" of standard input (blanks around the bar) runs COMMAND A B C.
 table() {
     local line fields
@@ -58,13 +83,14 @@ row() { # WHAT COMMAND...: counted
     local what=$1
     shift
     rows=$((rows + 1))
+    [ $((rows % shards)) = "$shard" ] || return 0
     echo "-- row $rows: $what"
     ("$@") || wrong_rows+=("row $rows: $what")
 }
-expect_rows() { # NUMBER: so many were there, and none was wrong. The scenario's last act.
-    echo "$rows rows in $SECONDS s"
+expect_rows() { # NUMBER: so many were there, and none was wrong. The last act.
     expect_equal "rows" "$1" "$rows"
-    [ ${#wrong_rows[@]} = 0 ] || { printf 'WRONG: %s\n' "${wrong_rows[@]}"; fail "${#wrong_rows[@]} of $rows rows are not as expected"; }
+    [ ${#wrong_rows[@]} = 0 ] || { printf 'WRONG: %s\n' "${wrong_rows[@]}"; fail "${#wrong_rows[@]} rows are not as expected"; }
+    echo "shard $shard of $shards: its part of $rows rows is as expected (${SECONDS} s)"
 }
 
 # ---- a cluster without a server: system, a data directory with segments 1 to 9 of timeline 1 (1 MiB each) and its files
@@ -80,17 +106,17 @@ segment_write() {
     printf "$address" | dd of="$2" bs=1 seek=8 conv=notrunc status=none
     printf "\\x0${3:-1}" | dd of="$2" bs=1 seek=4 conv=notrunc status=none
 }
-cluster_create() { # main (never started), and target, a directory that is being recovered
+cluster_create() { # main, as far as the programs look at it, and target, a directory that is being recovered
     local number segments
-    server_create main --wal-segsize=1
-    system=$(system_identifier main)
-    segments=(main/pg_wal/0*)
+    server_create initdb --wal-segsize=1
+    mkdir -p main/pg_wal target/pg_wal
+    cp -r initdb/global initdb/PG_VERSION main/
+    cp -r initdb/global initdb/PG_VERSION target/
+    segments=(initdb/pg_wal/0*)
     mv "${segments[0]}" template
-    rm -f "${segments[@]}"
+    system=$(system_identifier initdb)
+    rm -rf initdb
     for number in 1 2 3 4 5 6 7 8 9; do segment_write $number "main/pg_wal/$(S $number)"; done
     printf '1\t0/500100\tno recovery target specified\n' >main/pg_wal/00000002.history
     segment_write 6 "main/pg_wal/$(S 6 2)" 2
-    mkdir -p target/pg_wal target/global
-    cp main/global/pg_control target/global/
-    cp main/PG_VERSION target/
 }

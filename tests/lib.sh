@@ -139,6 +139,17 @@ server_start() { # NAME [MORE-PG_CTL-OPTIONS...]
     pg_ctl -D "$T/$name" -l "$T/$name.log" -s -w -t 60 -o "-k $T/run/$name -c listen_addresses=''" "$@" start ||
         { tail -20 "$T/$name.log"; fail "server $name did not start"; }
 }
+server_fails() { # NAME PATTERN: it is started and ends by itself in recovery, never open; its log says why
+    mkdir -p "$T/run/$1"
+    : >"$T/$1.log"
+    pg_ctl -D "$T/$1" -l "$T/$1.log" -s -w -t 60 -o "-k $T/run/$1 -c listen_addresses=''" start || true
+    wait_until 60 "the end of server $1" server_is_gone "$1"
+    sed 's/^/    /' "$T/$1.log"
+    expect_true "server $1 stopped in recovery" grep -q "FATAL" "$T/$1.log"
+    expect_true "server $1 was not opened" test -z "$(grep "archive recovery complete" "$T/$1.log")"
+    expect_true "the log of $1 says why" grep -Eiq -- "$2" "$T/$1.log"
+}
+server_is_gone() { ! pg_ctl -D "$T/$1" status; }
 server_stop() { pg_ctl -D "$T/$1" -s -w -t 60 -m "${2:-fast}" stop; } # NAME [MODE]
 server_kill() { destroy_server "$T/$1"; } # NAME: SIGKILL to all its processes at once
 sql() { # NAME STATEMENT...: unaligned rows

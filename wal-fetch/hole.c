@@ -88,12 +88,17 @@ static uint64_t left_at(const struct situation *situation, uint32_t timeline)
 
 static void explain(const struct situation *situation, const char *why)
 {
+    char before[WAL_SEGMENT_NAME_BYTES] = "the one before it";
+    uint64_t number;
+
+    if (wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) && number > 0)
+        wal_segment_name(situation->parsed.timeline, number - 1, situation->control.segment_bytes, before);
     log_error("WAL segment \"%s\" is missing, but %s: a hole, not the end of the archive", situation->name,
               why);
-    log_hint("If the lost server's pg_wal still has \"%s\", copy it into \"%s\" and start again. To give up "
-             "everything from it on, "
-             "run: recovery-config --accept-end %s",
-             situation->name, situation->directory, situation->name);
+    log_hint(
+        "If the lost server's pg_wal still has \"%s\", copy it into \"%s\" and start again. To end "
+        "recovery with \"%s\" and give up everything from \"%s\" on, run: recovery-config --accept-end %s",
+        situation->name, situation->directory, before, situation->name, situation->name);
 }
 
 /* Rule 3(b): the history says that the server wrote beyond this segment before it changed its timeline. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* For the signal handler: the file to be removed, or NULL. */
@@ -35,21 +36,37 @@ static void catch_signals(void)
         sigaction(signals[i], &action, NULL);
 }
 
-int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
+/* A file of our own even if another call left, or is writing, one of that name. */
+static int open_named(struct landing *landing)
 {
-    *landing = (struct landing){.path = path, .fd = -1, .most_bytes = most_bytes};
-    landing->temporary = string_printf("%s.walferry", path);
+    landing->temporary = string_printf("%s.walferry", landing->path);
     if (landing->temporary == NULL)
         return -1;
     catch_signals();
-    unfinished = landing->temporary;
-    landing->fd = open(landing->temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    unlink(landing->temporary);
+    landing->fd = open(landing->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (landing->fd < 0) {
         log_error("could not create file \"%s\": %m", landing->temporary);
-        unfinished = NULL;
         return -1;
     }
+    unfinished = landing->temporary;
     return 0;
+}
+
+int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
+{
+    char *directory = path_directory(path);
+
+    *landing = (struct landing){.path = path, .fd = -1, .most_bytes = most_bytes};
+    if (directory == NULL)
+        return -1;
+    landing->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (landing->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR)
+        log_error("could not create a file in directory \"%s\": %m", directory);
+    else if (landing->fd < 0)
+        open_named(landing);
+    free(directory);
+    return landing->fd < 0 ? -1 : 0;
 }
 
 int landing_restart(struct landing *landing)
@@ -58,7 +75,7 @@ int landing_restart(struct landing *landing)
     landing->too_long = false;
     if (ftruncate(landing->fd, 0) == 0 && lseek(landing->fd, 0, SEEK_SET) == 0)
         return 0;
-    log_error("could not empty file \"%s\": %m", landing->temporary);
+    log_error("could not empty the file for \"%s\": %m", landing->path);
     return -1;
 }
 
@@ -77,7 +94,7 @@ static int land(void *context, const void *data, size_t length)
         memcpy(landing->header + landing->bytes, data, length < room ? length : room);
     }
     if (file_write_fully(landing->fd, data, length) != 0) {
-        log_error("could not write file \"%s\": %m", landing->temporary);
+        log_error("could not write file \"%s\": %m", landing->path);
         return -1;
     }
     landing->bytes += length;
@@ -89,13 +106,31 @@ struct sink landing_sink(struct landing *landing)
     return (struct sink){land, landing};
 }
 
-int landing_finish(struct landing *landing, bool durable)
+/* PostgreSQL has unlinked PATH; what is there nevertheless is replaced. */
+static int link_unnamed(struct landing *landing)
 {
-    char *directory = NULL;
-    int result = -1;
+    char descriptor[64];
 
-    if (durable && fsync(landing->fd) != 0) {
-        log_error("could not fsync file \"%s\": %m", landing->temporary);
+    snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", landing->fd);
+    for (int attempt = 0; attempt < 3; attempt++) {
+        if (linkat(AT_FDCWD, descriptor, AT_FDCWD, landing->path, AT_SYMLINK_FOLLOW) == 0)
+            return 0;
+        if (errno != EEXIST || (unlink(landing->path) != 0 && errno != ENOENT))
+            break;
+    }
+    log_error("could not give the fetched file its name \"%s\": %m", landing->path);
+    return -1;
+}
+
+/* Only if the name is still our file's: another call may have taken it. */
+static int rename_named(struct landing *landing)
+{
+    struct stat by_fd, by_name;
+
+    if (fstat(landing->fd, &by_fd) != 0 || stat(landing->temporary, &by_name) != 0 ||
+        by_fd.st_ino != by_name.st_ino || by_fd.st_dev != by_name.st_dev) {
+        log_error("another call has taken \"%s\"", landing->temporary);
+        unfinished = NULL;
         return -1;
     }
     if (rename(landing->temporary, landing->path) != 0) {
@@ -103,6 +138,20 @@ int landing_finish(struct landing *landing, bool durable)
         return -1;
     }
     unfinished = NULL;
+    return 0;
+}
+
+int landing_finish(struct landing *landing, bool durable)
+{
+    char *directory = NULL;
+    int result = -1;
+
+    if (durable && fsync(landing->fd) != 0) {
+        log_error("could not fsync the fetched file \"%s\": %m", landing->path);
+        return -1;
+    }
+    if ((landing->temporary == NULL ? link_unnamed(landing) : rename_named(landing)) != 0)
+        return -1;
     if (!durable)
         return 0;
     directory = path_directory(landing->path);

@@ -4,8 +4,28 @@
 #include "common/log.h"
 #include "common/timestamp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool situation_has_local(const struct situation *situation)
+{
+    char *local = path_join(situation->directory, situation->name);
+    bool there = local != NULL && file_exists(local);
+
+    free(local);
+    return there;
+}
+
+bool situation_is_current(const struct situation *situation)
+{
+    int64_t pid, started;
+
+    if (situation->postmaster_pid == 0)
+        return true;
+    return postmaster_read(situation->data_directory, &pid, &started) && pid == situation->postmaster_pid &&
+           started == situation->postmaster_started;
+}
 
 static enum caller find_caller(const struct situation *situation)
 {
@@ -27,8 +47,10 @@ static unsigned time_limit(const struct config *config, const struct situation *
     case CALLER_STANDBY:
         return situation->parsed.kind == WAL_HISTORY ? config->wal_fetch_history_wait_seconds
                                                      : config->wal_fetch_standby_timeout_seconds;
-    case CALLER_SWITCH:
-        return config->wal_fetch_switch_wait_seconds;
+    case CALLER_SWITCH: /* with the file at hand there is nothing to be gained by waiting: a failover waits
+                           for us */
+        return situation_has_local(situation) ? config->wal_fetch_standby_timeout_seconds
+                                              : config->wal_fetch_switch_wait_seconds;
     case CALLER_RECOVERY:
     case CALLER_OTHER:
         break;
@@ -63,8 +85,10 @@ int situation_open(const struct config *config, const char *name, const char *pa
         log_error("\"%s\" is not the name of a WAL segment, history, backup or partial file", name);
         return -1;
     }
+    snprintf(situation->content_name, sizeof situation->content_name, "%.*s",
+             situation->parsed.kind == WAL_PARTIAL ? WAL_PARTIAL_NAME_LENGTH : WAL_NAME_BYTES - 1, name);
     situation->directory = path_directory(path);
-    situation->data_directory = situation->directory == NULL ? NULL : path_directory(situation->directory);
+    situation->data_directory = situation->directory == NULL ? NULL : path_parent(situation->directory);
     if (situation->data_directory == NULL)
         return -1;
     situation->caller = find_caller(situation);
@@ -111,11 +135,7 @@ static int standby_status(const struct situation *situation, enum outcome outcom
 /* Rule 2: both signal files are gone, and a FATAL now would make the next start open on the old timeline. */
 static int switch_status(const struct situation *situation)
 {
-    char *local = path_join(situation->directory, situation->name);
-    bool there = local != NULL && file_exists(local);
-
-    free(local);
-    if (there) {
+    if (situation_has_local(situation)) {
         log_warning(
             "could not ask for \"%s\", but pg_wal has it: answering \"not there\" makes the server use that",
             situation->name);

@@ -7,6 +7,8 @@
 #include "common/pg_control.h"
 #include "common/wal.h"
 
+#include <stdbool.h>
+
 #define STATUS_FOUND 0
 #define STATUS_ABSENT 1 /* in archive recovery: "the end"; on a standby: "ask again" */
 #define STATUS_STOP 200 /* FATAL: PostgreSQL stops, and can be started again */
@@ -28,8 +30,10 @@ enum outcome {
 };
 
 struct situation {
-    const char *name; /* what is asked for, borrowed */
-    const char *path; /* where it goes, borrowed */
+    const char *name;                  /* what is asked for, borrowed */
+    const char *path;                  /* where it goes, borrowed */
+    char content_name[WAL_NAME_BYTES]; /* what the object must say it holds: without the hash of a second
+                                          .partial (rule 18) */
     struct wal_name parsed;
     char *directory;      /* of path: pg_wal */
     char *data_directory; /* its parent */
@@ -42,6 +46,11 @@ struct situation {
 /* 0, or -1 after logging: nothing can be found out here (OUTCOME_WRONG). */
 int situation_open(const struct config *config, const char *name, const char *path,
                    struct situation *situation);
+/* Is the server that asked still the one that runs? A call that outlived it must not lay its file in the next
+ * one's way. */
+bool situation_is_current(const struct situation *situation);
+/* Does pg_wal hold a file of the name that is asked for? */
+bool situation_has_local(const struct situation *situation);
 void situation_close(struct situation *situation);
 
 /* The exit status; logs what the user has to know about it, once. */

@@ -25,12 +25,11 @@ static enum source_result refuse(const struct source *source, const char *why)
  * neither; -1. */
 static int find_control(const struct source *source, const struct config *config, struct pg_control *control)
 {
-    char *data_directory = path_directory(source->directory);
+    char *data_directory = path_parent(source->directory);
     int result = -1;
 
     if (data_directory == NULL)
         return -1;
-    /* "pg_wal" has no slash: its parent is the working directory, which is what path_directory says. */
     result = pg_control_read(data_directory, control, NULL);
     free(data_directory);
     if (result == 1 && config->pgdata != NULL)
@@ -101,8 +100,9 @@ static enum source_result check_segment(struct source *source, const struct pg_c
         return refuse(source, "it does not begin with the header of a WAL segment");
     if (control != NULL && page.system_identifier != control->system_identifier)
         return refuse(source, "it belongs to another cluster (system identifier) than this data directory");
-    if (control != NULL && page.segment_bytes != control->segment_bytes)
-        return refuse(source, "its segment size is not that of this data directory");
+    if (control != NULL &&
+        (page.segment_bytes != control->segment_bytes || page.block_bytes != control->wal_block_bytes))
+        return refuse(source, "its segment or block size is not that of this data directory");
     source->system_identifier = page.system_identifier;
     source->segment_bytes = page.segment_bytes;
     source->postgresql_version = wal_magic_version(page.magic);
@@ -143,7 +143,15 @@ static enum source_result check_text(struct source *source, const struct pg_cont
             "its cluster cannot be told: it lies in no data directory, and [cluster] pgdata names none");
     source->system_identifier = control->system_identifier;
     source->segment_bytes = control->segment_bytes;
-    if (file_read_all(source->path, TEXT_MOST_BYTES, &text) == FILE_OK)
+    if (source->status.st_size > TEXT_MOST_BYTES)
+        return refuse(source, "it is far too long for a file of its kind");
+    if (buffer_reserve(&text, (size_t)source->status.st_size) != 0)
+        return SOURCE_REFUSED;
+    text.length = (size_t)source->status.st_size;
+    text.data[text.length] = '\0';
+    if (file_pread_fully(source->fd, text.data, text.length, 0) != 0)
+        refuse(source, "it could not be read");
+    else
         result = source->parsed.kind == WAL_HISTORY ? check_history_text(source, &text)
                                                     : check_backup_text(source, buffer_string(&text));
     buffer_free(&text);

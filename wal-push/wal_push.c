@@ -25,7 +25,7 @@ struct push {
     struct object_spool spool;
     struct object_facts facts;
     struct body body;
-    struct store_limits limits;
+    int64_t deadline; /* monotonic */
 };
 
 /* Reads, checks, hashes and compresses: one read, one pass. */
@@ -38,7 +38,9 @@ static int pack(struct push *push)
     if (writer == NULL)
         return -1;
     snprintf(facts->kind, sizeof facts->kind, "%s", wal_kind_name(push->source.parsed.kind));
-    snprintf(facts->name, sizeof facts->name, "%s", push->source.name);
+    snprintf(facts->name, sizeof facts->name, "%.*s",
+             push->source.parsed.kind == WAL_PARTIAL ? WAL_PARTIAL_NAME_LENGTH : WAL_NAME_BYTES - 1,
+             push->source.name);
     facts->system_identifier = push->source.system_identifier;
     facts->timeline = push->source.parsed.timeline;
     facts->postgresql_version = push->source.postgresql_version;
@@ -92,6 +94,15 @@ static void explain_collision(const struct push *push, const struct repository *
              "is right, and the way out.");
 }
 
+static void explain_damage(const struct push *push, const struct repository *repository)
+{
+    log_error("what repository \"%s\" holds as \"%s\" is damaged, and nothing is overwritten",
+              repository->settings->name, push->source.name);
+    log_hint("Move that object out of the way, under another name; PostgreSQL asks again, and the file is "
+             "stored anew. "
+             "See COLLISIONS in wal-push(1).");
+}
+
 /* Two standbys promoted one after the other archive different .partial files of one name, both rightly (rule
  * 18). */
 static enum repository_result put_other_partial(struct push *push, struct repository *repository)
@@ -99,7 +110,7 @@ static enum repository_result put_other_partial(struct push *push, struct reposi
     char hash[SHA256_HEX_BYTES], name[OBJECT_NAME_BYTES + 16];
 
     hex_encode(push->facts.sha256, SHA256_BYTES, hash);
-    snprintf(name, sizeof name, "%s.%.8s", push->source.name, hash);
+    snprintf(name, sizeof name, "%s.%.8s", push->facts.name, hash);
     char *key = repository_wal_key(repository, push->facts.system_identifier, name);
     if (key == NULL)
         return REPOSITORY_FAILED;
@@ -121,6 +132,8 @@ static int put_into(struct push *push, struct repository *repository)
         result = put_other_partial(push, repository);
     if (result == REPOSITORY_COLLISION)
         explain_collision(push, repository);
+    if (result == REPOSITORY_DAMAGED)
+        explain_damage(push, repository);
     if (result == REPOSITORY_IDENTICAL)
         log_debug("\"%s\" was in repository \"%s\" already, identical", push->source.name,
                   repository->settings->name);
@@ -129,12 +142,13 @@ static int put_into(struct push *push, struct repository *repository)
     return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
 }
 
-static int push_to(struct push *push, const struct repository_config *settings)
+static int push_to(struct push *push, const struct repository_config *settings,
+                   const struct store_limits *limits)
 {
     struct repository repository;
     int result = -1;
 
-    if (repository_open(&push->config, settings, &push->state, &push->limits, &repository) != 0)
+    if (repository_open(&push->config, settings, &push->state, limits, &repository) != 0)
         return -1;
     if (check_cluster(push, &repository) == 0)
         result = put_into(push, &repository);
@@ -142,34 +156,73 @@ static int push_to(struct push *push, const struct repository_config *settings)
     return result;
 }
 
-/* One repository that fails does not keep the others from getting theirs. Those that are not required may
- * lag, but somewhere the file must be safe. */
-static int push_to_all(struct push *push)
-{
-    size_t stored = 0;
-    bool required_failed = false;
+struct score {
+    size_t to_do, stored;
+    bool required_failed;
+};
 
+/* A store that hangs must not use up the time of the others: each gets an equal share of what is left. */
+static struct store_limits share_time(const struct push *push, const struct score *score)
+{
+    int64_t now = monotonic_now();
+
+    return (struct store_limits){
+        .operation_seconds = push->config.wal_push_timeout_seconds,
+        .deadline = now + (push->deadline - now) / (int64_t)score->to_do,
+    };
+}
+
+static bool is_chosen(const struct push *push, const struct repository_config *settings)
+{
+    return push->only == NULL || push->only == settings;
+}
+
+static void push_to_those(struct push *push, bool required, struct score *score)
+{
     for (size_t i = 0; i < push->config.repository_count; i++) {
         const struct repository_config *settings = &push->config.repositories[i];
-        if (push->only != NULL && push->only != settings)
+        if (settings->required != required)
             continue;
-        if (push_to(push, settings) == 0)
-            stored++;
-        else if (settings->required || push->only != NULL)
-            required_failed = true;
+        if (!is_chosen(push, settings)) {
+            if (required)
+                log_warning("required repository \"%s\" is left out (--repository)", settings->name);
+            continue;
+        }
+        const struct store_limits limits = share_time(push, score);
+        score->to_do--;
+        if (push_to(push, settings, &limits) == 0)
+            score->stored++;
+        else if (required || push->only != NULL)
+            score->required_failed = true;
         else
             log_warning("repository \"%s\" (required = no) is left without \"%s\"", settings->name,
                         push->source.name);
     }
-    return required_failed || stored == 0 ? -1 : 0;
+}
+
+/* One repository that fails does not keep the others from getting theirs. Those that are not required come
+ * last and may lag, but somewhere the file must be safe. */
+static int push_to_all(struct push *push)
+{
+    struct score score = {0, 0, false};
+
+    push->deadline = monotonic_now() + (int64_t)push->config.wal_push_timeout_seconds * 1000000;
+    for (size_t i = 0; i < push->config.repository_count; i++)
+        score.to_do += is_chosen(push, &push->config.repositories[i]);
+    push_to_those(push, true, &score);
+    push_to_those(push, false, &score);
+    if (!score.required_failed && score.stored > 0)
+        return 0;
+    if (monotonic_now() >= push->deadline) {
+        log_info("gave up after %u seconds; PostgreSQL will ask again",
+                 push->config.wal_push_timeout_seconds);
+        log_hint("A slow store may need more: [wal-push] timeout.");
+    }
+    return -1;
 }
 
 static int run(struct push *push, const char *path)
 {
-    push->limits = (struct store_limits){
-        .operation_seconds = push->config.wal_push_timeout_seconds,
-        .deadline = monotonic_now() + (int64_t)push->config.wal_push_timeout_seconds * 1000000,
-    };
     switch (source_open(path, &push->config, &push->source)) {
     case SOURCE_OK:
         return pack(push) == 0 && push_to_all(push) == 0 ? 0 : 1;

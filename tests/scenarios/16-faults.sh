@@ -5,57 +5,104 @@
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
 
-step "a cluster, a fault server behind TLS, two configurations"
-cluster_create
-authority ca && certificate server ca IP:127.0.0.1,DNS:localhost
-fault_server faults server.pem
-# hasty: for faults that last, patient: for those that pass
-config_write $'connect_timeout = 1\nrequest_timeout = 1\n[wal-push]\ntimeout = 1
+# ---- what the rows have in common
+
+set_up() { # a repository in a fault server behind TLS, and two configurations: patient for faults that pass, hasty for the others
+    fault_server faults "$S3_CERTIFICATE"
+    objects=$T/faults/objects/$S3_BUCKET/$S3_PREFIX # what is under the repository's url
+    config_write $'connect_timeout = 1\nrequest_timeout = 1\n[wal-push]\ntimeout = 1
 [wal-fetch]\ntimeout = 1\nstandby_timeout = 1\nhistory_wait = 1\nswitch_wait = 1\nhole_wait = 0\n[basebackup]\nstore_timeout = 1'
-cp "$CONFIG" hasty.conf
-sed 's/^\(timeout\|standby_timeout\|history_wait\|switch_wait\|store_timeout\) = 1/\1 = 20/' hasty.conf >patient.conf
-chmod 600 ./*.conf
-export WALFERRY_CONFIG=$T/patient.conf
-script
-expect_status 0 repository-init
-push() { cd "$T/main" && expect_status "$1" wal-push "pg_wal/$2" && cd "$T"; } # STATUS NAME
-name=$(S 3)
-object=$objects/$(wal_key "$name")
-for other in "$(S 1)" "$(S 2)" "$name" 00000002.history; do push 0 "$other"; done
-cp "$object" right
-choose_config() { # COUNT
-    WALFERRY_CONFIG=$T/patient.conf
+    cp "$CONFIG" hasty.conf
+    sed 's/^\(timeout\|standby_timeout\|history_wait\|switch_wait\|store_timeout\) = 1/\1 = 20/' hasty.conf >patient.conf
+    chmod 600 hasty.conf patient.conf
+    name=$(S 3)
+    object=$objects/$(wal_key "$name")
+    patient
+    fill
+    cp "$object" right
+    # The segment of another server: the same name, other content.
+    mkdir -p copy/pg_wal && cp -r main/global main/PG_VERSION copy/
+    cp "main/pg_wal/$name" copy/pg_wal/ && printf other | dd of="copy/pg_wal/$name" bs=1 seek=500000 conv=notrunc status=none
+    rm "$object" && (cd copy && expect_status 0 wal-push "pg_wal/$name") && mv "$object" other && cp right "$object"
+    bodies
+}
+fill() { # the repository anew, with segments 1, 2, 3, 5, and 6 on a second timeline
+    local one
+    bucket_empty
+    script
+    rm -rf state
+    expect_status 0 repository-init
+    for one in "$(S 1)" "$(S 2)" "$name" "$(S 5)" 00000002.history "$(S 6 2)"; do push 0 "$one"; done
+}
+bodies() { # of answers that are not S3's
+    head -c 1000000 /dev/urandom >noise
+    : >empty
+    list '<Name>bucket</Name>' >unfinished
+    list '<IsTruncated>true</IsTruncated>' >tokenless
+    list "<IsTruncated>false</IsTruncated><Contents><Key>$(S 9)</Key><Size>1</Size></Contents>" >elsewhere
+    list '<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>' >nameless
+    printf '<!DOCTYPE a [<!ENTITY b "c">]>%s' "$(list '<IsTruncated>false</IsTruncated>&b;')" >entities
+    { printf '<ListBucketResult>' && head -c 9000000 /dev/zero | tr '\0' x; } >endless
+}
+list() { printf '<ListBucketResult>%s</ListBucketResult>' "$1"; } # INNER
+patient() { WALFERRY_CONFIG=$T/patient.conf; }
+choose_config() { # COUNT: a fault that is there for ever is not waited for
+    patient
     [ "$1" != - ] || WALFERRY_CONFIG=$T/hasty.conf
 }
-in_time() { # nothing takes longer than its limit allows
-    expect_true "within its time limit, not $((SECONDS - began)) s" test $((SECONDS - began)) -le 5
+began() { began=$SECONDS; }
+in_time() { # COUNT: nothing takes longer than its limit allows
+    [ "$1" != - ] || expect_true "within its time limit, not $((SECONDS - began)) s" test $((SECONDS - began)) -le 5
+}
+says() { # MESSAGE, which may stand on two lines; "-": any
+    output=${output//$'\n'/ }
+    [ "$1" = - ] || expect_output "$1"
+}
+sums() { find "$objects" -type f -exec sha256sum {} + | sort; }
+push() { cd "$T/main" && expect_status "$1" wal-push "pg_wal/$2" && cd "$T"; } # STATUS NAME
+# fetch STATUS MODE NAME: MODE is recovery, standby, switch (no signal file, a relative path) or hand (an absolute one).
+# Where it fails nothing is left.
+fetch() {
+    local path=pg_wal/RECOVERYXLOG
+    rm -f "$T"/target/*.signal
+    case $2 in
+    recovery | standby) touch "$T/target/$2.signal" ;;
+    hand) path=$T/target/pg_wal/by.hand ;;
+    esac
+    case $3 in *.history) path=${path/XLOG/HISTORY} ;; esac
+    cd "$T/target"
+    expect_status "$1" wal-fetch "$3" "$path"
+    expect_absent "$path.walferry"
+    if [ "$1" = 0 ]; then expect_same "$3" "$T/main/pg_wal/$3" "$path"; else expect_absent "$path"; fi
+    rm -f "$path"
+    cd "$T"
 }
 
 # ---- wal-push
 
 # What is stored afterwards is right or nothing, and the next call, without a fault, succeeds.
 push_row() { # COUNT STATUS PUTS STORED MESSAGE ACTIONS
-    local began=$SECONDS
     rm -f "$object"
     choose_config "$1"
     script "PUT *$name 1 $1 $6"
+    began
     push "$2" "$name"
-    [ "$1" != - ] || in_time
-    output=${output//$'\n'/ }
-    [ "$5" = - ] || expect_output "$5"
-    [ "$2" = 0 ] || expect_output "could not put|other content|was there and is gone"
+    in_time "$1"
+    says "$5"
+    [ "$2" = 0 ] || says "could not put|was there and is gone"
     expect_requests "$3" "PUT .*$name "
     case $4 in
     yes) expect_same "the object" right "$object" ;;
     no) expect_absent "$object" ;;
     esac
-    choose_config 1
+    patient
     script
     push 0 "$name"
     expect_same "the object" right "$object"
 }
-step "wal-push: the PUT of a segment"
-table push_row <<'TABLE'
+wal_push_put() {
+    step "wal-push: the PUT of a segment"
+    table push_row <<'TABLE'
 # COUNT | status | PUTs | stored | message | what the store does
 2 | 0 | 3  | yes | - | status=500 code=InternalError
 - | 1 | 2+ | no  | 500 InternalError.*tries in | status=500 code=InternalError
@@ -135,171 +182,152 @@ table push_row <<'TABLE'
 # the one lie that no request can see through: checked by whoever reads (docs/reliability.md)
 1 | 0 | 1  | no  | - | pretend
 TABLE
+}
 
-# other_row OPERATION KEY COUNT STATUS STORED MESSAGE ACTIONS: with nothing remembered, and the segment there already when STORED is "same" or "other"
-other_row() {
-    local began=$SECONDS
+# With nothing remembered, and the key taken if THERE is "same" or "other": what is stored stays as it is.
+ask_row() { # OPERATION KEY COUNT STATUS THERE MESSAGE ACTIONS
     case $5 in
     same) cp right "$object" ;;
     other) cp other "$object" ;;
     no) rm -f "$object" ;;
     esac
-    find "$objects" -type f -exec sha256sum {} + | sort >before
+    sums >before
     rm -rf state
     choose_config "$3"
-    script "$1 $2 1 $3 $7"
+    script "$1 *$2 1 $3 $7"
+    began
     push "$4" "$name"
-    [ "$3" != - ] || in_time
-    output=${output//$'\n'/ }
-    [ "$6" = - ] || expect_output "$6"
-    if [ "$5" = no ] && [ "$4" = 0 ]; then
+    in_time "$3"
+    says "$6"
+    if [ "$5$4" = no0 ]; then
         expect_same "the object" right "$object"
     else
-        find "$objects" -type f -exec sha256sum {} + | sort >now
+        sums >now
         expect_same "what is stored" before now
     fi
 }
-step "wal-push: what it asks before and after"
-segment_write 3 other.segment && printf other | dd of=other.segment bs=1 seek=500000 conv=notrunc status=none
-mkdir -p copy/pg_wal && cp -r main/global main/PG_VERSION copy/ && mv other.segment "copy/pg_wal/$name"
-rm "$object" && (cd copy && expect_status 0 wal-push "pg_wal/$name") && mv "$object" other
-table other_row <<'TABLE'
+wal_push_questions() {
+    step "wal-push: what it asks before and after"
+    table ask_row <<'TABLE'
 # request | key | COUNT | status | there | message | what the store does
-GET | *cluster.json | 2 | 0 | no | - | status=503 code=SlowDown
-GET | *cluster.json | - | 1 | no | cluster.json.*503 SlowDown | status=503 code=SlowDown
-GET | *cluster.json | - | 1 | no | cluster.json.*AccessDenied.*s3:ListBucket | status=403 code=AccessDenied
-GET | *cluster.json | - | 1 | no | NoSuchBucket | status=404 code=NoSuchBucket
-GET | *cluster.json | - | 1 | no | there is no walferry repository here.*repository-init | status=404 code=NoSuchKey
-GET | *cluster.json | - | 1 | no | has been deleted | status=404 code=NoSuchKey header=x-amz-delete-marker:true
-GET | *cluster.json | - | 1 | no | HTTP 404.*not that of an S3 store | status=404
-GET | *cluster.json | - | 1 | no | cluster.json is damaged | status=200
-GET | *cluster.json | - | 1 | no | cluster.json is damaged | garble
-GET | *cluster.json | - | 1 | no | cluster.json is damaged | length=-7
-GET | *cluster.json | 1 | 0 | no | - | close=middle
-GET | *cluster.json | - | 1 | no | time limit | hang=middle
+GET | cluster.json | 2 | 0 | no | - | status=503 code=SlowDown
+GET | cluster.json | - | 1 | no | cluster.json.*503 SlowDown | status=503 code=SlowDown
+GET | cluster.json | - | 1 | no | cluster.json.*AccessDenied.*s3:ListBucket | status=403 code=AccessDenied
+GET | cluster.json | - | 1 | no | NoSuchBucket | status=404 code=NoSuchBucket
+GET | cluster.json | - | 1 | no | there is no walferry repository here.*repository-init | status=404 code=NoSuchKey
+GET | cluster.json | - | 1 | no | has been deleted | status=404 code=NoSuchKey header=x-amz-delete-marker:true
+GET | cluster.json | - | 1 | no | HTTP 404.*not that of an S3 store | status=404
+GET | cluster.json | - | 1 | no | cluster.json is damaged | status=200
+GET | cluster.json | - | 1 | no | cluster.json is damaged | garble
+GET | cluster.json | - | 1 | no | cluster.json is damaged | length=-7
+GET | cluster.json | 1 | 0 | no | - | close=middle
+GET | cluster.json | - | 1 | no | time limit | hang=middle
 # the duplicate's trailer
-GET | *000000010000000000000003 | - | 0 | same | - | drip=1000000
-GET | *000000010000000000000003 | 2 | 0 | same | - | status=500 code=InternalError
-GET | *000000010000000000000003 | - | 1 | same | 500 InternalError | status=500 code=InternalError
-GET | *000000010000000000000003 | - | 1 | same | 403 AccessDenied.*s3:GetObject | status=403 code=AccessDenied
-GET | *000000010000000000000003 | - | 1 | same | was there and is gone | status=404 code=NoSuchKey
-GET | *000000010000000000000003 | - | 1 | same | HTTP 404.*not that of an S3 store | status=404
-GET | *000000010000000000000003 | - | 1 | same | damaged.*with other content | garble
-GET | *000000010000000000000003 | - | 1 | same | damaged.*with other content | status=200
-GET | *000000010000000000000003 | - | 1 | same | no sensible range | status=206
-GET | *000000010000000000000003 | 1 | 0 | same | - | reset=middle
-GET | *000000010000000000000003 | - | 1 | same | disagree | length=-24
-GET | *000000010000000000000003 | - | 1 | other | with other content.*not touched | drip=1000000
-GET | *000000010000000000000003 | - | 1 | other | 503 SlowDown | status=503 code=SlowDown
-GET | *000000010000000000000003 | - | 1 | other | was there and is gone | status=404 code=NoSuchKey
+GET | 000000003 | - | 0 | same | - | drip=1000000
+GET | 000000003 | 2 | 0 | same | - | status=500 code=InternalError
+GET | 000000003 | - | 1 | same | 500 InternalError | status=500 code=InternalError
+GET | 000000003 | - | 1 | same | 403 AccessDenied.*s3:GetObject | status=403 code=AccessDenied
+GET | 000000003 | - | 1 | same | was there and is gone | status=404 code=NoSuchKey
+GET | 000000003 | - | 1 | same | HTTP 404.*not that of an S3 store | status=404
+GET | 000000003 | - | 1 | same | damaged.*with other content | garble
+GET | 000000003 | - | 1 | same | damaged.*with other content | status=200
+GET | 000000003 | - | 1 | same | no sensible range | status=206
+GET | 000000003 | 1 | 0 | same | - | reset=middle
+GET | 000000003 | - | 1 | same | disagree | length=-24
+GET | 000000003 | - | 1 | other | with other content.*not touched | drip=1000000
+GET | 000000003 | - | 1 | other | 503 SlowDown | status=503 code=SlowDown
+GET | 000000003 | - | 1 | other | was there and is gone | status=404 code=NoSuchKey
 TABLE
-
-step "wal-push: requests when all is well"
-quiet_row() { # WHAT STATUS NAME EXPECTED-REQUESTS: "1 PUT" ...
-    script
-    push "$2" "$3"
-    expect_equal "requests" "$4" "$(cut -d' ' -f1 faults/requests | uniq -c | sed 's/^ *//' | paste -sd,)"
+    cp right "$object"
 }
-choose_config 1
-rm "$object" && script && push 0 "$name" # remembers cluster.json
-row "a new segment is one PUT" quiet_row - 0 "$(S 4)" "1 PUT"
-row "a duplicate is a PUT and a GET" quiet_row - 0 "$(S 4)" "1 PUT,1 GET"
-row "history" quiet_row - 0 00000002.history "1 PUT,1 GET"
-rm "$objects/$(wal_key "$(S 4)")"
 
-step "wal-push: buckets that treat the condition in their own way"
-# bucket_row PROBED NOW WHAT STATUS MESSAGE: settings when repository-init probed and now; WHAT is pushed (new, same, other)
+# count_row STATUS REQUESTS COMMAND...: all is well; the requests in their order, as in "1 GET,2 PUT"
+count_row() {
+    local requests=$2
+    patient
+    script
+    expect_status "$1" "${@:3}"
+    expect_equal "requests" "$requests" "$(cut -d' ' -f1 faults/requests | uniq -c | sed 's/^ *//' | paste -sd,)"
+}
+wal_push_costs() {
+    step "wal-push: requests when all is well"
+    rm -rf state
+    row "the first one asks for cluster.json" count_row 0 "1 GET,1 PUT" wal-push "main/pg_wal/$(S 4)"
+    patient && script && push 0 "$(S 5)" # remembers it, in every shard
+    row "a new segment is one PUT" count_row 0 "1 PUT" wal-push "main/pg_wal/$(S 7)"
+    row "a duplicate is a PUT and a GET" count_row 0 "1 PUT,1 GET" wal-push "main/pg_wal/$name"
+    row "so is a history file's" count_row 0 "1 PUT,1 GET" wal-push main/pg_wal/00000002.history
+    row "other content, too" count_row 1 "1 PUT,1 GET" wal-push "copy/pg_wal/$name"
+    fill
+}
+
+# bucket_row PROBED NOW WHAT STATUS MESSAGE: what the script says when repository-init probes, and afterwards (";" between
+# lines); WHAT is pushed: new, same, other
 bucket_row() {
-    local kept=new
+    local already=no
+    patient
+    bucket_empty
+    rm -rf state
     script "${1//;/$'\n'}"
-    choose_config 1
-    rm -rf "$objects" "faults/objects/$S3_BUCKET" state && mkdir "faults/objects/$S3_BUCKET"
     expect_status 0 repository-init
-    [ "$3" = new ] || { push 0 "$name"; kept=right; }
+    [ "$3" = new ] || { push 0 "$name"; already=yes; }
     script "${2//;/$'\n'}"
-    cd "$T/main"
-    [ "$3" != other ] || cd "$T/copy"
+    cd main
+    [ "$3" != other ] || cd ../copy
     expect_status "$4" wal-push "pg_wal/$name"
     cd "$T"
-    output=${output//$'\n'/ }
-    [ "$5" = - ] || expect_output "$5"
-    [ $kept = new ] && [ "$4" != 0 ] && expect_absent "$object" && return
-    expect_same "the object" right "$object"
+    says "$5"
+    if [ "$already$4" = no1 ]; then expect_absent "$object"; else expect_same "the object" right "$object"; fi
 }
-plain='set condition honoured' kept='set versions on' ceph='set versions on;set condition ignored'
-swift='set condition refused;set completion refused' careless='set condition ignored'
-for probed in "$plain" "$kept" "$ceph" "$swift" "$careless"; do
-    row "$probed: a new segment" bucket_row "$probed" "$probed" new 0 -
-    row "$probed: the same again" bucket_row "$probed" "$probed" same 0 -
-    row "$probed: other content" bucket_row "$probed" "$probed" other 1 "with other content"
-done
-table bucket_row <<TABLE
+wal_push_buckets() {
+    local probed plain='set condition honoured' versions='set versions on' ceph='set versions on;set condition ignored'
+    local swift='set condition refused;set completion refused' careless='set condition ignored'
+    step "wal-push: buckets that treat If-None-Match and versions in their own ways"
+    for probed in "$plain" "$versions" "$ceph" "$swift" "$careless"; do
+        row "$probed: a new segment" bucket_row "$probed" "$probed" new 0 -
+        row "$probed: the same again" bucket_row "$probed" "$probed" same 0 -
+        row "$probed: other content" bucket_row "$probed" "$probed" other 1 "with other content"
+    done
+    table bucket_row <<TABLE
 # settings when it was probed | now | what is pushed | status | message
-$plain | $kept | new | 0 | -
-$plain | $kept | other | 1 | with other content
-$plain | $ceph | new | 0 | -
-$kept | $ceph | new | 0 | -
-$ceph | $ceph;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
+$plain | $versions | new | 0 | -
+$plain | $versions | other | 1 | with other content
+$plain | $versions;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
 $plain | $swift | same | 1 | 501 NotImplemented.*--probe
-$plain | $kept;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
 $plain | set lock on | same | 1 | InvalidRequest.*Content-MD5
-$careless | $careless;PUT *$name 1 - pretend | new | 1 | could not|not there|gone
-$ceph | $ceph;PUT *$name 1 - pretend | new | 1 | could not|not there|gone
+$versions | $ceph | new | 0 | -
+$ceph | $ceph;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
+$ceph | $ceph;VERSIONS * 1 2 status=200 code=InternalError | new | 0 | -
+# what was said to be stored is looked for, and missed
+$careless | $careless;PUT *$name 1 - pretend | new | 1 | is not there|is gone
+$swift | $swift;PUT *$name 1 - pretend | new | 1 | is not there|is gone
+$ceph | $ceph;PUT *$name 1 - pretend | new | 1 | is not there|is gone
 TABLE
+    fill
+}
 
 # ---- wal-fetch
 
-step "wal-fetch: a segment that is there, in recovery and on a standby"
-script
-choose_config 1
-rm -rf "faults/objects/$S3_BUCKET" state && mkdir "faults/objects/$S3_BUCKET"
-expect_status 0 repository-init
-for other in "$(S 1)" "$(S 2)" "$name" "$(S 5)" 00000002.history "$(S 6 2)"; do push 0 "$other"; done
-# fetch STATUS MODE NAME: MODE is recovery, standby, switch (no signal file, a relative path) or hand (an absolute one)
-fetch() {
-    local path=pg_wal/RECOVERYXLOG
-    rm -f "$T"/target/*.signal
-    case $2 in
-    recovery | standby) touch "$T/target/$2.signal" ;;
-    hand) path=$T/target/pg_wal/by.hand ;;
-    esac
-    case $3 in *.history) path=${path/XLOG/HISTORY} ;; esac
-    cd "$T/target"
-    expect_status "$1" wal-fetch "$3" "$path"
-    expect_absent "$path.walferry"
-    if [ "$1" = 0 ]; then expect_same "$3" "$T/main/pg_wal/$3" "$path"; else expect_absent "$path"; fi
-    rm -f "$path"
-    cd "$T"
-}
 fetch_row() { # COUNT RECOVERY STANDBY GETS MESSAGE ACTIONS
-    local mode status began
+    local mode status
     choose_config "$1"
     for mode in recovery standby; do
         status=$2
         [ $mode = recovery ] || status=$3
-        began=$SECONDS
         script "GET *$name 1 $1 $6"
+        began
         fetch "$status" $mode "$name"
-        [ "$1" != - ] || in_time
-        output=${output//$'\n'/ }
-        [ "$5" = - ] || expect_output "$5"
+        in_time "$1"
+        says "$5"
         expect_requests "$4" "GET .*$name "
     done
     [ "$2" != 0 ] || return 0
     script
     fetch 0 recovery "$name"
 }
-# bodies of answers that are not S3's
-list() { printf '<ListBucketResult>%s</ListBucketResult>' "$1"; } # INNER
-head -c 1000000 /dev/urandom >noise
-: >empty
-list '<Name>bucket</Name>' >unfinished
-list '<IsTruncated>true</IsTruncated>' >tokenless
-list "<IsTruncated>false</IsTruncated><Contents><Key>$(S 9)</Key><Size>1</Size></Contents>" >elsewhere
-list '<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>' >nameless
-printf '<!DOCTYPE a [<!ENTITY b "c">]>%s' "$(list '<IsTruncated>false</IsTruncated>&b;')" >entities
-list "$(head -c 9000000 /dev/zero | tr '\0' x)" >endless
-table fetch_row <<'TABLE'
+wal_fetch_get() {
+    step "wal-fetch: a segment that is there, in recovery and on a standby"
+    table fetch_row <<'TABLE'
 # COUNT | in recovery | on a standby | GETs | message | what the store does
 2 | 0 | 0 | 3 | - | status=500 code=InternalError
 - | 200 | 1 | 2+ | 500 InternalError | status=500 code=InternalError
@@ -354,7 +382,7 @@ table fetch_row <<'TABLE'
 2 | 0 | 0 | 3 | - | close=headers
 2 | 0 | 0 | 3 | - | reset=middle
 2 | 0 | 0 | 3 | - | close=middle
-- | 200 | 1 | 9+ | tries in | close=middle
+- | 200 | 1 | 5+ | tries in | close=middle
 1 | 0 | 0 | 1+ | - | reset=end
 - | 0 | 0 | 1 | - | close=end
 - | 0 | 0 | 1 | - | drip=600000
@@ -368,36 +396,37 @@ table fetch_row <<'TABLE'
 - | 0 | 0 | 1 | - | etag=0123456789abcdef
 1 | 200 | 1 | 2 | PreconditionFailed | reset=middle etag=0123456789abcdef
 TABLE
-
-step "wal-fetch: a download that is cut, and goes on"
-row_of_script() { # MODE STATUS NAME MESSAGE LINE...: the lines are the script
-    local mode=$1 status=$2 asked=$3 message=$4
-    shift 4
-    script "$@"
-    fetch "$status" "$mode" "$asked"
-    output=${output//$'\n'/ }
-    [ "$message" = - ] || expect_output "$message"
 }
-choose_config 1
-cp "$objects/$(wal_key "$(S 2)")" second
-row "it goes on where it was cut, of the same object" row_of_script recovery 0 "$name" - "GET *$name 1 3 close=middle"
-row "with a range and If-Match" expect_requests 3 "GET .* 206 if-match=\"[0-9a-f]{32}\" range=bytes=[0-9]+-[0-9]+"
-cp right "$object"
-row "changed in between" row_of_script recovery 200 "$name" "PreconditionFailed" "GET *$name 1 1 close=middle" "GET *$name 1 - swap=$T/second"
-cp right "$object"
-row "and the store ignores If-Match" row_of_script recovery 200 "$name" "damaged|not the range" "set ignore if-match" \
-    "GET *$name 1 1 close=middle" "GET *$name 1 - swap=$T/second"
-cp right "$object"
-row "the store ignores Range" row_of_script recovery 200 "$name" "not the range.*header Range" "set ignore range" "GET *$name 1 1 close=middle"
-row "gone in between" row_of_script recovery 200 "$name" "NoSuchKey" "GET *$name 1 1 close=middle" "GET *$name 1 - status=404 code=NoSuchKey"
-row "gone in between, on a standby" row_of_script standby 1 "$name" "NoSuchKey.*ask again" "GET *$name 1 1 close=middle" \
-    "GET *$name 1 - status=404 code=NoSuchKey"
 
-# ---- "not there"
+lines_row() { # MODE STATUS NAME MESSAGE LINE...: the lines are the script
+    patient
+    script "${@:5}"
+    fetch "$2" "$1" "$3"
+    says "$4"
+    cp right "$object"
+}
+wal_fetch_cut() {
+    local cut="GET *$name 1 1 close=middle"
+    step "wal-fetch: a download that is cut, and goes on"
+    cp "$objects/$(wal_key "$(S 2)")" second
+    resumed() {
+        lines_row recovery 0 "$name" - "GET *$name 1 3 close=middle"
+        expect_requests 3 "GET .* 206 if-match=\"[0-9a-f]{32}\" range=bytes=[0-9]+-[0-9]+"
+    }
+    row "it goes on where it was cut, with a range and If-Match" resumed
+    row "the object changes" lines_row recovery 200 "$name" "PreconditionFailed" "$cut" "GET *$name 1 - swap=$T/second"
+    row "the object changes, and the store ignores If-Match" lines_row recovery 200 "$name" "damaged|not the range" \
+        "set ignore if-match" "$cut" "GET *$name 1 - swap=$T/second"
+    row "the same, and it is of the same length" lines_row recovery 200 "$name" "damaged" \
+        "set ignore if-match" "$cut" "GET *$name 1 - swap=$T/other"
+    row "the store ignores Range" lines_row recovery 200 "$name" "not the range.*header Range" "set ignore range" "$cut"
+    row "the object goes" lines_row recovery 200 "$name" "NoSuchKey" "$cut" "GET *$name 1 - status=404 code=NoSuchKey"
+    row "the object goes; standby" lines_row standby 1 "$name" "NoSuchKey.*ask again" "$cut" "GET *$name 1 - status=404 code=NoSuchKey"
+}
 
-# A miss is believed only if each of its requests was answered beyond doubt. NAME is not there; REQUEST is GET, CLUSTER or LIST.
-miss_row() { # NAME REQUEST COUNT RECOVERY STANDBY MESSAGE ACTIONS
-    local mode status asked=$1 line began
+# "Not there" is believed only if each of its requests was answered beyond doubt.
+miss_row() { # NAME REQUEST COUNT RECOVERY STANDBY MESSAGE ACTIONS: REQUEST is GET, CLUSTER or LIST
+    local mode status asked=$1 line
     case $1 in [0-9]) asked=$(S "$1") ;; esac
     case $2 in
     GET) line="GET *$asked 1 $3 $7" ;;
@@ -410,16 +439,16 @@ miss_row() { # NAME REQUEST COUNT RECOVERY STANDBY MESSAGE ACTIONS
         [ $mode = recovery ] || status=$5
         rm -rf state
         script "$line"
-        began=$SECONDS
+        began
         fetch "$status" $mode "$asked"
-        [ "$3" != - ] || in_time
-        output=${output//$'\n'/ }
-        [ "$6" = - ] || [ $mode = standby ] || expect_output "$6"
-        [ "$mode$status" != standby1 ] || [ "$2" = LIST ] || [ "$3" != - ] || expect_output "ask again|promotion now may|not handed over"
+        in_time "$3"
+        if [ $mode = recovery ]; then says "$6"
+        elif [ "$3$2" = -GET ] || [ "$3$2" = -CLUSTER ]; then says "ask again|a promotion now may reuse|not handed over|repository-init"; fi
     done
 }
-step "wal-fetch: what is not there: 1 beyond doubt only"
-table miss_row <<'TABLE'
+wal_fetch_miss() {
+    step "wal-fetch: what is not there is 1 beyond doubt only"
+    table miss_row <<'TABLE'
 # file | request | COUNT | in recovery | on a standby | message in recovery | what the store does
 7 | GET | 1 | 1 | 1 | the end of the archive | drip=100000
 7 | GET | 2 | 1 | 1 | the end of the archive | status=503 code=SlowDown
@@ -472,4 +501,320 @@ table miss_row <<'TABLE'
 00000003.history | CLUSTER | - | 200 | 1 | SlowDown | status=503 code=SlowDown
 00000003.history | CLUSTER | - | 200 | 200 | there is no walferry repository here | status=404 code=NoSuchKey
 TABLE
-expect_rows 0
+}
+
+wal_fetch_other_callers() {
+    local dead="GET * 1 - status=503 code=SlowDown" damaged="GET * 1 - garble" none="set accept reset" mode
+    dead_row() { # MODE STATUS NAME MESSAGE LINE: as lines_row, and within the limit
+        WALFERRY_CONFIG=$T/hasty.conf
+        script "$5"
+        began
+        fetch "$2" "$1" "$3"
+        in_time -
+        says "$4"
+    }
+    have_history() { cp main/pg_wal/00000002.history target/pg_wal/; "$@"; rm target/pg_wal/00000002.history; }
+    step "wal-fetch: while the timeline changes, and by hand"
+    row "switch: the store is away" dead_row switch 200 00000002.history "do not start this" "$dead"
+    row "switch: nobody listens" dead_row switch 200 00000002.history "do not start this" "$none"
+    row "switch: damaged" dead_row switch 200 00000002.history "damaged.*do not start this" "$damaged"
+    row "switch: no grant" dead_row switch 200 00000002.history "do not start this" "GET * 1 - status=403 code=AccessDenied"
+    row "switch: the store is away, pg_wal has it" have_history dead_row switch 1 00000002.history "pg_wal has it" "$dead"
+    row "switch: damaged, pg_wal has it" have_history dead_row switch 1 00000002.history "pg_wal has it" "$damaged"
+    row "switch: not there" dead_row switch 1 00000003.history - ""
+    row "switch: it is there" dead_row switch 0 00000002.history - ""
+    row "switch: a segment" dead_row switch 200 "$(S 6 2)" "do not start this" "$dead"
+    row "hand: the store is away" dead_row hand 200 "$name" SlowDown "$dead"
+    row "hand: damaged" dead_row hand 200 "$name" damaged "$damaged"
+    row "hand: it is there" dead_row hand 0 "$name" - ""
+    row "hand: not there" dead_row hand 1 "$(S 7)" - ""
+    for mode in recovery standby switch hand; do
+        row "$mode: 00000001.history needs no store" dead_row $mode 1 00000001.history - "$none"
+    done
+    rm -f target/*.signal target/pg_wal/*.history
+}
+
+wal_fetch_costs() {
+    in_target() { # MODE REQUESTS NAME STATUS: in a recovery that has begun
+        local status=0
+        rm -f target/*.signal
+        touch "target/$1.signal"
+        printf '%s\n%s\n%s\n' 4711 "$T/target" 1 >target/postmaster.pid
+        script
+        cd target
+        wal-fetch "$3" pg_wal/RECOVERYXLOG || status=$?
+        rm -f pg_wal/RECOVERYXLOG
+        cd ..
+        expect_equal "status" "$4" $status
+        expect_equal "requests" "$2" "$(cut -d' ' -f1 faults/requests | uniq -c | sed 's/^ *//' | paste -sd,)"
+    }
+    costs() { # MODE FIRST-MISS NEXT-MISS
+        patient
+        rm -rf state
+        in_target "$1" "1 GET" "$name" 0
+        in_target "$1" "$2" "$(S 7)" 1
+        in_target "$1" "$3" "$(S 8)" 1
+        in_target "$1" "$3" "$(S 8)" 1
+        in_target "$1" "1 GET" 00000003.history 1
+        rm -f target/postmaster.pid
+    }
+    step "wal-fetch: requests when all is well"
+    row "recovery: a hit is one GET, the first miss asks for cluster.json too, a miss is a GET and a LIST" \
+        costs recovery "2 GET,1 LIST" "1 GET,1 LIST"
+    row "standby: a hit is one GET, the first miss asks for cluster.json too, a miss is a GET" costs standby "2 GET" "1 GET"
+}
+
+# ---- the other programs; ";" between the lines of a script
+
+no_rubbish() { # nothing of a probe, no unfinished upload
+    expect_equal "probes left behind" "" "$(find "$objects" -name 'probe-*')"
+    expect_equal "uploads left behind" "" "$(find "$T/faults/uploads" -mindepth 1 -type d)"
+}
+init_row() { # STATUS MESSAGE LINES
+    patient
+    bucket_empty
+    mkdir "$objects"
+    rm -rf state
+    script "${3//;/$'\n'}"
+    expect_status "$1" repository-init
+    says "$2"
+    [[ $3 = *DELETE*403* ]] || no_rubbish
+    script
+    expect_status 0 repository-init
+    push 0 "$name"
+    expect_same "the object" right "$object"
+}
+repository_init() {
+    step "repository-init"
+    table init_row <<'TABLE'
+# status | message | script
+0 | made | # all is well
+0 | made | GET *cluster.json 1 2 status=503 code=SlowDown
+1 | AccessDenied.*s3:ListBucket | GET *cluster.json 1 - status=403 code=AccessDenied
+1 | HTTP 404.*not that of an S3 store | GET *cluster.json 1 - status=404
+1 | has been deleted | GET *cluster.json 1 - status=404 code=NoSuchKey header=x-amz-delete-marker:true
+1 | NoSuchBucket.*makes no buckets | GET *cluster.json 1 - status=404 code=NoSuchBucket
+1 | cluster.json is damaged | GET *cluster.json 1 - status=200
+0 | made | PUT *probe-* 1 2 status=503 code=SlowDown
+1 | AccessDenied.*s3:PutObject | PUT *probe-* 1 - status=403 code=AccessDenied
+1 | HTTP 200, but not as an S3 store | PUT *probe-* 1 - status=200
+1 | InvalidRequest.*Content-MD5 | set lock on
+0 | made | PUT *probe-* 1 1 done status=500 code=InternalError
+0 | made | PUT *probe-* 2 1 done status=500 code=InternalError
+0 | made | PUT *probe-* 1 1 close=answer
+0 | left behind | DELETE *probe-* 1 - status=403 code=AccessDenied
+0 | made | DELETE *probe-* 1 2 status=503 code=SlowDown
+1 | AccessDenied | PUT *cluster.json 1 - status=403 code=AccessDenied
+0 | made | PUT *cluster.json 1 2 status=503 code=SlowDown
+0 | made | PUT *cluster.json 1 1 done status=500 code=InternalError
+0 | made | PUT *cluster.json 1 1 close=answer
+0 | made | set region elsewhere-1
+0 | made | set clock 7200
+0 | made.*note | set condition ignored
+0 | made.*note | set versions on;set condition ignored
+0 | made | set versions on
+TABLE
+    fill
+}
+
+check_row() { # STATUS MESSAGE LINES
+    patient
+    find "$objects" -name 'probe-*' -delete # of a row before that went wrong
+    sums >before
+    script "${3//;/$'\n'}"
+    expect_status "$1" repository-check
+    says "$2"
+    [ "$1" = 0 ] || expect_output "FAILS"
+    [[ $3 = DELETE*403* ]] || no_rubbish
+    find "$objects" -name 'probe-*' -delete
+    sums >now
+    expect_same "what is stored" before now
+}
+repository_check() {
+    step "repository-check"
+    table check_row <<'TABLE'
+# status | message | script
+0 | certificate verified.*writing works.*cannot be overwritten.*reading works.*listing works.*deleting works.*in parts | # all is well
+0 | in parts | set page 1
+1 | answered 403, not 404.*s3:ListBucket | GET *probe-* 1 1 status=403 code=AccessDenied
+1 | there is no bucket | GET *probe-* 1 1 status=404 code=NoSuchBucket
+1 | not the answer of an S3 store | GET *probe-* 1 1 status=404
+1 | an object that nobody made is there | GET *probe-* 1 1 status=200
+1 | is not accepted: HTTP 403 InvalidAccessKeyId | GET *probe-* 1 1 status=403 code=InvalidAccessKeyId
+1 | cannot be reached | set accept reset
+0 | writing works | GET *probe-* 1 2 status=503 code=SlowDown
+1 | writing does not work | PUT *probe-* 1 - status=403 code=AccessDenied
+1 | writing does not work | set lock on
+0 | writing works | PUT *probe-* 1 2 status=503 code=SlowDown
+0 | writing works | PUT *probe-* 1 1 done status=500 code=InternalError
+0 | writing works | PUT *probe-* 3 1 done status=500 code=InternalError
+1 | reading does not work | GET *probe-* 2 - status=403 code=AccessDenied
+1 | reading does not work | GET *probe-* 2 1 garble
+1 | a part or the end of an object does not work | set ignore range
+1 | listing does not work | LIST * 1 - status=403 code=AccessDenied
+1 | listing does not work | LIST * 1 - status=200
+1 | listing does not work | LIST * 1 - status=200 body=tokenless
+0 | deleting does not work | DELETE *probe-* 1 - status=403 code=AccessDenied
+1 | cannot be stored in parts | CREATE * 1 - status=403 code=AccessDenied
+1 | cannot be stored in parts | CREATE * 1 - status=200
+1 | cannot be stored in parts | PART * 1 - status=403 code=AccessDenied
+1 | cannot be stored in parts | PART * 1 - status=200
+1 | InvalidPart.*cannot be stored in parts | PART * 1 1 pretend
+1 | InvalidPart.*cannot be stored in parts | PART * 2 1 etag=0123456789abcdef
+0 | in parts | PART * 1 2 status=500 code=InternalError
+0 | in parts | PART * 2 1 reset=upload
+0 | in parts | PART * 1 1 done status=503 code=SlowDown
+1 | AccessDenied.*cannot be stored in parts | COMPLETE * 1 - status=403 code=AccessDenied
+1 | 200 AccessDenied.*cannot be stored in parts | COMPLETE * 1 - status=200 code=AccessDenied
+1 | did not say that the upload is complete.*cannot be stored in parts | COMPLETE * 1 - status=200
+0 | in parts | COMPLETE * 1 2 status=200 code=InternalError
+0 | in parts | COMPLETE * 1 2 status=200
+0 | in parts | COMPLETE * 1 2 status=503 code=SlowDown
+# done, but the answer was another or got lost: found again by its mark
+0 | in parts | COMPLETE * 1 1 done status=500 code=InternalError
+0 | in parts | COMPLETE * 1 1 done status=200 code=InternalError
+0 | in parts | COMPLETE * 1 1 done status=200
+0 | in parts | COMPLETE * 1 1 close=answer
+0 | in parts | COMPLETE * 1 1 close=middle
+0 | in parts | COMPLETE * 1 1 hang=answer
+0 | in parts | COMPLETE * 1 1 status=409 code=ConditionalRequestConflict
+1 | cannot be stored in parts | COMPLETE * 1 - status=412 code=PreconditionFailed
+1 | NoSuchUpload.*cannot be stored in parts | COMPLETE * 1 - status=404 code=NoSuchUpload
+0 | in parts | set completion ignored
+0 | in parts | set completion refused
+1 | cluster.json cannot be read | GET *cluster.json 1 - status=403 code=AccessDenied
+1 | there is no cluster.json | GET *cluster.json 1 - status=404 code=NoSuchKey
+1 | cannot be read or is damaged | GET *cluster.json 1 - garble
+1 | otherwise than when it was probed.*--probe | set condition ignored
+1 | otherwise than when it was probed.*--probe | set versions on
+0 | behind the store's: from 900 s | set clock 300
+0 | clock of this machine.*behind the store's | set clock 7200
+0 | is in region "elsewhere-1" | set region elsewhere-1
+TABLE
+}
+
+list_row() { # COUNT STATUS MESSAGE LINES
+    choose_config "$1"
+    script "${4//;/$'\n'}"
+    began
+    expect_status "$2" basebackup-list
+    in_time "$1"
+    says "$3"
+    [ "$2" = 0 ] || expect_equal "said that there is none" "" "$(grep -o 'no complete' <<<"$output" || true)"
+}
+basebackup_list() {
+    step "basebackup-list, where there is no backup"
+    table list_row <<'TABLE'
+# COUNT | status | message | script
+1 | 0 | There is no complete base backup | # all is well
+1 | 0 | There is no complete base backup | LIST * 1 2 status=503 code=SlowDown
+- | 1 | SlowDown | LIST * 1 - status=503 code=SlowDown
+- | 1 | AccessDenied | LIST * 1 - status=403 code=AccessDenied
+- | 1 | HTTP 404 | LIST * 1 - status=404
+- | 1 | NoSuchBucket | LIST * 1 - status=404 code=NoSuchBucket
+- | 1 | cannot be understood | LIST * 1 - status=200
+- | 1 | but not where | LIST * 1 - status=200 body=tokenless
+- | 1 | InternalError | LIST * 1 - status=200 code=InternalError
+- | 1 | there is no walferry repository here | GET *cluster.json 1 - status=404 code=NoSuchKey
+- | 1 | cluster.json is damaged | GET *cluster.json 1 - garble
+- | 1 | SlowDown | GET *cluster.json 1 - status=503 code=SlowDown
+TABLE
+}
+
+# ---- connections, certificates, addresses, clocks
+
+# way_row PUSH RECOVERY MESSAGE SED-SCRIPT [LINE]: with this change of the configuration and this script
+way_row() {
+    sed "$4" hasty.conf >way.conf
+    chmod 600 way.conf
+    rm -f "$object"
+    rm -rf state
+    script "${5:-}"
+    WALFERRY_CONFIG=$T/way.conf
+    began
+    push "$1" "$name"
+    says "$3"
+    if [ "$1" = 0 ]; then expect_same "the object" right "$object"; else expect_absent "$object"; fi
+    cp right "$object"
+    script "${5:-}"
+    fetch "$2" recovery "$name"
+    says "$3"
+    in_time -
+    expect_equal "secrets in the messages" 0 "$(grep -Fc "$S3_SECRET_KEY" <<<"$output" || true)"
+}
+ways() {
+    local right_one=$S3_ENDPOINT right_pid=$server_pid port=${S3_ENDPOINT##*:} plain expired foreign misnamed selfsigned
+    step "certificates, connections, addresses, clocks, keys"
+    endpoint() { echo "s|^endpoint.*|endpoint = $1|"; } # URL
+    fault_server plain && plain=$S3_ENDPOINT
+    fault_server expired ../expired.pem && expired=$S3_ENDPOINT
+    fault_server foreign ../foreign.pem && foreign=$S3_ENDPOINT
+    fault_server misnamed ../misnamed.pem && misnamed=$S3_ENDPOINT
+    fault_server selfsigned ../selfsigned.pem && selfsigned=$S3_ENDPOINT
+    S3_ENDPOINT=$right_one server_pid=$right_pid
+    head -c 1000 noise >garbage.pem
+    table way_row <<TABLE
+# wal-push | wal-fetch | message | change of the configuration | script
+0 | 0 | - | n
+1 | 200 | certificate.*ca_file | $(endpoint "$foreign")
+1 | 200 | certificate.*ca_file | $(endpoint "$selfsigned")
+1 | 200 | certificate has expired | $(endpoint "$expired")
+1 | 200 | subject.*name.*host's name in endpoint | $(endpoint "$misnamed")
+1 | 200 | certificate | /^ca_file/d
+1 | 200 | ca_file | s!^ca_file.*!ca_file = $T/nowhere.pem!
+1 | 200 | ca_file | s!^ca_file.*!ca_file = $T/garbage.pem!
+0 | 0 | - | s!^ca_file.*!tls_verify = no!
+1 | 200 | SSL|TLS|wrong version | $(endpoint "https://${plain#http://}")
+1 | 200 | empty reply|reset|HTTP 400|HTTP/0.9 | $(endpoint "http://${right_one#https://}")
+1 | 200 | connect | $(endpoint https://127.0.0.1:9)
+1 | 200 | resolve | $(endpoint https://nowhere.invalid)
+0 | 0 | - | $(endpoint "https://localhost:$port")
+1 | 200 | reset|SSL|closed | n | set accept reset
+1 | 200 | reset|SSL|closed | n | set accept close
+1 | 200 | time | n | set accept hang
+0 | 0 | bucket "bucket" is in region "elsewhere-1" | n | set region elsewhere-1
+0 | 0 | the clock of this machine | n | set clock 3600
+0 | 0 | the clock of this machine | n | set clock -86400
+0 | 0 | - | n | set clock 600
+1 | 200 | SignatureDoesNotMatch.*came from | s/^secret_key.*/secret_key = wrong/
+1 | 200 | InvalidAccessKeyId.*came from | s/^access_key.*/access_key = NOBODY/
+1 | 200 | NoSuchBucket | s!^url.*!url = s3://elsewhere/pg!
+1 | 200 | there is no walferry repository here|NoSuchKey | s!^url.*!url = s3://bucket/gp!
+0 | 0 | - | n | PUT * 1 1 status=307 code=TemporaryRedirect redirect=https://localhost:$port
+0 | 0 | - | n | GET * 1 3 status=307 code=TemporaryRedirect redirect=https://localhost:$port
+1 | 200 | 307 TemporaryRedirect | n | GET * 1 - status=307 code=TemporaryRedirect redirect=https://localhost:$port
+1 | 200 | certificate | n | GET * 1 1 status=307 code=TemporaryRedirect redirect=$foreign
+1 | 200 | 307 TemporaryRedirect | n | GET * 1 1 status=307 code=TemporaryRedirect redirect=$plain
+TABLE
+}
+
+# ---- all of them
+
+everything() {
+    set_up
+    wal_push_put
+    wal_push_questions
+    wal_push_costs
+    wal_push_buckets
+    wal_fetch_get
+    wal_fetch_cut
+    wal_fetch_miss
+    wal_fetch_other_callers
+    wal_fetch_costs
+    repository_init
+    repository_check
+    basebackup_list
+    ways
+    expect_rows 392
+}
+step "a cluster and certificates"
+cluster_create
+authority ca && authority another && authority selfsigned
+certificate server ca IP:127.0.0.1,DNS:localhost
+certificate expired ca IP:127.0.0.1 -1
+certificate foreign another IP:127.0.0.1
+certificate misnamed ca DNS:elsewhere.example
+cat selfsigned.key >>selfsigned.pem
+S3_CERTIFICATE=$T/server.pem
+step "the tables"
+in_shards 6 everything

@@ -44,8 +44,8 @@ static void test_versions(void)
               control.catalog_version == clusters[i].catalog_version);
         CHECK(control.redo_lsn == clusters[i].redo_lsn && control.timeline == 1 &&
               control.segment_bytes == 16 << 20);
-        CHECK(control.block_bytes == 8192 && control.relation_segment_blocks == 131072 &&
-              control.data_checksum_version == 1);
+        CHECK(control.block_bytes == 8192 && control.wal_block_bytes == 8192 &&
+              control.relation_segment_blocks == 131072 && control.data_checksum_version == 1);
         for (size_t byte = 0; byte < 288; byte++) {
             data.data[byte] ^= 4;
             CHECK(pg_control_parse(data.data, data.length, &control) != NULL);

@@ -27,7 +27,10 @@ static void test_names(void)
         {"000000010000000A000000FF.backup", WAL_NOT},
         {"000000010000000A000000FF.0000002.backup", WAL_NOT},
         {"000000010000000A000000FF.0000002G.backup", WAL_NOT},
-        {"000000010000000A000000FF.partial.1234abcd", WAL_NOT},
+        {"000000010000000A000000FF.partial.1234abcd", WAL_PARTIAL}, /* of a second promoted standby */
+        {"000000010000000A000000FF.partial.1234abc", WAL_NOT},
+        {"000000010000000A000000FF.partial.1234ABCD", WAL_NOT},
+        {"000000010000000A000000FF.partials", WAL_NOT},
         {"../0000010000000A000000FF", WAL_NOT},
         {"RECOVERYXLOG", WAL_NOT},
     };

@@ -1,0 +1,10 @@
+/* What every program does first. Layer 0. */
+#ifndef WALFERRY_PROCESS_H
+#define WALFERRY_PROCESS_H
+
+/* Opens /dev/null for standard descriptors that the caller left closed: else the first file we open would
+ * become our standard error, and a message would be written into a WAL file. Forbids core files and
+ * debuggers: memory holds keys. */
+void process_begin(void);
+
+#endif
