@@ -369,6 +369,7 @@ struct version_check {
     struct repository *repository;
     const char *key;
     const struct object_facts *facts;
+    bool found; /* ours */
     enum repository_result result;
 };
 
@@ -385,24 +386,33 @@ static bool check_version(void *context, const struct store_version *version)
         check->result = REPOSITORY_COLLISION;
     else if (result != REPOSITORY_OK)
         check->result = result == REPOSITORY_ABSENT ? check->result : REPOSITORY_FAILED;
+    else
+        check->found = true;
     return check->result == REPOSITORY_OK;
 }
 
 /* The store took our object without promising that nothing was there: look at what is there now. */
+static enum repository_result lost(struct repository *repository, const char *key)
+{
+    log_error("\"%s\" was stored, the store said, but it is not there",
+              store_describe(repository->store, key));
+    return REPOSITORY_FAILED;
+}
+
 static enum repository_result check_after_put(struct repository *repository, const char *key,
                                               const struct object_facts *facts, bool versioned)
 {
-    struct version_check check = {repository, key, facts, REPOSITORY_OK};
+    struct version_check check = {repository, key, facts, false, REPOSITORY_OK};
 
     if (!versioned) {
         enum repository_result result = compare_stored(repository, key, facts);
-        return result == REPOSITORY_IDENTICAL ? REPOSITORY_OK
-               : result == REPOSITORY_ABSENT  ? REPOSITORY_FAILED
-                                              : result;
+        if (result == REPOSITORY_ABSENT)
+            return lost(repository, key);
+        return result == REPOSITORY_IDENTICAL ? REPOSITORY_OK : result;
     }
     if (store_versions(repository->store, key, check_version, &check) != STORE_OK)
         return REPOSITORY_FAILED;
-    return check.result;
+    return check.result == REPOSITORY_OK && !check.found ? lost(repository, key) : check.result;
 }
 
 enum repository_result repository_put_object(struct repository *repository, const char *key,
@@ -465,6 +475,7 @@ enum repository_result repository_put_small(struct repository *repository, const
 /* Timelines */
 
 struct later_search {
+    const char *before; /* the segment before the one that is asked for; "" if there is none */
     const char *segment;
     struct later_segment *later;
 };
@@ -475,7 +486,11 @@ static bool look_at_key(void *context, const char *key, uint64_t bytes)
     const char *name = strrchr(key, '/') + 1;
 
     (void)bytes;
-    if (wal_name_parse(name).kind == WAL_SEGMENT) {
+    if (strcmp(name, search->before) == 0) {
+        search->later->has_before = true;
+    } else if (strcmp(name, search->segment) == 0) {
+        search->later->has_itself = true;
+    } else if (wal_name_parse(name).kind == WAL_SEGMENT && strcmp(name, search->segment) > 0) {
         memcpy(search->later->next, name, WAL_SEGMENT_NAME_BYTES);
         return false;
     }
@@ -485,16 +500,24 @@ static bool look_at_key(void *context, const char *key, uint64_t bytes)
 }
 
 enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier,
-                                                const char *segment, struct later_segment *later)
+                                                const char *segment, uint32_t segment_bytes,
+                                                struct later_segment *later)
 {
-    struct later_search search = {segment, later};
-    char rest[32];
+    char rest[32], before[WAL_SEGMENT_NAME_BYTES] = "", start[WAL_SEGMENT_NAME_BYTES];
+    struct later_search search = {before, segment, later};
+    struct wal_name name = wal_name_parse(segment);
+    uint64_t number;
     enum repository_result result = REPOSITORY_FAILED;
 
     *later = (struct later_segment){.partial = false};
+    snprintf(start, sizeof start, "%s", segment);
+    if (wal_segment_number(&name, segment_bytes, &number) && number >= 2) {
+        wal_segment_name(name.timeline, number - 1, segment_bytes, before);
+        wal_segment_name(name.timeline, number - 2, segment_bytes, start);
+    }
     snprintf(rest, sizeof rest, "wal/%.8s", segment);
     char *prefix = repository_system_key(repository, system_identifier, rest);
-    char *start_after = repository_wal_key(repository, system_identifier, segment);
+    char *start_after = repository_wal_key(repository, system_identifier, start);
     struct store_listing listing = {prefix, start_after, LATER_SEGMENT_KEYS, look_at_key, &search};
     if (prefix != NULL && start_after != NULL && store_list(repository->store, &listing) == STORE_OK)
         result = REPOSITORY_OK;

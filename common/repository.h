@@ -99,14 +99,16 @@ enum repository_result repository_get_small(struct repository *repository, const
 enum repository_result repository_put_small(struct repository *repository, const char *key,
                                             const struct buffer *data);
 
-/* What lies behind a segment on its timeline: one LIST of a few keys, more only when other names are in the
+/* What lies around a segment on its timeline: one LIST of a few keys, more only when other names are in the
  * way. */
 struct later_segment {
     char next[WAL_SEGMENT_NAME_BYTES]; /* the nearest later segment, at any distance; "" when there is none */
-    bool partial;                      /* <segment>.partial is there (looked for only up to the nearest) */
+    bool has_before; /* the segment before it is there: so this place is not an emptied one */
+    bool has_itself; /* it has arrived since it was asked for */
+    bool partial;    /* <segment>.partial is there (looked for only up to the nearest) */
 };
 enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier,
-                                                const char *segment,
+                                                const char *segment, uint32_t segment_bytes,
                                                 struct later_segment *later); /* OK or FAILED */
 
 /* Fetches and parses <timeline>.history. ABSENT when it is not there. */

@@ -89,9 +89,9 @@ static int store_cluster(struct repository *repository, bool replace)
     }
     switch (repository_put_small(repository, key, &text)) {
     case REPOSITORY_OK:
+    case REPOSITORY_IDENTICAL: /* our own first try, whose answer was lost */
         result = 0;
         break;
-    case REPOSITORY_IDENTICAL:
     case REPOSITORY_COLLISION:
         log_error("\"%s\" has just been made by somebody else", store_describe(repository->store, key));
         log_hint("Run repository-init again to see what is there.");

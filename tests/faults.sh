@@ -57,7 +57,7 @@ in_shards() {
         (
             trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
             mkdir -p "$T/$number/run" "$T/$number/tmp"
-            cp -r "$T/main" "$T/target" "$T/template" "$T/$number"
+            [ ! -e "$T/template" ] || cp -r "$T/main" "$T/target" "$T/template" "$T/$number"
             shard=$number T=$T/$number
             export TMPDIR=$T/tmp CONFIG=$T/walferry.conf WALFERRY_CONFIG=$T/walferry.conf
             cd "$T"

@@ -123,19 +123,22 @@ static bool fork_is_beyond(const struct situation *situation, bool say)
 }
 
 enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count,
-                           bool *partial, bool say)
+                           struct hole_report *report, bool say)
 {
     char nearest[WAL_SEGMENT_NAME_BYTES] = "", why[64];
     struct later_segment later;
 
-    *partial = false;
+    *report = (struct hole_report){.partial = false, .place_is_alive = true};
     if (fork_is_beyond(situation, say))
         return HOLE_FOUND;
     for (size_t i = 0; i < count; i++) {
         if (repository_later_segment(&repositories[i], situation->control.system_identifier, situation->name,
-                                     &later) != REPOSITORY_OK)
+                                     situation->control.segment_bytes, &later) != REPOSITORY_OK)
             return HOLE_UNKNOWN;
-        *partial = *partial || later.partial;
+        if (later.has_itself)
+            return HOLE_FILLED;
+        report->partial = report->partial || later.partial;
+        report->place_is_alive = report->place_is_alive && later.has_before;
         if (later.next[0] != '\0' && (nearest[0] == '\0' || strcmp(later.next, nearest) < 0))
             memcpy(nearest, later.next, sizeof nearest);
     }

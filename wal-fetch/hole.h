@@ -13,13 +13,18 @@ bool hole_is_in_pg_wal(const struct situation *situation);
 
 enum hole_result {
     HOLE_NONE,    /* the end */
+    HOLE_FILLED,  /* the segment has arrived meanwhile */
     HOLE_FOUND,   /* logged: what is missing, what lies behind, and the way out */
     HOLE_UNKNOWN, /* logged: could not find out */
 };
 
-/* Is the segment asked for a hole? Judged over the union of these repositories. *partial: a .partial of it is
- * stored. say: log. */
+struct hole_report {
+    bool partial;        /* a .partial of the segment is stored */
+    bool place_is_alive; /* every repository showed the segment before it: none has been emptied meanwhile */
+};
+
+/* Is the segment asked for a hole? Judged over the union of these repositories. say: log what is found. */
 enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count,
-                           bool *partial, bool say);
+                           struct hole_report *report, bool say);
 
 #endif

@@ -222,11 +222,11 @@ static void pause_briefly(int64_t deadline)
         nanosleep(&(struct timespec){micros / 1000000, (long)(micros % 1000000) * 1000}, NULL);
 }
 
-/* Before the end of the archive is called, the place is looked at once more: it may have been emptied in the
- * middle of a recovery. */
-static enum outcome confirm_end(const struct inquiry *inquiry, bool partial)
+/* Before the end of the archive is called, a place that did not show the segment before this one is looked at
+ * once more: it may have been emptied in the middle of a recovery. */
+static enum outcome confirm_end(const struct inquiry *inquiry, const struct hole_report *report)
 {
-    for (size_t i = 0; i < inquiry->count; i++) {
+    for (size_t i = 0; i < inquiry->count && !report->place_is_alive; i++) {
         share_time(inquiry, i, INT32_MAX);
         enum outcome outcome = confirm_place(inquiry, &inquiry->repositories[i], true);
         if (outcome != OUTCOME_ABSENT)
@@ -234,7 +234,8 @@ static enum outcome confirm_end(const struct inquiry *inquiry, bool partial)
     }
     log_info("\"%s\" is in no repository, nor is any later segment of its timeline: the end of the archive%s",
              inquiry->situation->name,
-             partial ? " (a .partial of it is stored: see docs/recover-by-hand.md for using it)" : "");
+             report->partial ? " (a .partial of it is stored: see docs/recover-by-hand.md for using it)"
+                             : "");
     return OUTCOME_ABSENT;
 }
 
@@ -245,7 +246,7 @@ static enum outcome judge_miss(struct inquiry *inquiry)
 {
     const struct situation *situation = inquiry->situation;
     int64_t until = monotonic_now() + (int64_t)inquiry->config->wal_fetch_hole_wait_seconds * 1000000;
-    bool partial;
+    struct hole_report report;
 
     for (;;) {
         bool last = monotonic_now() >= until;
@@ -257,11 +258,14 @@ static enum outcome judge_miss(struct inquiry *inquiry)
         }
         for (size_t i = 0; i < inquiry->count; i++)
             share_time(inquiry, i, INT32_MAX);
-        switch (hole_look(situation, inquiry->repositories, inquiry->count, &partial, last)) {
+        switch (hole_look(situation, inquiry->repositories, inquiry->count, &report, last)) {
         case HOLE_NONE:
-            return confirm_end(inquiry, partial);
+            return confirm_end(inquiry, &report);
         case HOLE_UNKNOWN:
             return OUTCOME_UNKNOWN;
+        case HOLE_FILLED:
+            last = false;
+            break;
         case HOLE_FOUND:
             break;
         }

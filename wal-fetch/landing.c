@@ -53,6 +53,16 @@ static int open_named(struct landing *landing)
     return 0;
 }
 
+/* Of a call that was killed where no unnamed files were to be had, or of an earlier version. */
+static void remove_leftover(const char *path)
+{
+    char *leftover = string_printf("%s.walferry", path);
+
+    if (leftover != NULL)
+        unlink(leftover);
+    free(leftover);
+}
+
 int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
 {
     char *directory = path_directory(path);
@@ -65,6 +75,8 @@ int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
         log_error("could not create a file in directory \"%s\": %m", directory);
     else if (landing->fd < 0)
         open_named(landing);
+    else
+        remove_leftover(path);
     free(directory);
     return landing->fd < 0 ? -1 : 0;
 }

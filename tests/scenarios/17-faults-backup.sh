@@ -15,7 +15,7 @@ sed 's/^store_timeout = .*/store_timeout = 30/; s/^wal_timeout = .*/wal_timeout 
 chmod 600 hasty.conf patient.conf
 export WALFERRY_CONFIG=$T/patient.conf
 server_create main --wal-segsize=1
-head -c 20000000 /dev/urandom >main/large # goes in parts of its own
+head -c 17500000 /dev/urandom >main/large # goes in parts of its own
 server_start main
 system=$(system_identifier main)
 script
@@ -55,52 +55,150 @@ step "basebackup-push"
 table push_row <<'TABLE'
 # COUNT | status | message | script
 1 | 0 | is complete | # all is well
-1 | 0 | is complete | GET *cluster.json 1 2 status=503 code=SlowDown
-- | 1 | AccessDenied | GET *cluster.json 1 - status=403 code=AccessDenied
 - | 1 | there is no walferry repository here | GET *cluster.json 1 - status=404 code=NoSuchKey
 - | 1 | cluster.json is damaged | GET *cluster.json 1 - garble
-1 | 0 | is complete | PUT *started.json 1 2 status=503 code=SlowDown
 1 | 0 | is complete | PUT *started.json 1 1 done status=500 code=InternalError
 - | 1 | AccessDenied.*has failed | PUT *started.json 1 - status=403 code=AccessDenied
-- | 1 | SlowDown.*has failed | PUT *started.json 1 - status=503 code=SlowDown
-1 | 0 | is complete | PUT *main-* 1 2 status=503 code=SlowDown
 1 | 0 | is complete | PUT *main-* 1 1 done status=500 code=InternalError
-1 | 0 | is complete | PUT *main-* 1 1 close=answer
-1 | 0 | is complete | PUT *main-* 1 1 reset=upload
 - | 1 | AccessDenied.*has failed | PUT *main-* 1 - status=403 code=AccessDenied
 - | 1 | SlowDown.*has failed | PUT *main-* 2 - status=503 code=SlowDown
 - | 1 | not as an S3 store.*has failed | PUT *main-* 1 - status=200
 - | 1 | time limit.*has failed | PUT *main-* 1 - hang=upload
-1 | 0 | is complete | CREATE * 1 2 status=500 code=InternalError
 - | 1 | AccessDenied.*has failed | CREATE * 1 - status=403 code=AccessDenied
 - | 1 | names no upload id.*has failed | CREATE * 1 - status=200
 1 | 0 | is complete | PART * 1 2 status=503 code=SlowDown
 1 | 0 | is complete | PART * 2 1 done status=500 code=InternalError
 1 | 0 | is complete | PART * 1 1 reset=upload
-1 | 0 | is complete | PART * 1 1 hang=answer
 - | 1 | AccessDenied.*has failed | PART * 2 - status=403 code=AccessDenied
-- | 1 | SlowDown.*has failed | PART * 2 - status=503 code=SlowDown
 - | 1 | InvalidPart.*has failed | PART * 1 1 pretend
-- | 1 | InvalidPart.*has failed | PART * 1 1 etag=0123456789abcdef
 - | 1 | AccessDenied.*its parts stay in the bucket.*has failed | PART * 2 - status=403 code=AccessDenied;ABORT * 1 - status=403 code=AccessDenied
 1 | 0 | is complete | COMPLETE * 1 2 status=200 code=InternalError
 1 | 0 | is complete | COMPLETE * 1 1 done status=200 code=InternalError
-1 | 0 | is complete | COMPLETE * 1 1 done status=500 code=InternalError
-1 | 0 | is complete | COMPLETE * 1 1 close=answer
 - | 1 | 200 AccessDenied.*has failed | COMPLETE * 1 - status=200 code=AccessDenied
 - | 1 | 200 InternalError.*has failed | COMPLETE * 1 - status=200 code=InternalError
-- | 1 | did not say that the upload is complete.*has failed | COMPLETE * 1 - status=200
 - | 1 | did not say that the upload is complete.*has failed | COMPLETE * 1 - pretend
 1 | 0 | is complete | PUT *files 1 1 done status=500 code=InternalError
 - | 1 | AccessDenied.*has failed | PUT *files 1 - status=403 code=AccessDenied
 1 | 0 | is complete | PUT *manifest.json 1 1 done status=500 code=InternalError
-1 | 0 | is complete | PUT *manifest.json 1 1 close=answer
 - | 1 | AccessDenied.*has failed | PUT *manifest.json 1 - status=403 code=AccessDenied
-- | 1 | SlowDown.*has failed | PUT *manifest.json 1 - status=503 code=SlowDown
-1 | 0 | is complete | LIST * 1 2 status=503 code=SlowDown
 1 | 0 | is complete | set page 1
 - | 1 | AccessDenied.*has failed | LIST * 1 - status=403 code=AccessDenied
 - | 1 | cannot be understood.*has failed | LIST * 1 - status=200
 - | 1 | did not arrive.*archive_command | PUT *wal/0* 1 - status=503 code=SlowDown
 TABLE
-expect_rows 0
+
+# ---- basebackup-push: the one lie that it can't see through; a restore does
+
+unseen() {
+    rm -rf "$objects/main/$system/base"
+    WALFERRY_CONFIG=$T/patient.conf
+    script "PUT *main-* 1 1 pretend"
+    expect_status 0 basebackup-push --checkpoint=fast
+    script
+    expect_status 1 basebackup-fetch -D "$T/restored"
+    says "is missing.*is incomplete"
+    rm -rf restored
+}
+row "a part is acknowledged, but not stored" unseen
+[ ${#wrong_rows[@]} = 0 ] || expect_rows "$rows"
+
+# ---- basebackup-list and basebackup-fetch
+
+step "two backups to be restored"
+script
+rm -rf "$objects/main/$system/base"
+WALFERRY_CONFIG=$T/patient.conf
+expect_status 0 basebackup-push --checkpoint=fast
+expect_status 0 basebackup-push --checkpoint=fast
+list_is 2
+id=$(grep -o '"id": *"[^"]*' <<<"$output" | tail -1 | cut -d'"' -f4)
+large=$(cd "$objects/main/$system/base/$id" && find . -size +16M -printf '%P\n')
+server_stop main
+list_row() { # COUNT STATUS MESSAGE LINES
+    choose_config "$1"
+    script "${4//;/$'\n'}"
+    expect_status "$2" basebackup-list
+    says "$3"
+}
+# What fails has no control file under any name, so no server starts in it.
+fetch_row() { # COUNT STATUS MESSAGE LINES
+    rm -rf restored
+    cp "$T/../faults/objects/$S3_BUCKET/$S3_PREFIX/main/$system/base/$id/$large" "$objects/main/$system/base/$id/"
+    choose_config "$1"
+    script "${4//;/$'\n'}"
+    expect_status "$2" basebackup-fetch -D "$T/restored" --backup "$id"
+    says "$3"
+    if [ "$2" = 0 ]; then
+        expect_same "a file" "$T/../main/large" restored/large
+        expect_status 0 pg_verifybackup -n -q restored
+    else
+        expect_equal "control files" "" "$(find restored -name 'pg_control*' 2>/dev/null || true)"
+    fi
+}
+reading() { # with a copy of the store, and a server of its own
+    fault_server faults ../server.pem
+    objects=$T/faults/objects/$S3_BUCKET/$S3_PREFIX
+    cp -r "$T/../faults/objects/$S3_BUCKET/$S3_PREFIX" "$T/faults/objects/$S3_BUCKET/"
+    for one in hasty patient; do
+        sed "s!^endpoint = .*!endpoint = $S3_ENDPOINT!" "$T/../$one.conf" >$one.conf
+        chmod 600 $one.conf
+    done
+    step "basebackup-list"
+    table list_row <<'TABLE'
+# COUNT | status | message | script
+1 | 0 | - | # all is well
+1 | 0 | - | set page 1
+1 | 0 | - | GET *manifest.json 1 2 status=503 code=SlowDown
+1 | 0 | - | GET *manifest.json 1 1 close=middle
+- | 1 | AccessDenied | GET *manifest.json 2 - status=403 code=AccessDenied
+- | 1 | SlowDown | GET *manifest.json 2 - status=503 code=SlowDown
+- | 1 | HTTP 404 | GET *manifest.json 1 - status=404
+- | 1 | has been deleted | GET *manifest.json 1 - status=404 code=NoSuchKey header=x-amz-delete-marker:true
+- | 1 | manifest.json.* is damaged | GET *manifest.json 1 - garble
+- | 1 | manifest.json.* is damaged | GET *manifest.json 1 - status=200
+- | 1 | manifest.json.* is damaged | GET *manifest.json 1 - length=-7
+- | 1 | time limit | GET *manifest.json 1 - hang=middle
+- | 1 | SlowDown | LIST * 1 - status=503 code=SlowDown
+- | 1 | AccessDenied | LIST * 1 - status=403 code=AccessDenied
+- | 1 | cannot be understood | LIST * 1 - status=200
+- | 1 | cannot be understood | LIST * 1 - length=-40
+# the second page is refused
+- | 1 | SlowDown | set page 1;LIST * 2 - status=503 code=SlowDown
+TABLE
+    step "basebackup-fetch"
+    table fetch_row <<TABLE
+# COUNT | status | message | script
+1 | 0 | is restored | # all is well
+1 | 0 | is restored | GET * 1 2 status=503 code=SlowDown
+- | 1 | SlowDown | GET *cluster.json 1 - status=503 code=SlowDown
+- | 1 | there is no walferry repository here | GET *cluster.json 1 - status=404 code=NoSuchKey
+- | 1 | cluster.json is damaged | GET *cluster.json 1 - garble
+- | 1 | AccessDenied | LIST * 1 - status=403 code=AccessDenied
+- | 1 | manifest.json.* is damaged.*no complete backup | GET *$id/manifest.json 1 - garble
+- | 1 | AccessDenied | GET *$id/manifest.json 1 - status=403 code=AccessDenied
+- | 1 | no complete backup | GET *$id/manifest.json 1 - status=404 code=NoSuchKey
+- | 1 | AccessDenied | GET *$id/files 1 - status=403 code=AccessDenied
+- | 1 | index .* is missing | GET *$id/files 1 - status=404 code=NoSuchKey
+- | 1 | HTTP 404 | GET *$id/files 1 - status=404
+- | 1 | files is damaged | GET *$id/files 1 - garble
+- | 1 | files is damaged | GET *$id/files 1 - length=-7
+1 | 0 | is restored | GET *$id/files 1 2 close=middle
+- | 1 | AccessDenied.*is incomplete.*no server can be started | GET *$id/main-* 1 - status=403 code=AccessDenied
+- | 1 | is missing.*is incomplete | GET *$id/main-* 1 - status=404 code=NoSuchKey
+- | 1 | has been deleted.*is incomplete | GET *$id/main-* 2 - status=404 code=NoSuchKey header=x-amz-delete-marker:true
+- | 1 | HTTP 404.*is incomplete | GET *$id/main-* 1 - status=404
+- | 1 | SlowDown.*is incomplete | GET *$id/main-* 2 - status=503 code=SlowDown
+- | 1 | damaged.*is incomplete | GET *$id/main-* 1 - garble
+- | 1 | damaged.*is incomplete | GET *$id/main-* 1 - status=200
+- | 1 | damaged.*is incomplete | GET *$id/main-* 1 - length=-7
+- | 1 | time.*is incomplete | GET *$id/$large 1 - hang=middle
+1 | 0 | is restored | GET *$id/main-* 1 2 status=503 code=SlowDown
+1 | 0 | is restored | GET *$id/$large 1 3 close=middle
+1 | 0 | is restored | GET *$id/$large 1 1 hang=middle
+1 | 0 | is restored | GET *$id/$large 1 2 reset=middle
+- | 1 | PreconditionFailed.*is incomplete | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
+- | 1 | not the range.*is incomplete | set ignore if-match;GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
+TABLE
+    expect_rows 79
+}
+in_shards 3 reading

@@ -17,7 +17,6 @@ mkdir main/strange && : >main/strange/empty && truncate -s 20M main/strange/spar
 echo secret >main/strange/private && chmod 600 main/strange/private
 ln -s private main/strange/link
 backups() { basebackup-list --json | grep -o '"id": *"[^"]*"' | sort -u; }
-sessions() { sql main "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"; }
 
 step "taken while relations come and go, grow and shrink"
 while :; do # until the backup is there
@@ -66,11 +65,14 @@ expect_status 0 basebackup-fetch -D "$T/empty"
 expect_equal "mode of a directory that was there" 700 "$(stat -c %a empty)"
 
 step "interrupted: no visible backup, backup mode is over, the next one works"
-interrupted() { # SIGNAL OPTION...: while it waits for the checkpoint, or works
+slow=$T/slow.conf # so that there is something to interrupt
+{ cat "$CONFIG" && printf '[compression]\nlevel = 12\n'; } >"$slow" && chmod 600 "$slow"
+interrupted() { # SIGNAL MESSAGE-TO-WAIT-FOR OPTION...
     local push status=0
-    env --default-signal=INT basebackup-push "${@:2}" >push.log 2>&1 &
+    sql main "update big set pad = pad where i < 20000" # something for the checkpoint
+    env --default-signal=INT basebackup-push --config "$slow" --jobs 1 "${@:3}" >push.log 2>&1 &
     push=$!
-    wait_until 20 "a session of the backup" sql_is main t "select count(*) > 0 from pg_stat_activity where query ~ 'backup_start|pg_start_backup' or state like 'idle%' and pid <> pg_backend_pid()"
+    wait_until 20 "the message" grep -q "$2" push.log
     sleep 0.$((RANDOM % 5))
     kill "-$1" $push
     wait $push || status=$?
@@ -80,10 +82,8 @@ interrupted() { # SIGNAL OPTION...: while it waits for the checkpoint, or works
     wait_until 20 "the end of its session" sql_is main 0 "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
 }
 sql main "alter system set checkpoint_timeout = '1h'" "select pg_reload_conf()" >/dev/null
-for signal in INT TERM HUP KILL; do
-    sql main "update big set pad = pad where i < 20000"
-    interrupted $signal --checkpoint=spread --jobs 1
-done
+for signal in INT TERM HUP; do interrupted $signal "waiting for the server's checkpoint" --checkpoint=spread; done
+for signal in INT TERM KILL; do interrupted $signal "begins at" --checkpoint=fast; done
 expect_status 0 basebackup-push --checkpoint=fast
 second=$(tail -1 <<<"$output")
 expect_equal "backups" 2 "$(backups | wc -l)"
