@@ -247,6 +247,7 @@ static enum outcome judge_miss(struct inquiry *inquiry)
     const struct situation *situation = inquiry->situation;
     int64_t until = monotonic_now() + (int64_t)inquiry->config->wal_fetch_hole_wait_seconds * 1000000;
     struct hole_report report;
+    bool was_filled = false;
 
     for (;;) {
         bool last = monotonic_now() >= until;
@@ -263,7 +264,12 @@ static enum outcome judge_miss(struct inquiry *inquiry)
             return confirm_end(inquiry, &report);
         case HOLE_UNKNOWN:
             return OUTCOME_UNKNOWN;
-        case HOLE_FILLED:
+        case HOLE_FILLED: /* once more, even at the last moment */
+            if (was_filled && last) {
+                log_error("\"%s\" is listed, but cannot be got", situation->name);
+                return OUTCOME_UNKNOWN;
+            }
+            was_filled = true;
             last = false;
             break;
         case HOLE_FOUND:
