@@ -4,9 +4,12 @@
 #include "digest.h"
 #include "file.h"
 #include "log.h"
+#include "wal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* Offsets in struct ControlFileData, 64-bit and little-endian (the only platforms walferry is built for). */
@@ -55,6 +58,11 @@ static const struct layout *find_layout(uint32_t control_version)
     return NULL;
 }
 
+static bool block_size_is_legal(uint32_t bytes)
+{
+    return bytes >= 1024 && bytes <= 65536 && (bytes & (bytes - 1)) == 0;
+}
+
 const char *pg_control_parse(const void *data, size_t length, struct pg_control *control)
 {
     const unsigned char *bytes = data;
@@ -80,6 +88,10 @@ const char *pg_control_parse(const void *data, size_t length, struct pg_control 
         .segment_bytes = get32(bytes, layout->segment_bytes),
         .data_checksum_version = get32(bytes, layout->checksum_version),
     };
+    /* Others divide by them. */
+    if (!block_size_is_legal(control->block_bytes) || !block_size_is_legal(control->wal_block_bytes) ||
+        !wal_segment_size_is_legal(control->segment_bytes) || control->relation_segment_blocks == 0)
+        return "its block or segment sizes are impossible";
     return NULL;
 }
 
@@ -126,7 +138,7 @@ unsigned pg_version_read(const char *data_directory)
     unsigned version = 0;
     char *path = path_join(data_directory, "PG_VERSION"), *end;
 
-    if (path != NULL && file_exists(path) && file_read_all(path, 64, &text) == FILE_OK) {
+    if (path != NULL && file_read_all(path, 64, &text) == FILE_OK) {
         unsigned long number = strtoul(buffer_string(&text), &end, 10);
         if (end != buffer_string(&text) && (*end == '\n' || *end == '\0') && number >= 10 && number < 1000)
             version = (unsigned)number;
@@ -136,20 +148,30 @@ unsigned pg_version_read(const char *data_directory)
     return version;
 }
 
-static bool has_file(const char *directory, const char *name)
+/* 1, 0, or -1 after logging. */
+static int has_file(const char *directory, const char *name)
 {
+    struct stat status;
     char *path = path_join(directory, name);
-    bool there = path != NULL && file_exists(path);
+    int result = path == NULL ? -1 : lstat(path, &status) == 0;
 
+    if (result == 0 && errno != ENOENT && errno != ENOTDIR) {
+        log_error("could not stat file \"%s\": %m", path);
+        result = -1;
+    }
     free(path);
-    return there;
+    return result;
 }
 
-enum server_mode server_mode_read(const char *data_directory)
+int server_mode_read(const char *data_directory, enum server_mode *mode)
 {
-    if (has_file(data_directory, "standby.signal"))
-        return SERVER_STANDBY;
-    return has_file(data_directory, "recovery.signal") ? SERVER_RECOVERY : SERVER_NORMAL;
+    int standby = has_file(data_directory, "standby.signal");
+    int recovery = standby == 0 ? has_file(data_directory, "recovery.signal") : 0;
+
+    if (standby < 0 || recovery < 0)
+        return -1;
+    *mode = standby ? SERVER_STANDBY : recovery ? SERVER_RECOVERY : SERVER_NORMAL;
+    return 0;
 }
 
 bool postmaster_read(const char *data_directory, int64_t *pid, int64_t *started_seconds)

@@ -32,7 +32,7 @@ const char *pg_control_parse(const void *data, size_t length, struct pg_control 
 int pg_control_read(const char *data_directory, struct pg_control *control,
                     unsigned char raw[PG_CONTROL_FILE_BYTES]);
 
-/* Major version in DIR/PG_VERSION: 13, 14, ...; 0 when there is none or it is malformed. Nothing is logged.
+/* Major version in DIR/PG_VERSION: 13, 14, ...; 0 when there is none or it is malformed (nothing is logged) or cannot be read (logged).
  */
 unsigned pg_version_read(const char *data_directory);
 
@@ -42,7 +42,7 @@ enum server_mode {
     SERVER_RECOVERY, /* recovery.signal */
     SERVER_STANDBY,  /* standby.signal */
 };
-enum server_mode server_mode_read(const char *data_directory);
+int server_mode_read(const char *data_directory, enum server_mode *mode); /* 0, or -1 after logging */
 
 /* Process id and start time out of postmaster.pid: they name one run of the server. False when there is none.
  */

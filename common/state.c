@@ -88,7 +88,8 @@ void state_write(const struct state *state, const char *name, const void *data, 
     if (state == NULL || state->directory == NULL)
         return;
     path = path_join(state->directory, name);
-    temporary = path == NULL ? NULL : string_printf("%s.%ld", path, (long)getpid());
+    temporary =
+        path == NULL ? NULL : string_printf("%s/.%s.%ld.walferry", state->directory, name, (long)getpid());
     if (temporary == NULL)
         goto done;
     FILE *file = fopen(temporary, "wex");

@@ -329,7 +329,11 @@ static enum store_result get_open_file(int fd, const char *path, const struct st
 {
     struct stat status;
 
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    if (fstat(fd, &status) != 0) {
+        log_error("could not stat file \"%s\": %m", path);
+        return STORE_FAILED;
+    }
+    if (!S_ISREG(status.st_mode)) {
         log_error("\"%s\" is not a regular file", path);
         return STORE_FAILED;
     }

@@ -5,6 +5,8 @@
 #include <strings.h>
 #include <time.h>
 
+#define FIRST_INSTANT (-62135596800000000) /* 0001-01-01 00:00:00 */
+#define LAST_INSTANT 253402300799999999    /* 9999-12-31 23:59:59.999999 */
 #define MICROSECONDS_PER_SECOND INT64_C(1000000)
 #define SECONDS_PER_DAY INT64_C(86400)
 #define MOST_OFFSET_HOURS 15 /* as in PostgreSQL */
@@ -216,8 +218,13 @@ enum timestamp_result timestamp_parse(const char *text, int64_t *value)
     if (!read_time(&text, &civil))
         return TIMESTAMP_MALFORMED;
     result = read_offset(text, &offset_seconds);
-    if (result != TIMESTAMP_MALFORMED)
-        *value = timestamp_from_civil(&civil) - offset_seconds * MICROSECONDS_PER_SECOND;
+    if (result == TIMESTAMP_MALFORMED)
+        return result;
+    /* An offset can lead out of the years that can be written. */
+    int64_t instant = timestamp_from_civil(&civil) - offset_seconds * MICROSECONDS_PER_SECOND;
+    if (instant < FIRST_INSTANT || instant > LAST_INSTANT)
+        return TIMESTAMP_MALFORMED;
+    *value = instant;
     return result;
 }
 

@@ -136,7 +136,8 @@ int data_directory_read(const char *path, struct data_directory *directory)
         return -1;
     }
     directory->running = find_server(path, directory->owner, &directory->server_pid);
-    directory->mode = server_mode_read(path);
+    if (server_mode_read(path, &directory->mode) != 0)
+        return -1;
     return find_label(directory);
 }
 

@@ -120,6 +120,11 @@ int repository_probe(struct repository *repository, enum store_condition *condit
     struct probe probe;
     int result = -1;
 
+    if (repository->settings->kind == REPOSITORY_FILE) { /* link(2) is exclusive: nothing to find out */
+        *condition = STORE_CONDITION_HONOURED;
+        *versioned = false;
+        return 0;
+    }
     if (probe_begin(repository, &probe) == 0)
         result = probe_condition(repository, &probe, condition, versioned);
     probe_end(repository, &probe);

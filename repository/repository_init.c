@@ -40,9 +40,14 @@ static int read_here(struct init *init)
         log_error("\"%s\" is no data directory: there is no global/pg_control", directory);
     if (result != 0)
         return -1;
+    unsigned version = pg_version_read(directory);
+    if (version == 0) {
+        log_error("could not find out PostgreSQL's version from \"%s/PG_VERSION\"", directory);
+        return -1;
+    }
     init->here = (struct generation){
         .system_identifier = control.system_identifier,
-        .postgresql_version = pg_version_read(directory),
+        .postgresql_version = version,
         .control_version = control.control_version,
         .catalog_version = control.catalog_version,
         .segment_bytes = control.segment_bytes,

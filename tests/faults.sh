@@ -87,8 +87,9 @@ row() { # WHAT COMMAND...: counted
     echo "-- row $rows: $what"
     ("$@") || wrong_rows+=("row $rows: $what")
 }
-expect_rows() { # NUMBER: so many were there, and none was wrong. The last act.
-    expect_equal "rows" "$1" "$rows"
+expect_rows() { # NUMBER, or "NUMBER+": so many were there, and none was wrong. The last act.
+    if [ "${1%+}" = "$1" ]; then expect_equal "rows" "$1" "$rows"
+    else expect_true "at least ${1%+} rows" test "$rows" -ge "${1%+}"; fi
     [ ${#wrong_rows[@]} = 0 ] || { printf 'WRONG: %s\n' "${wrong_rows[@]}"; fail "${#wrong_rows[@]} rows are not as expected"; }
     echo "shard $shard of $shards: its part of $rows rows is as expected (${SECONDS} s)"
 }

@@ -143,8 +143,9 @@ server_fails() { # NAME PATTERN: it is started and ends by itself in recovery, n
     mkdir -p "$T/run/$1"
     : >"$T/$1.log"
     pg_ctl -D "$T/$1" -l "$T/$1.log" -s -w -t 60 -o "-k $T/run/$1 -c listen_addresses=''" start || true
-    wait_until 60 "the end of server $1" server_is_gone "$1"
+    wait_until 60 "the end of server $1" is_open_or_gone "$1"
     sed 's/^/    /' "$T/$1.log"
+    expect_true "server $1 has ended" server_is_gone "$1"
     expect_true "server $1 stopped in recovery" grep -q "FATAL" "$T/$1.log"
     expect_equal "server $1 was opened" 0 "$(grep -c "archive recovery complete" "$T/$1.log" || true)"
     expect_true "the log of $1 says why" grep -Eiq -- "$2" "$T/$1.log"

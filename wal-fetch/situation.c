@@ -27,9 +27,9 @@ bool situation_is_current(const struct situation *situation)
            started == situation->postmaster_started;
 }
 
-static enum caller find_caller(const struct situation *situation)
+static enum caller find_caller(const struct situation *situation, enum server_mode mode)
 {
-    switch (server_mode_read(situation->data_directory)) {
+    switch (mode) {
     case SERVER_STANDBY:
         return CALLER_STANDBY;
     case SERVER_RECOVERY:
@@ -79,6 +79,7 @@ int situation_open(const struct config *config, const char *name, const char *pa
                    struct situation *situation)
 {
     int64_t now = monotonic_now();
+    enum server_mode mode;
 
     *situation = (struct situation){.name = name, .path = path, .parsed = wal_name_parse(name)};
     if (situation->parsed.kind == WAL_NOT) {
@@ -91,7 +92,9 @@ int situation_open(const struct config *config, const char *name, const char *pa
     situation->data_directory = situation->directory == NULL ? NULL : path_parent(situation->directory);
     if (situation->data_directory == NULL)
         return -1;
-    situation->caller = find_caller(situation);
+    if (server_mode_read(situation->data_directory, &mode) != 0)
+        return -1;
+    situation->caller = find_caller(situation, mode);
     situation->deadline = now + (int64_t)time_limit(config, situation) * 1000000;
     if (!postmaster_read(situation->data_directory, &situation->postmaster_pid,
                          &situation->postmaster_started))

@@ -21,6 +21,12 @@ static enum source_result refuse(const struct source *source, const char *why)
     return SOURCE_REFUSED;
 }
 
+static enum source_result could_not(const struct source *source, const char *what)
+{
+    log_error("could not %s file \"%s\": %m", what, source->path);
+    return SOURCE_REFUSED;
+}
+
 /* The control file of the data directory in which the file lies, else of [cluster] pgdata: 0; 1 if there is
  * neither; -1. */
 static int find_control(const struct source *source, const struct config *config, struct pg_control *control)
@@ -95,7 +101,7 @@ static enum source_result check_segment(struct source *source, const struct pg_c
     struct wal_page page;
 
     if (file_pread_fully(source->fd, source->header, sizeof source->header, 0) != 0)
-        return refuse(source, errno == 0 ? "it is too short to be a WAL segment" : "it could not be read");
+        return errno == 0 ? refuse(source, "it is too short to be a WAL segment") : could_not(source, "read");
     if (!wal_page_parse(source->header, sizeof source->header, &page))
         return refuse(source, "it does not begin with the header of a WAL segment");
     if (control != NULL && page.system_identifier != control->system_identifier)
@@ -150,7 +156,7 @@ static enum source_result check_text(struct source *source, const struct pg_cont
     text.length = (size_t)source->status.st_size;
     text.data[text.length] = '\0';
     if (file_pread_fully(source->fd, text.data, text.length, 0) != 0)
-        refuse(source, "it could not be read");
+        could_not(source, "read");
     else
         result = source->parsed.kind == WAL_HISTORY ? check_history_text(source, &text)
                                                     : check_backup_text(source, buffer_string(&text));
@@ -165,10 +171,8 @@ static enum source_result open_file(struct source *source)
         log_error("could not open file \"%s\": %m", source->path);
         return SOURCE_REFUSED;
     }
-    if (fstat(source->fd, &source->status) != 0) {
-        log_error("could not stat file \"%s\": %m", source->path);
-        return SOURCE_REFUSED;
-    }
+    if (fstat(source->fd, &source->status) != 0)
+        return could_not(source, "stat");
     if (!S_ISREG(source->status.st_mode))
         return refuse(source, "it is not a regular file");
     return SOURCE_OK;

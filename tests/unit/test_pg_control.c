@@ -71,6 +71,7 @@ static void test_directory(void)
     char directory[] = "/tmp/walferry-test-control.XXXXXX", path[128];
     struct buffer data = BUFFER_EMPTY;
     struct pg_control control;
+    enum server_mode mode;
     int64_t pid, started;
 
     CHECK(mkdtemp(directory) != NULL);
@@ -90,11 +91,11 @@ static void test_directory(void)
     CHECK(pg_version_read(directory) == 15);
     write_text(directory, "PG_VERSION", "9.6\n", 4);
     CHECK(pg_version_read(directory) == 0);
-    CHECK(server_mode_read(directory) == SERVER_NORMAL);
+    CHECK(server_mode_read(directory, &mode) == 0 && mode == SERVER_NORMAL);
     write_text(directory, "recovery.signal", "", 0);
-    CHECK(server_mode_read(directory) == SERVER_RECOVERY);
+    CHECK(server_mode_read(directory, &mode) == 0 && mode == SERVER_RECOVERY);
     write_text(directory, "standby.signal", "", 0);
-    CHECK(server_mode_read(directory) == SERVER_STANDBY); /* wins, as in PostgreSQL */
+    CHECK(server_mode_read(directory, &mode) == 0 && mode == SERVER_STANDBY); /* wins, as in PostgreSQL */
     CHECK(!postmaster_read(directory, &pid, &started));
     write_text(directory, "postmaster.pid", "4711\n/data\n1790000000\n5432\n", 27);
     CHECK(postmaster_read(directory, &pid, &started) && pid == 4711 && started == 1790000000);
