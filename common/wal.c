@@ -231,10 +231,10 @@ static int parse_line(struct parsing *parsing, const char *line)
 int timeline_history_parse(uint32_t timeline, const char *text, size_t length,
                            struct timeline_history *history, const char **problem)
 {
-    struct parsing parsing = {history, NULL};
     char line[1024];
 
     *history = (struct timeline_history){.timeline = timeline};
+    struct parsing parsing = {history, NULL};
     while (length > 0 && parsing.problem == NULL) {
         const char *end = memchr(text, '\n', length);
         size_t line_bytes = end == NULL ? length : (size_t)(end - text);

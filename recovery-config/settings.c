@@ -242,6 +242,18 @@ static int add_line(struct settings *settings, enum settings_line_kind kind, cha
     return 0;
 }
 
+/* Only settings are put aside: anything else behind our prefix is a comment, and stays one. */
+static bool is_saved_setting(const char *line)
+{
+    char *name = NULL, *value = NULL;
+    enum lexed lexed =
+        starts_with(line, SAVED_PREFIX) ? lex_line(line + strlen(SAVED_PREFIX), &name, &value) : LEXED_BLANK;
+
+    free(name);
+    free(value);
+    return lexed == LEXED_SETTING || lexed == LEXED_NO_MEMORY;
+}
+
 static int parse_line(struct settings *settings, const char *text, size_t length)
 {
     char *line = copy_part(text, length);
@@ -252,7 +264,7 @@ static int parse_line(struct settings *settings, const char *text, size_t length
         return -1;
     if (starts_with(line, BEGIN_PREFIX) || starts_with(line, END_PREFIX))
         return add_line(settings, SETTINGS_MARK, line);
-    if (!starts_with(line, SAVED_PREFIX))
+    if (!is_saved_setting(line))
         return add_line(settings, SETTINGS_SETTING, line);
     saved = string_copy(line + strlen(SAVED_PREFIX));
     free(line);
@@ -367,6 +379,7 @@ void settings_take_back(struct settings *settings)
 
 int settings_quote(const char *value, struct buffer *out)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): setting_list_add takes no NULL */
     if (strchr(value, '\n') != NULL) {
         log_error("a setting of PostgreSQL can't hold a line end");
         return -1;

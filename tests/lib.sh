@@ -60,7 +60,7 @@ expect_status() {
     [ "$status" = "$expected" ] || fail "exit status of $*: expected $expected, found $status"
 }
 expect_output() { # extended regular expression, in $output of the last expect_status
-    printf '%s\n' "$output" | grep -Eiq -- "$1" || fail "expected a message like \"$1\", found \"$output\""
+    grep -Eiq -- "$1" <<<"$output" || fail "expected a message like \"$1\", found \"$output\""
 }
 wait_until() { # SECONDS WHAT COMMAND...: tries until the command succeeds
     local end=$((SECONDS + $1)) what=$2
@@ -106,7 +106,7 @@ object_put() { # KEY FILE: whatever is there
     else s3 put "$S3_PREFIX/$1" "$2"; fi
 }
 object_delete() { if [ "$STORE" = file ]; then rm "$T/repository/$1"; else s3 delete "$S3_PREFIX/$1"; fi; }
-object_exists() { object_list | grep -q "^$1 "; }
+object_exists() { grep -q "^$1 " <<<"$(object_list)"; } # no pipe: grep -q would end it, and the writer fail
 wal_key() { # NAME -> its key; the cluster's system identifier is $system
     case $1 in *.history) echo "main/$system/wal/$1" ;; *) echo "main/$system/wal/${1:0:16}/$1" ;; esac
 }

@@ -104,7 +104,11 @@ static enum outcome get_from(struct inquiry *inquiry, struct repository *reposit
         outcome = OUTCOME_DAMAGED;
         break;
     case REPOSITORY_SINK:
-        outcome = inquiry->landing->too_long ? OUTCOME_DAMAGED : OUTCOME_UNKNOWN;
+        if (!inquiry->landing->too_long)
+            break;
+        log_error("%s is damaged: it holds more than the %" PRIu64 " bytes that it may have",
+                  store_describe(repository->store, key), inquiry->landing->most_bytes);
+        outcome = OUTCOME_DAMAGED;
         break;
     default:
         break;

@@ -128,7 +128,7 @@ static void test_objects(void)
 {
     unsigned char data[20000];
     struct buffer object = BUFFER_EMPTY, plain = BUFFER_EMPTY;
-    struct object_facts facts, read;
+    struct object_facts facts, read = {.kind = ""};
 
     fill(data, sizeof data, 3);
     facts = make_object(data, sizeof data, &object);

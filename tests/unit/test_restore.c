@@ -365,9 +365,11 @@ int main(int argc, char **argv)
     make_part();
     struct unpacker *unpacker = unpacker_new(&places, NULL);
     CHECK(unpacker != NULL);
-    test_unpacking(unpacker);
-    test_damages(unpacker);
-    test_wrong_index(unpacker);
+    if (unpacker != NULL) {
+        test_unpacking(unpacker);
+        test_damages(unpacker);
+        test_wrong_index(unpacker);
+    }
     unpacker_free(unpacker);
     restore_part_free(part);
     buffer_free(&stored);
