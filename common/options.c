@@ -143,6 +143,7 @@ enum options_result options_parse(const struct program *program, int argc, char 
     struct parsing parsing = {.program = program};
     int value;
 
+    *options = (struct options){NULL, NULL};
     process_begin();
     build(&parsing);
     opterr = 0;
