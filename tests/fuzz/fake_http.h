@@ -1,0 +1,135 @@
+/* common/http.c with a fake libcurl under it: a request is answered with the next piece of the input, so that
+ * all of the S3 driver runs on answers that no server would give. An answer is what goes over the wire,
+ * "HTTP/1.1 200 OK", header lines, an empty line and the body; one that begins with "!" is cut behind its
+ * last byte, "?" is no answer at all. When there are no more, the last answer is a failure that nobody tries
+ * again after. */
+#ifndef WALFERRY_FAKE_HTTP_H
+#define WALFERRY_FAKE_HTTP_H
+
+#include "fuzz.h"
+
+#include "common/store.h"
+
+#include <curl/curl.h>
+
+static CURLcode fake_setopt(CURLoption option, uintptr_t value);
+static CURLcode fake_getinfo(CURL *curl, CURLINFO info, long *value);
+static CURLcode fake_perform(CURL *curl);
+
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+#define curl_easy_setopt(curl, option, value) ((void)(curl), fake_setopt(option, (uintptr_t)(value)))
+#define curl_easy_getinfo fake_getinfo
+#define curl_easy_perform fake_perform
+#define nanosleep(wanted, left) ((void)(wanted), (void)(left), 0)
+#include "common/http.c" /* its static functions are called below */
+#undef nanosleep
+#undef curl_easy_perform
+#undef curl_easy_getinfo
+#undef curl_easy_setopt
+
+static struct fuzz_input fake_answers;
+static struct transfer *fake_transfer;
+static long fake_status;
+
+static CURLcode fake_setopt(CURLoption option, uintptr_t value)
+{
+    if (option == CURLOPT_WRITEDATA)
+        fake_transfer = (struct transfer *)value;
+    return CURLE_OK;
+}
+
+static CURLcode fake_getinfo(CURL *curl, CURLINFO info, long *value)
+{
+    (void)curl;
+    (void)info;
+    *value = fake_status;
+    return CURLE_OK;
+}
+
+/* The header's lines, as curl hands them over: one at a time, line end included, none with a zero in it.
+ * Returns where the body begins, or NULL. */
+static const char *fake_headers(const char *next, const char *end)
+{
+    fake_status = 0;
+    while (next < end) {
+        const char *line_end = memchr(next, '\n', (size_t)(end - next));
+        size_t length = line_end != NULL ? (size_t)(line_end - next) + 1 : (size_t)(end - next);
+
+        if (memchr(next, '\0', length) != NULL)
+            return NULL;
+        char *line = malloc(length);
+        FUZZ_CHECK(line != NULL);
+        memcpy(line, next, length);
+        if (length >= 12 && memcmp(line, "HTTP/1.1 ", 9) == 0)
+            fake_status = (line[9] & 7) * 100 + (line[10] & 7) * 10 + line[11] % 10;
+        size_t taken = take_header(line, 1, length, fake_transfer);
+        free(line);
+        if (taken != length)
+            return NULL;
+        next += length;
+        if (length == 1 || (length == 2 && next[-2] == '\r'))
+            break;
+    }
+    return next;
+}
+
+static CURLcode fake_perform(CURL *curl)
+{
+    size_t length, piece = 1;
+    CURLcode result = CURLE_OK;
+    char upload[1000];
+
+    (void)curl;
+    if (fake_answers.left == 0)
+        return CURLE_PEER_FAILED_VERIFICATION;
+    while (read_body(upload, 1, sizeof upload, fake_transfer) > 0)
+        if (fake_transfer->sent > 100000)
+            break;
+    char *answer = fuzz_take(&fake_answers, 0, &length);
+    const char *next = answer, *end = answer + length;
+    if (length > 0 && *next == '?') {
+        result = CURLE_COULDNT_CONNECT;
+    } else if (length > 0 && *next == '!') {
+        result = CURLE_PARTIAL_FILE;
+        next++;
+    }
+    next = result == CURLE_COULDNT_CONNECT ? NULL : fake_headers(next, end);
+    if (next == NULL && result == CURLE_OK)
+        result = CURLE_WEIRD_SERVER_REPLY;
+    while (next != NULL && next < end) {
+        size_t taken = (size_t)(end - next) < piece ? (size_t)(end - next) : piece;
+
+        if (take_body((char *)next, 1, taken, fake_transfer) != taken) {
+            result = CURLE_WRITE_ERROR;
+            break;
+        }
+        next += taken;
+        piece = piece * 5 + 1;
+    }
+    free(answer);
+    return result;
+}
+
+static struct store *fake_store(const uint8_t *answers, size_t length)
+{
+    static char name[] = "main", url[] = "s3://bucket/pre/fix", path[] = "pre/fix", bucket[] = "bucket";
+    static char region[] = "eu-central-1", endpoint[] = "https://s3.example.com", key[] = "key",
+                secret[] = "secret";
+    static const struct repository_config config = {.name = name,
+                                                    .url = url,
+                                                    .kind = REPOSITORY_S3,
+                                                    .path = path,
+                                                    .bucket = bucket,
+                                                    .region = region,
+                                                    .endpoint = endpoint,
+                                                    .path_style = true,
+                                                    .access_key = key,
+                                                    .secret_key = secret};
+    static const struct store_limits limits = {.operation_seconds = 3600, .deadline = 0};
+
+    fake_answers = (struct fuzz_input){answers, length};
+    return store_open(&config, &limits);
+}
+
+#endif
