@@ -37,8 +37,10 @@ static enum caller find_caller(const struct situation *situation, enum server_mo
     case SERVER_NORMAL:
         break;
     }
-    /* PostgreSQL passes pg_wal/RECOVERYXLOG or RECOVERYHISTORY, relative to the data directory. */
-    return *situation->path == '/' ? CALLER_OTHER : CALLER_SWITCH;
+    /* The server itself passes pg_wal/RECOVERYXLOG or RECOVERYHISTORY; pg_rewind -c the final name. */
+    const char *name = path_name(situation->path);
+    return strcmp(name, "RECOVERYXLOG") == 0 || strcmp(name, "RECOVERYHISTORY") == 0 ? CALLER_SWITCH
+                                                                                     : CALLER_OTHER;
 }
 
 static unsigned time_limit(const struct config *config, const struct situation *situation)
