@@ -100,3 +100,5 @@ tests-built:
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) asan
 
 .PHONY: demo check check-full tests-built
+
+include tests/fuzz/rules.mk

@@ -240,6 +240,18 @@ static int append_option(struct buffer *out, const char *option, const char *val
                : -1;
 }
 
+/* "-c NAME=VALUE" for pg_ctl -o, which is read by a shell once more. */
+static int append_setting(struct buffer *out, const char *name, const char *directory, const char *path)
+{
+    struct buffer setting = BUFFER_EMPTY;
+    int result = buffer_printf(&setting, "%s=%s%s", name, directory, path) == 0
+                     ? append_option(out, "-c", buffer_string(&setting))
+                     : -1;
+
+    buffer_free(&setting);
+    return result;
+}
+
 /* The command that makes the restored directory recover to where the user wants to get. */
 static void tell_next_step(const struct request *request, const char *config_path,
                            const struct restore_places *places)
@@ -264,21 +276,21 @@ static void tell_external(const struct backup *backup, const struct restore_plac
     } files[] = {
         {"postgresql.conf", "config_file"}, {"pg_hba.conf", "hba_file"}, {"pg_ident.conf", "ident_file"}};
     const char *directory = places->items[places->count - 1].path;
-    struct buffer settings = BUFFER_EMPTY;
-    int result = buffer_printf(&settings, "-c data_directory=%s", places->items[0].path);
+    struct buffer settings = BUFFER_EMPTY, command = BUFFER_EMPTY;
+    int result = append_setting(&settings, "data_directory", places->items[0].path, "");
 
     for (size_t i = 0; i < backup->external_count; i++)
         for (size_t k = 0; k < sizeof files / sizeof files[0] && result == 0; k++)
             if (strcmp(path_name(backup->external[i]), files[k].file) == 0)
-                result =
-                    buffer_printf(&settings, " -c %s=%s%s", files[k].setting, directory, backup->external[i]);
+                result = append_setting(&settings, files[k].setting, directory, backup->external[i]);
     log_info("files from outside the data directory are in \"%s\", under their old paths", directory);
-    if (result == 0)
+    if (result == 0 && append_option(&command, "-D", places->items[0].path) == 0 &&
+        append_option(&command, "-o", buffer_string(&settings)) == 0)
         log_hint("PostgreSQL does not read them there: copy what the new machine needs to its place, or "
-                 "start the server with "
-                 "pg_ctl -D %s -o \"%s\" start",
-                 places->items[0].path, buffer_string(&settings));
+                 "start the server with pg_ctl%s start",
+                 buffer_string(&command));
     buffer_free(&settings);
+    buffer_free(&command);
 }
 
 static void tell_success(const struct request *request, const struct options *options,
@@ -361,29 +373,26 @@ static int run(const struct config *config, const struct repository_config *only
 int main(int argc, char **argv)
 {
     struct request request = {.data_directory = NULL};
-    struct options options = {NULL, NULL};
+    struct options options;
     struct config config;
-    const struct repository_config *only = NULL;
+    const struct repository_config *only;
     char **operands;
-    int status = EXIT_USAGE;
+    int status = options_parse(&program, argc, argv, &options, &request, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    enum options_result parsed = options_parse(&program, argc, argv, &options, &request, &operands);
-    if (parsed != OPTIONS_RUN || check_request(&request) != 0) {
-        status = parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_USAGE;
+    if (status != OPTIONS_GO_ON)
         goto done;
-    }
+    status = EXIT_USAGE;
+    if (check_request(&request) != 0)
+        goto done;
     if (geteuid() == 0) { /* as initdb: the server could not use what belongs to root */
         log_error("cannot be run as root; run it as the user that will own the server");
         status = EXIT_FAILED;
         goto done;
     }
-    if (config_load(options.config, &config) != 0)
+    if (options_load(&options, &config, &only) != 0)
         goto done;
-    if (options.repository == NULL || (only = config_repository(&config, options.repository)) != NULL) {
-        interrupt_catch_signals();
-        status = run(&config, only, &request, &options) == 0 ? EXIT_DONE : EXIT_FAILED;
-    }
+    interrupt_catch_signals();
+    status = run(&config, only, &request, &options) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
 done:
     mappings_free(&request.mappings);

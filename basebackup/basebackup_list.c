@@ -344,21 +344,18 @@ static int run(const struct config *config, const struct repository_config *only
 
 int main(int argc, char **argv)
 {
-    struct options options = {NULL, NULL};
+    struct options options;
     struct config config;
-    const struct repository_config *only = NULL;
+    const struct repository_config *only;
     bool as_json = false;
     char **operands;
-    int status = EXIT_USAGE;
+    int status = options_parse(&program, argc, argv, &options, &as_json, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    enum options_result parsed = options_parse(&program, argc, argv, &options, &as_json, &operands);
-    if (parsed != OPTIONS_RUN)
-        return parsed == OPTIONS_DONE ? EXIT_DONE : EXIT_USAGE;
-    if (config_load(options.config, &config) != 0)
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (options_load(&options, &config, &only) != 0)
         return EXIT_USAGE;
-    if (options.repository == NULL || (only = config_repository(&config, options.repository)) != NULL)
-        status = run(&config, only, as_json) == 0 ? EXIT_DONE : EXIT_FAILED;
+    status = run(&config, only, as_json) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
     return status;
 }

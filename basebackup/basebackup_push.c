@@ -78,10 +78,11 @@ static const struct program program = {
 static int run(const struct options *options, const struct arguments *arguments)
 {
     struct config config;
+    const struct repository_config *only;
     char id[BACKUP_ID_BYTES];
 
-    if (config_load(options->config, &config) != 0)
-        return 2;
+    if (options_load(options, &config, &only) != 0)
+        return OPTIONS_USAGE_STATUS;
     struct push_settings settings = {
         .config = &config,
         .repository = options->repository,
@@ -90,9 +91,8 @@ static int run(const struct options *options, const struct arguments *arguments)
         .wants_progress = arguments->wants_progress,
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,
     };
-    int status = 2;
-    if (server_check_conninfo(config.conninfo) == 0 &&
-        (options->repository == NULL || config_repository(&config, options->repository) != NULL))
+    int status = OPTIONS_USAGE_STATUS;
+    if (server_check_conninfo(config.conninfo) == 0)
         status = push_backup(&settings, id) == 0 ? 0 : 1;
     config_free(&config);
     if (status == 0 && (printf("%s\n", id) < 0 || fflush(stdout) != 0)) {
@@ -107,18 +107,12 @@ int main(int argc, char **argv)
     struct arguments arguments = {.label = "walferry"};
     struct options options;
     char **operands;
+    int status = options_parse(&program, argc, argv, &options, &arguments, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    switch (options_parse(&program, argc, argv, &options, &arguments, &operands)) {
-    case OPTIONS_RUN:
-        break;
-    case OPTIONS_DONE:
-        return 0;
-    case OPTIONS_WRONG:
-        return 2;
-    }
+    if (status != OPTIONS_GO_ON)
+        return status;
     interrupt_catch_signals();
-    int status = run(&options, &arguments);
+    status = run(&options, &arguments);
     if (status != 0 && interrupt_signal() != 0) {
         log_error("interrupted by signal %d: no backup was made", interrupt_signal());
         interrupt_raise_again();

@@ -299,7 +299,7 @@ static int copy(struct push *push)
     progress_end(&push->progress);
     if (result != 0 || judge_pages(push) != 0)
         return -1;
-    strcpy(push->external_series.prefix, "external");
+    memcpy(push->external_series.prefix, "external", sizeof "external");
     if (external_find(push->server, &push->facts, push->data_directory, &push->external) != 0 ||
         external_ship(&push->external, copy_ship(push->copy), &push->external_series) != 0 ||
         part_writer_finish(copy_parts(push->copy)) != 0)

@@ -163,7 +163,7 @@ int tree_open(const char *data_directory, const struct pg_control *control, unsi
         log_error("could not open directory \"%s\": %m", data_directory);
         goto failed;
     }
-    strcpy(root->series.prefix, "main");
+    memcpy(root->series.prefix, "main", sizeof "main");
     if (set_stats_directory(tree, stats_directory) == 0 && add_tablespaces(tree) == 0)
         return 0;
 failed:

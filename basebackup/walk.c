@@ -191,8 +191,8 @@ static int tell_directory(struct walk *walk, const char *name, const struct stat
 
 static void queue_wal_directories(struct walk *walk, mode_t mode)
 {
-    strcpy(walk->pending[0], "pg_wal/archive_status");
-    strcpy(walk->pending[1], "pg_wal/summaries");
+    memcpy(walk->pending[0], "pg_wal/archive_status", sizeof "pg_wal/archive_status");
+    memcpy(walk->pending[1], "pg_wal/summaries", sizeof "pg_wal/summaries");
     walk->pending_count = walk->settings.postgresql_version >= 17 ? 2 : 1;
     walk->pending_mode = mode;
 }

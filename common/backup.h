@@ -1,14 +1,12 @@
 /* Base backups in a repository: ids, manifest.json, the list of them, choosing one for a target. Layer 3.
  *
  *     <name>/<system identifier>/base/<backup id>/started.json            written first
- *                                                 heartbeat.json          replaced every few minutes while it runs
- *                                                 main-00000001 ...       tar members of the data directory, each its own LZ4 frame(s)
- *                                                 <oid>-00000001 ...      of a tablespace
- *                                                 external-00000001 ...   of files outside the data directory
- *                                                 tablespace_map          as the server gave it; only when there are tablespaces
- *                                                 files                   the index (backup_index.h), a sealed object
- *                                                 manifest.json           written last: without it there is no backup
- * Format: docs/format.md. */
+ *                                                 heartbeat.json          replaced every few minutes while it
+ * runs main-00000001 ...       tar members of the data directory, each its own LZ4 frame(s) <oid>-00000001
+ * ...      of a tablespace external-00000001 ...   of files outside the data directory tablespace_map as the
+ * server gave it; only when there are tablespaces files                   the index (backup_index.h), a
+ * sealed object manifest.json           written last: without it there is no backup Format: docs/format.md.
+ */
 #ifndef WALFERRY_BACKUP_H
 #define WALFERRY_BACKUP_H
 
@@ -24,7 +22,8 @@ struct backup_tablespace {
 
 /* manifest.json. Strings are owned. */
 struct backup {
-    char id[BACKUP_ID_BYTES]; /* 20261120T020003Z-00000001-0000000A1F000028: start time, timeline, start LSN */
+    char
+        id[BACKUP_ID_BYTES]; /* 20261120T020003Z-00000001-0000000A1F000028: start time, timeline, start LSN */
     uint64_t system_identifier;
     unsigned postgresql_version; /* major */
     uint32_t server_version;     /* server_version_num: 150018 */
@@ -45,25 +44,28 @@ struct backup {
     uint64_t part_count;
     uint64_t file_count;
     uint64_t plain_bytes;
-    uint64_t stored_bytes;         /* of all parts */
-    uint64_t zero_pages;           /* all-zero pages seen (legal) */
-    uint64_t page_errors;          /* pages whose checksum was wrong */
+    uint64_t stored_bytes;                    /* of all parts */
+    uint64_t zero_pages;                      /* all-zero pages seen (legal) */
+    uint64_t page_errors;                     /* pages whose checksum was wrong */
     unsigned char files_sha256[SHA256_BYTES]; /* of the plain index */
-    uint64_t files_bytes;          /* stored size of the index object */
+    uint64_t files_bytes;                     /* stored size of the index object */
 };
 
 void backup_init(struct backup *backup);
 void backup_free(struct backup *backup);
-int backup_seal(const struct backup *backup, struct buffer *out);                                    /* 0, or -1 after logging */
-int backup_parse(const void *data, size_t length, const char *what, struct backup *backup);          /* 0, or -1 after logging */
+int backup_seal(const struct backup *backup, struct buffer *out); /* 0, or -1 after logging */
+int backup_parse(const void *data, size_t length, const char *what,
+                 struct backup *backup); /* 0, or -1 after logging */
 
 bool backup_id_is_valid(const char *id);
 void backup_id_make(int64_t start_time, uint32_t timeline, uint64_t start_lsn, char out[BACKUP_ID_BYTES]);
 /* <name>/<system>/base/<id>/<file>; caller frees; NULL after logging. */
-char *backup_key(const struct repository *repository, uint64_t system_identifier, const char *id, const char *file);
+char *backup_key(const struct repository *repository, uint64_t system_identifier, const char *id,
+                 const char *file);
 
-/* All complete backups of all generations, oldest first by start time. A folder without manifest.json is passed over (debug);
- * a damaged manifest is logged, counted in *damaged and passed over. The repository's cluster must be loaded. */
+/* All complete backups of all generations, oldest first by start time. A folder without manifest.json is
+ * passed over (debug); a damaged manifest is logged, counted in *damaged and passed over. The repository's
+ * cluster must be loaded. */
 struct backup_list {
     struct backup *backups;
     size_t count;
@@ -81,8 +83,9 @@ struct backup_wish {
     uint64_t lsn;
     uint32_t timeline; /* 0: any; else the backup must lie on this timeline or before its ancestor was left */
 };
-/* The newest backup that serves the wish, borrowed from the list. NULL after logging why there is none: "the target ... is before
- * the end of the oldest backup ..." and what there is. */
-const struct backup *backup_choose(struct repository *repository, const struct backup_list *list, const struct backup_wish *wish);
+/* The newest backup that serves the wish, borrowed from the list. NULL after logging why there is none: "the
+ * target ... is before the end of the oldest backup ..." and what there is. */
+const struct backup *backup_choose(struct repository *repository, const struct backup_list *list,
+                                   const struct backup_wish *wish);
 
 #endif

@@ -120,6 +120,8 @@ static const char *describe_error(size_t code)
         return "the checksum of its content does not match";
     if (strcmp(name, "ERROR_frameType_unknown") == 0)
         return "it is no LZ4 frame";
+    if (strcmp(name, "ERROR_decompressionFailed") == 0)
+        return "a block of it cannot be decompressed";
     return name;
 }
 

@@ -88,68 +88,79 @@ static const struct option_spec *own_option(const struct program *program, int v
     return NULL;
 }
 
-static enum options_result wrong(const struct program *program)
+static int wrong(const struct program *program)
 {
     log_hint("Try \"%s --help\" for more information.", program->name);
-    return OPTIONS_WRONG;
+    return program->usage_status != 0 ? program->usage_status : OPTIONS_USAGE_STATUS;
 }
 
-static enum options_result parse_one(const struct program *program, int value, char **argv,
-                                     struct options *options, void *context)
+/* OPTIONS_GO_ON, or the exit status. */
+static int parse_one(const struct program *program, int value, char **argv, struct options *options,
+                     void *context)
 {
     const struct option_spec *own = own_option(program, value);
 
     if (own != NULL)
-        return own->set(context, optarg) == 0 ? OPTIONS_RUN : wrong(program);
+        return own->set(context, optarg) == 0 ? OPTIONS_GO_ON : wrong(program);
     switch (value) {
     case OPTION_CONFIG:
         options->config = optarg;
-        return OPTIONS_RUN;
+        return OPTIONS_GO_ON;
     case OPTION_REPOSITORY:
         options->repository = optarg;
-        return OPTIONS_RUN;
+        return OPTIONS_GO_ON;
     case OPTION_LOG_JSON:
         log_set_json(true);
-        return OPTIONS_RUN;
+        return OPTIONS_GO_ON;
     case 'v':
         log_set_threshold(LOG_DEBUG);
-        return OPTIONS_RUN;
+        return OPTIONS_GO_ON;
     case 'q':
         log_set_threshold(LOG_ERROR);
-        return OPTIONS_RUN;
+        return OPTIONS_GO_ON;
     case OPTION_HELP:
         print_help(program);
-        return OPTIONS_DONE;
+        return 0;
     case 'V':
     case OPTION_VERSION:
         printf("%s (walferry) %s\n", program->name, WALFERRY_VERSION);
-        return OPTIONS_DONE;
+        return 0;
     case ':':
         log_error("option \"%s\" needs an argument", argv[optind - 1]);
         return wrong(program);
     default:
         if (optopt == '?') { /* -? is help, as in PostgreSQL's tools */
             print_help(program);
-            return OPTIONS_DONE;
+            return 0;
         }
         log_error("unknown option \"%s\"", argv[optind - 1]);
         return wrong(program);
     }
 }
 
-enum options_result options_parse(const struct program *program, int argc, char **argv,
-                                  struct options *options, void *context, char ***operands)
+/* Ahead of the parsing, so that a usage error before it is one JSON line too. */
+static bool wants_json(char **argv)
+{
+    for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++)
+        if (strcmp(*argv, "--log-json") == 0)
+            return true;
+    return false;
+}
+
+int options_parse(const struct program *program, int argc, char **argv, struct options *options,
+                  void *context, char ***operands)
 {
     struct parsing parsing = {.program = program};
     int value;
 
     *options = (struct options){NULL, NULL};
+    log_open(program->name, LOG_INFO, wants_json(argv));
     process_begin();
     build(&parsing);
     opterr = 0;
     while ((value = getopt_long(argc, argv, parsing.shorts, parsing.longs, NULL)) != -1) {
-        enum options_result result = parse_one(program, value, argv, options, context);
-        if (result != OPTIONS_RUN)
+        int result = parse_one(program, value, argv, options, context);
+        if (result != OPTIONS_GO_ON)
             return result;
     }
     if (argc - optind > program->operand_count) {
@@ -162,7 +173,18 @@ enum options_result options_parse(const struct program *program, int argc, char 
         return wrong(program);
     }
     *operands = argv + optind;
-    return OPTIONS_RUN;
+    return OPTIONS_GO_ON;
+}
+
+int options_load(const struct options *options, struct config *config, const struct repository_config **only)
+{
+    *only = NULL;
+    if (config_load(options->config, config) != 0)
+        return -1;
+    if (options->repository == NULL || (*only = config_repository(config, options->repository)) != NULL)
+        return 0;
+    config_free(config);
+    return -1;
 }
 
 int options_number(const char *option, const char *text, unsigned long least, unsigned long most,

@@ -1,7 +1,9 @@
-/* The options that every program has: --config, --repository, --verbose, --quiet, --help, --version. Layer 1.
- */
+/* What every program begins with: its options (--config, --repository, --verbose, --quiet, --help, --version
+ * and its own), and the configuration they name. Layer 1. */
 #ifndef WALFERRY_OPTIONS_H
 #define WALFERRY_OPTIONS_H
+
+#include "config.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -14,11 +16,7 @@ struct options {
     const char *repository; /* NULL: all, or the only one */
 };
 
-enum options_result {
-    OPTIONS_RUN,   /* go on */
-    OPTIONS_DONE,  /* --help or --version was answered: exit 0 */
-    OPTIONS_WRONG, /* a usage error was logged: exit 2 */
-};
+enum { OPTIONS_GO_ON = -1, OPTIONS_USAGE_STATUS = 2 };
 
 /* One option that a program has of its own; arrays of it end with an entry whose name is NULL. */
 struct option_spec {
@@ -36,13 +34,18 @@ struct program {
     int operand_count;                 /* exactly */
     const struct option_spec *options; /* may be NULL */
     const char *epilogue; /* behind the options in --help: exit statuses and the like; may be NULL */
+    int usage_status;     /* exit status of a usage error; 0 stands for OPTIONS_USAGE_STATUS */
 };
 
-/* Begins the process (process.h), then parses with getopt_long. context goes to the set functions. *operands
- * points at the first operand in argv.
- */
-enum options_result options_parse(const struct program *program, int argc, char **argv,
-                                  struct options *options, void *context, char ***operands);
+/* Begins log and process (log.h, process.h), then parses with getopt_long. context goes to the set functions.
+ * *operands points at the first operand in argv. OPTIONS_GO_ON, or the exit status: 0 when --help or
+ * --version was answered, else the program's usage_status, after logging. */
+int options_parse(const struct program *program, int argc, char **argv, struct options *options,
+                  void *context, char ***operands);
+
+/* The configuration that the options name; *only is the repository that --repository chose, NULL for all.
+ * 0, or -1 after logging, with nothing to free. */
+int options_load(const struct options *options, struct config *config, const struct repository_config **only);
 
 /* Whole decimal number between least and most. 0, or -1 after logging '%s must be ...'. */
 int options_number(const char *option, const char *text, unsigned long least, unsigned long most,

@@ -32,7 +32,8 @@ const char *pg_control_parse(const void *data, size_t length, struct pg_control 
 int pg_control_read(const char *data_directory, struct pg_control *control,
                     unsigned char raw[PG_CONTROL_FILE_BYTES]);
 
-/* Major version in DIR/PG_VERSION: 13, 14, ...; 0 when there is none or it is malformed (nothing is logged) or cannot be read (logged).
+/* Major version in DIR/PG_VERSION: 13, 14, ...; 0 when there is none or it is malformed (nothing is logged)
+ * or cannot be read (logged).
  */
 unsigned pg_version_read(const char *data_directory);
 

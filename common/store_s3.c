@@ -34,7 +34,7 @@ void store_s3_describe_object(const struct s3_answer *answer, uint64_t total_byt
     /* "null": written while the bucket kept no versions */
     if (version != NULL && strcmp(version, "null") != 0 && strlen(version) < sizeof object->version_id) {
         object->versioned = true;
-        strcpy(object->version_id, version);
+        memcpy(object->version_id, version, strlen(version) + 1);
     }
 }
 

@@ -185,7 +185,7 @@ static int accept_answer(void *context, const struct http_response *response, co
         get->total = extent.total;
         get->etag[0] = '\0';
         if (etag != NULL && strlen(etag) < sizeof get->etag)
-            strcpy(get->etag, etag);
+            memcpy(get->etag, etag, strlen(etag) + 1);
         const struct s3_answer answer = {.response = *response};
         store_s3_describe_object(&answer, get->total, get->object);
     }

@@ -13,9 +13,10 @@ int64_t monotonic_now(void);
 
 enum timestamp_result { TIMESTAMP_OK, TIMESTAMP_NO_OFFSET, TIMESTAMP_MALFORMED };
 
-/* "2026-11-20 14:29:59.123456+01", with T instead of the blank, seconds and fraction optional, offset Z, UTC, +HH, +HHMM or
- * +HH:MM; -infinity and words like "yesterday" are malformed. TIMESTAMP_NO_OFFSET: well formed, but the offset is missing;
- * *value is then the instant as if it were UTC. Impossible dates (February 30th) are malformed. */
+/* "2026-11-20 14:29:59.123456+01", with T instead of the blank, seconds and fraction optional, offset Z, UTC,
+ * +HH, +HHMM or +HH:MM; -infinity and words like "yesterday" are malformed. TIMESTAMP_NO_OFFSET: well formed,
+ * but the offset is missing; *value is then the instant as if it were UTC. Impossible dates (February 30th)
+ * are malformed. */
 enum timestamp_result timestamp_parse(const char *text, int64_t *value);
 
 /* "2026-11-20 14:29:59.123456+00", which PostgreSQL reads back exactly. */

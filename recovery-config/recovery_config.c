@@ -332,17 +332,14 @@ static enum exit_status prepare(const struct arguments *arguments, const struct 
                                 const struct target *target, const struct data_directory *directory)
 {
     struct config config;
+    const struct repository_config *only;
     struct settings settings = {NULL, 0, 0};
     enum exit_status status = STATUS_FAILED;
 
     if (check_future(target) != 0 || check_writable(directory, arguments->dry_run) != 0)
         return STATUS_FAILED;
-    if (config_load(options->config, &config) != 0)
+    if (options_load(options, &config, &only) != 0)
         return STATUS_USAGE;
-    if (options->repository != NULL && config_repository(&config, options->repository) == NULL) {
-        status = STATUS_USAGE;
-        goto done;
-    }
     if (target_check(&config, options->repository, directory, target) != 0)
         goto done;
     if (target->end_at != NULL)
@@ -381,17 +378,9 @@ done:
 int main(int argc, char **argv)
 {
     struct arguments arguments = {.data_directory = NULL};
-    struct options options = {NULL, NULL};
+    struct options options;
     char **operands;
+    int status = options_parse(&program, argc, argv, &options, &arguments, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    switch (options_parse(&program, argc, argv, &options, &arguments, &operands)) {
-    case OPTIONS_DONE:
-        return STATUS_DONE;
-    case OPTIONS_WRONG:
-        return STATUS_USAGE;
-    case OPTIONS_RUN:
-        break;
-    }
-    return (int)run(&arguments, &options);
+    return status != OPTIONS_GO_ON ? status : (int)run(&arguments, &options);
 }

@@ -155,34 +155,23 @@ int main(int argc, char **argv)
             "Writes, reads and deletes objects <cluster name>/probe-<16 hex digits>, 17 MiB in all.\n"
             "Exit status: 0 all that is needed works; 1 something needed does not; 2 usage or configuration.",
     };
-    struct options options = {0};
+    struct options options;
     struct examination examination = {.failures = 0};
-    const struct repository_config *only = NULL;
+    const struct repository_config *only;
     char **operands;
-    int status = 2;
+    int status = options_parse(&program, argc, argv, &options, NULL, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    switch (options_parse(&program, argc, argv, &options, NULL, &operands)) {
-    case OPTIONS_RUN:
-        break;
-    case OPTIONS_DONE:
-        return 0;
-    case OPTIONS_WRONG:
-        return 2;
-    }
-    if (config_load(options.config, &examination.config) != 0)
-        return 2;
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (options_load(&options, &examination.config, &only) != 0)
+        return OPTIONS_USAGE_STATUS;
     setvbuf(stdout, NULL, _IOLBF, 0); /* in order with the messages, also into a file */
-    if (options.repository == NULL ||
-        (only = config_repository(&examination.config, options.repository)) != NULL) {
-        state_open(&examination.config, &examination.state);
-        check_machine(&examination);
-        for (size_t i = 0; i < examination.config.repository_count; i++)
-            if (only == NULL || only == &examination.config.repositories[i])
-                examine(&examination, &examination.config.repositories[i]);
-        state_close(&examination.state);
-        status = examination.failures == 0 ? 0 : 1;
-    }
+    state_open(&examination.config, &examination.state);
+    check_machine(&examination);
+    for (size_t i = 0; i < examination.config.repository_count; i++)
+        if (only == NULL || only == &examination.config.repositories[i])
+            examine(&examination, &examination.config.repositories[i]);
+    state_close(&examination.state);
     config_free(&examination.config);
-    return status;
+    return examination.failures == 0 ? 0 : 1;
 }

@@ -266,31 +266,21 @@ int main(int argc, char **argv)
         .options = own,
         .epilogue = "Exit status: 0 every repository is ready; 1 failed; 2 usage or configuration.",
     };
-    struct options options = {0};
+    struct options options;
     struct init init = {.only = NULL};
     char **operands;
-    int status = 2;
+    int status = options_parse(&program, argc, argv, &options, &init, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    switch (options_parse(&program, argc, argv, &options, &init, &operands)) {
-    case OPTIONS_RUN:
-        break;
-    case OPTIONS_DONE:
-        return 0;
-    case OPTIONS_WRONG:
-        return 2;
-    }
-    if (config_load(options.config, &init.config) != 0)
-        return 2;
-    if (options.repository == NULL ||
-        (init.only = config_repository(&init.config, options.repository)) != NULL) {
-        state_open(&init.config, &init.state);
-        status = read_here(&init) == 0 ? 0 : 2;
-        for (size_t i = 0; status != 2 && i < init.config.repository_count; i++)
-            if (init.only == NULL || init.only == &init.config.repositories[i])
-                status = init_one(&init, &init.config.repositories[i]) == 0 ? status : 1;
-        state_close(&init.state);
-    }
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (options_load(&options, &init.config, &init.only) != 0)
+        return OPTIONS_USAGE_STATUS;
+    state_open(&init.config, &init.state);
+    status = read_here(&init) == 0 ? 0 : OPTIONS_USAGE_STATUS;
+    for (size_t i = 0; status != OPTIONS_USAGE_STATUS && i < init.config.repository_count; i++)
+        if (init.only == NULL || init.only == &init.config.repositories[i])
+            status = init_one(&init, &init.config.repositories[i]) == 0 ? status : 1;
+    state_close(&init.state);
     config_free(&init.config);
     return status;
 }

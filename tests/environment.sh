@@ -19,11 +19,13 @@ make_work_directory() {
         "HOME=$work" LANG=C.UTF-8 "PG_BIN=$PG_BIN")
 }
 
-# Processes that were started with WALFERRY_TEST=$1, or something below it, in their environment. (Children of a shell that set
-# it after its own start are found, the shell itself is not.)
+# Processes that were started with WALFERRY_TEST=$1, or something below it, in their environment (children of a shell that set
+# it after its own start are found, the shell itself is not), or with a path below $1 among their arguments: walferry's
+# programs let nobody read their environment, for it may hold a secret key.
 processes_of() {
     local pid
-    for pid in $(grep -lszE "^WALFERRY_TEST=$1(/.*)?\$" /proc/[0-9]*/environ | cut -d/ -f3 || true); do
+    for pid in $({ grep -lszE "^WALFERRY_TEST=$1(/.*)?\$" /proc/[0-9]*/environ; grep -lszF "$1/" /proc/[0-9]*/cmdline; } |
+        cut -d/ -f3 | sort -u || true); do
         [ "$pid" = $$ ] || [ ! -d "/proc/$pid" ] || echo "$pid"
     done
 }

@@ -104,21 +104,15 @@ int main(int argc, char **argv)
         .epilogue = "Exit status: 0 in place and verified; 1 not there (standby: ask again); 200 could not "
                     "find out, damaged, wrong\n"
                     "place or usage: PostgreSQL stops and can be started again.",
+        .usage_status = STATUS_STOP,
     };
-    struct options options = {0};
+    struct options options;
     struct fetch fetch = {.landing.fd = -1};
     char **operands;
-    int status = STATUS_STOP;
+    int status = options_parse(&program, argc, argv, &options, &fetch, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    switch (options_parse(&program, argc, argv, &options, &fetch, &operands)) {
-    case OPTIONS_RUN:
-        break;
-    case OPTIONS_DONE:
-        return 0;
-    case OPTIONS_WRONG:
-        return STATUS_STOP;
-    }
+    if (status != OPTIONS_GO_ON)
+        return status;
     /* Rule 2: the first timeline has no history; asking for it right after the point of no return must not
      * depend on anything. */
     if (strcmp(operands[0], "00000001.history") == 0)
@@ -128,6 +122,7 @@ int main(int argc, char **argv)
     if (fetch.end_at == NULL)
         fetch.end_at = fetch.config.wal_fetch_end_at;
     state_open(&fetch.config, &fetch.state);
+    status = STATUS_STOP;
     if (situation_open(&fetch.config, operands[0], operands[1], &fetch.situation) == 0)
         status = run(&fetch, options.repository);
     close_all(&fetch);

@@ -245,28 +245,18 @@ int main(int argc, char **argv)
         .epilogue = "Exit status: 0 stored in every required repository; 1 could not store; 2 usage or "
                     "configuration.",
     };
-    struct options options = {0};
+    struct options options;
     struct push push = {.source.fd = -1, .spool.fd = -1};
     char **operands;
-    int status = 2;
+    int status = options_parse(&program, argc, argv, &options, NULL, &operands);
 
-    log_open(program.name, LOG_INFO, false);
-    switch (options_parse(&program, argc, argv, &options, NULL, &operands)) {
-    case OPTIONS_RUN:
-        break;
-    case OPTIONS_DONE:
-        return 0;
-    case OPTIONS_WRONG:
-        return 2;
-    }
-    if (config_load(options.config, &push.config) != 0)
-        return 2;
-    if (options.repository == NULL ||
-        (push.only = config_repository(&push.config, options.repository)) != NULL) {
-        state_open(&push.config, &push.state);
-        status = run(&push, operands[0]);
-        state_close(&push.state);
-    }
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (options_load(&options, &push.config, &push.only) != 0)
+        return OPTIONS_USAGE_STATUS;
+    state_open(&push.config, &push.state);
+    status = run(&push, operands[0]);
+    state_close(&push.state);
     source_close(&push.source);
     object_spool_free(&push.spool);
     config_free(&push.config);

@@ -121,11 +121,11 @@ static void test_impossible_manifests(void)
     CHECK(backup_parse(text.data, text.length, "manifest.json", &read) == 0);
     backup_free(&read);
 
-    strcpy(made.id, "../../../etc/passwd");
+    snprintf(made.id, sizeof made.id, "../../../etc/passwd");
     buffer_clear(&text);
     CHECK(backup_seal(&made, &text) == 0);
     CHECK(backup_parse(text.data, text.length, "manifest.json", &read) != 0);
-    strcpy(made.id, backup_id);
+    snprintf(made.id, sizeof made.id, "%s", backup_id);
     free(made.tablespaces[0].location);
     made.tablespaces[0].location = string_copy("relative");
     buffer_clear(&text);

@@ -107,12 +107,12 @@ static void test_long_lines(void)
                                      BASE "[repository x]\nurl = s3://bucket\naccess_key = A\nsecret_key = ");
 
     memset(text + length, 'k', 3000); /* far beyond inih's 200 */
-    strcpy(text + length + 3000, "\n");
+    memcpy(text + length + 3000, "\n", 2);
     CHECK(load(text, 0600, &config) == 0);
     CHECK(strlen(config.repositories[1].secret_key) == 3000);
     config_free(&config);
     memset(text + length, 'k', 9000);
-    strcpy(text + length + 9000, "\n");
+    memcpy(text + length + 9000, "\n", 2);
     CHECK(load(text, 0600, &config) == -1);
     snprintf(text, sizeof text, BASE "[repository %0100d]\nurl = file:///x\n", 1);
     CHECK(load(text, 0600, &config) == -1);

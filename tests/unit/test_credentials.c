@@ -138,8 +138,6 @@ static void test_again(void)
 
 int main(void)
 {
-    char command[280];
-
     log_set_threshold(LOG_ERROR + 1);
     if (mkdtemp(directory) == NULL)
         return 1;
@@ -149,7 +147,6 @@ int main(void)
     test_order();
     test_files();
     test_again();
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    CHECK(system(command) == 0);
+    unit_remove_tree(directory);
     return unit_done("credentials");
 }

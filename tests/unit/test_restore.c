@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,20 +64,12 @@ static char data_path[64], tablespace_path[64], external_path[64];
 static struct restore_place items[3];
 static struct restore_places places = {items, 3, true};
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
 static void close_places(void)
 {
     for (size_t i = 0; i < 3; i++)
         if (items[i].fd >= 0)
             close(items[i].fd);
-    nftw(base, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    unit_remove_tree(base);
 }
 
 static void open_places(void)

@@ -276,7 +276,7 @@ static void replace_placeholders(const char *command, const char *file, const ch
         }
         command++;
         if (*command == 'f' || *command == 'p')
-            out += sprintf(out, "%s", *command == 'f' ? file : path);
+            out = stpcpy(out, *command == 'f' ? file : path);
         else if (*command == '%')
             *out++ = '%';
         else
@@ -304,10 +304,9 @@ static void check_command(const char *program, const char *config, const char *r
     struct buffer text = BUFFER_EMPTY;
     struct settings settings;
     char expanded[4096];
-    char expected[4096];
+    struct buffer expected = BUFFER_EMPTY;
     char output[4096];
     char *command = restore_command_build(&parts);
-    size_t length;
 
     CHECK(command != NULL && setting_list_add(&list, "restore_command", command) == 0);
     parse("", &settings);
@@ -319,17 +318,18 @@ static void check_command(const char *program, const char *config, const char *r
     replace_placeholders(settings_value(&settings, "restore_command"), "00000002.history",
                          "pg_wal/RECOVERYHISTORY", expanded);
     run_in_shell(expanded, output, sizeof output);
-    length = (size_t)sprintf(expected, "--config|\n%s|\n", config);
+    CHECK(buffer_printf(&expected, "--config|\n%s|\n", config) == 0);
     if (repository != NULL)
-        length += (size_t)sprintf(expected + length, "--repository|\n%s|\n", repository);
+        CHECK(buffer_printf(&expected, "--repository|\n%s|\n", repository) == 0);
     if (end_at != NULL)
-        length += (size_t)sprintf(expected + length, "--end-at|\n%s|\n", end_at);
-    sprintf(expected + length, "00000002.history|\npg_wal/RECOVERYHISTORY|\n");
-    CHECK_TEXT(output, expected);
+        CHECK(buffer_printf(&expected, "--end-at|\n%s|\n", end_at) == 0);
+    CHECK(buffer_printf(&expected, "00000002.history|\npg_wal/RECOVERYHISTORY|\n") == 0);
+    CHECK_TEXT(output, buffer_string(&expected));
 
     settings_free(&settings);
     setting_list_free(&list);
     buffer_free(&text);
+    buffer_free(&expected);
     free(command);
 }
 
@@ -340,7 +340,7 @@ static void make_program(const char *directory, char program[512])
 
     snprintf(program, 512, "%s/odd 'n\"a\\m$e` %%f %%", directory);
     CHECK(mkdir(program, 0700) == 0);
-    strcat(program, "/wal-fetch");
+    snprintf(program + strlen(program), 512 - strlen(program), "/wal-fetch");
     file = fopen(program, "w");
     CHECK(file != NULL && fputs("#!/bin/sh\nprintf '%s|\\n' \"$@\"\n", file) >= 0 && fclose(file) == 0);
     CHECK(chmod(program, 0700) == 0);
@@ -390,7 +390,8 @@ static void check_settings(const struct target_request *request, unsigned major,
     CHECK(target_resolve(request, &target) == 0);
     CHECK(target_settings(&target, major, "cmd", &list) == 0);
     for (size_t i = 0; i < list.count; i++)
-        sprintf(text + strlen(text), "%s=%s\n", list.settings[i].name, list.settings[i].value);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s=%s\n", list.settings[i].name,
+                 list.settings[i].value);
     CHECK_TEXT(text, expected);
     setting_list_free(&list);
 }

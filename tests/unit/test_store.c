@@ -416,7 +416,7 @@ static void test_store(const struct repository_config *config)
     if (store == NULL)
         return;
     CHECK(random_bytes(random, sizeof random) == 0);
-    strcpy(base, "unit-");
+    memcpy(base, "unit-", sizeof "unit-");
     hex_encode(random, sizeof random, base + strlen(base));
     test_put(store);
     test_put_from_file(store);
@@ -449,7 +449,7 @@ static int make_default(char *directory, char *path, size_t path_bytes)
 
 int main(void)
 {
-    char directory[] = "/tmp/walferry-store-XXXXXX", path[256] = "", command[280];
+    char directory[] = "/tmp/walferry-store-XXXXXX", path[256] = "";
     const char *given = getenv("WALFERRY_TEST_STORE_CONFIG");
     struct config config;
 
@@ -461,9 +461,7 @@ int main(void)
     for (size_t i = 0; i < config.repository_count; i++)
         test_store(&config.repositories[i]);
     config_free(&config);
-    if (given == NULL) {
-        snprintf(command, sizeof command, "rm -rf %s", directory);
-        CHECK(system(command) == 0);
-    }
+    if (given == NULL)
+        unit_remove_tree(directory);
     return unit_done("store");
 }

@@ -4,7 +4,6 @@
 #include "basebackup/exclude.h"
 #include "basebackup/walk.h"
 
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -254,14 +253,6 @@ static void test_tablespace(void)
     walk_close(walk);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 int main(void)
 {
     test_names();
@@ -272,6 +263,6 @@ int main(void)
     test_cluster(15);
     test_cluster(17);
     test_tablespace();
-    nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    unit_remove_tree(root);
     return unit_done("test_walk");
 }

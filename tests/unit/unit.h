@@ -3,6 +3,7 @@
 #ifndef WALFERRY_UNIT_H
 #define WALFERRY_UNIT_H
 
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,20 @@ static int unit_passed, unit_failed;
                     unit_actual ? unit_actual : "(null)", unit_expected);                                    \
         }                                                                                                    \
     } while (0)
+
+static inline int unit_remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+/* A directory and all in it. */
+static inline void unit_remove_tree(const char *path)
+{
+    CHECK(nftw(path, unit_remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
 
 static inline int unit_done(const char *name)
 {
