@@ -54,8 +54,9 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(addprefix $(BUILD)/,$(addsuffix .
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpq
 units: $(addprefix $(BUILD)/unit/,$(UNITS))
 
+# What is not initialised has a pattern, so that reading it shows.
 asan:
-	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=all' all units
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=all -ftrivial-auto-var-init=pattern' all units
 
 tsan:
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' $(BUILD)/tsan/unit/test_worker_pool

@@ -66,8 +66,9 @@ static int ask_clock(struct server *server, int64_t *time)
     return 0;
 }
 
-/* A backup runs for hours without a word from us: nothing may end the session meanwhile (rule 28). */
-static int forbid_timeouts(struct server *server, uint32_t version)
+/* A backup runs for hours without a word from us: nothing may end the session meanwhile (rule 28). But if we
+ * are killed while the server waits for a spread checkpoint, it shall not wait on for nobody. */
+static int prepare_session(struct server *server, uint32_t version)
 {
     static const struct {
         const char *sql;
@@ -79,6 +80,7 @@ static int forbid_timeouts(struct server *server, uint32_t version)
         {"SET idle_in_transaction_session_timeout = 0", 0},
         {"SET idle_session_timeout = 0", 140000},
         {"SET transaction_timeout = 0", 170000},
+        {"SET client_connection_check_interval = '10s'", 140000},
     };
 
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
@@ -168,7 +170,7 @@ int session_open(struct server *server, struct session_facts *facts)
                   (unsigned)(facts->version % 100));
         return -1;
     }
-    if (forbid_timeouts(server, facts->version) == 0 && refuse_standby(server) == 0 &&
+    if (prepare_session(server, facts->version) == 0 && refuse_standby(server) == 0 &&
         read_system_identifier(server, &facts->system_identifier) == 0 && read_settings(server, facts) == 0)
         return 0;
     session_facts_free(facts);

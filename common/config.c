@@ -172,17 +172,22 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
     return 0;
 }
 
-static const struct key *find_key(const char *section, const char *name, bool *section_known)
+static const struct key *find_key(const char *section, const char *name)
 {
-    *section_known = false;
-    for (size_t i = 0; i < KEY_COUNT; i++) {
-        if (strcmp(keys[i].section, section) != 0)
-            continue;
-        *section_known = true;
-        if (strcmp(keys[i].name, name) == 0)
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
             return &keys[i];
-    }
     return NULL;
+}
+
+static bool section_is_known(const char *section, size_t length)
+{
+    if (length > strlen("repository ") && strncmp(section, "repository ", strlen("repository ")) == 0)
+        return true;
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (strlen(keys[i].section) == length && strncmp(section, keys[i].section, length) == 0)
+            return strcmp(keys[i].section, "repository") != 0;
+    return false;
 }
 
 static int handle_line(void *user, const char *section, const char *name, const char *value)
@@ -190,7 +195,7 @@ static int handle_line(void *user, const char *section, const char *name, const 
     struct loading *loading = user;
     struct repository_config *repository = NULL;
     const char *known_section = section;
-    bool *seen = loading->seen, section_known;
+    bool *seen = loading->seen;
 
     if (strncmp(section, "repository ", 11) == 0) {
         const char *repository_name = section + 11 + strspn(section + 11, " ");
@@ -201,12 +206,10 @@ static int handle_line(void *user, const char *section, const char *name, const 
             return 0;
         seen = loading->repository_seen[repository - loading->config->repositories];
         known_section = "repository";
-    } else if (strcmp(section, "repository") == 0) {
-        return problem(loading, string_copy("a repository needs a name: [repository NAME]"));
     }
-    const struct key *key = find_key(known_section, name, &section_known);
-    if (key == NULL && !section_known)
-        return problem(loading, string_printf("unknown section [%s]", section));
+    const struct key *key = find_key(known_section, name);
+    if (key == NULL && *section == '\0')
+        return problem(loading, string_printf("\"%s\" stands before the first [section]", name));
     if (key == NULL)
         return problem(loading, string_printf("unknown key \"%s\" in section [%s]", name, section));
     if (seen[key - keys])
@@ -215,7 +218,8 @@ static int handle_line(void *user, const char *section, const char *name, const 
     return set_value(loading, key, repository == NULL ? (void *)loading->config : (void *)repository, value);
 }
 
-/* What inih would swallow silently: long lines and section names, zero bytes. */
+/* What inih would swallow silently: long lines and section names, zero bytes, unknown sections without a key.
+ */
 static int check_lines(const struct buffer *text, const char *path)
 {
     const char *line = buffer_string(text);
@@ -231,6 +235,13 @@ static int check_lines(const struct buffer *text, const char *path)
         const char *bracket = *start == '[' ? memchr(start, ']', length - (size_t)(start - line)) : NULL;
         if (length > LINE_MOST_BYTES || (bracket != NULL && bracket - start - 1 > SECTION_MOST_BYTES)) {
             log_error("configuration file \"%s\", line %u is too long", path, number);
+            return -1;
+        }
+        if (bracket != NULL && !section_is_known(start + 1, (size_t)(bracket - start - 1))) {
+            int shown = (int)(bracket - start + 1);
+            log_error("configuration file \"%s\", line %u: unknown section %.*s", path, number, shown, start);
+            log_hint("Sections are [cluster], [repository NAME], [compression], [wal-push], [wal-fetch] and "
+                     "[basebackup]; see walferry.conf(5).");
             return -1;
         }
         line += length + (line[length] == '\n');

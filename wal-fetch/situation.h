@@ -16,8 +16,9 @@
 enum caller {
     CALLER_RECOVERY, /* recovery.signal */
     CALLER_STANDBY,  /* standby.signal */
-    CALLER_SWITCH,   /* the server itself, but neither signal file: past the point of no return (rule 2) */
-    CALLER_OTHER,    /* pg_rewind or a person: an absolute path and no signal file (rule 8) */
+    CALLER_SWITCH,   /* the server itself (PATH's name), but neither signal file: past the point of no return
+                        (rule 2) */
+    CALLER_OTHER,    /* pg_rewind or a person: another name of PATH and no signal file (rule 8) */
 };
 
 enum outcome {

@@ -62,6 +62,9 @@ static void test_bad(void)
         "[repository local]\nurl = file:///x\n", /* no cluster */
         BASE "unknown = 1\n",
         BASE "[unknown]\nkey = 1\n",
+        BASE "[unknown]\n",
+        BASE "[wal-pus]\n[compression]\nlevel = 1\n",
+        BASE "[repository]\n",
         BASE "url = file:///y\n", /* twice */
         BASE "[wal-push]\ntimeout = soon\n",
         BASE "[wal-push]\ntimeout = 0\n",
