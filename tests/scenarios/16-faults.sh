@@ -52,7 +52,7 @@ choose_config() { # COUNT: a fault that is there for ever is not waited for
 }
 began() { began=$SECONDS; }
 in_time() { # COUNT: nothing takes longer than its limit allows
-    [ "$1" != - ] || expect_true "within its time limit, not $((SECONDS - began)) s" test $((SECONDS - began)) -le 5
+    [ "$1" != - ] || expect_true "within its time limit, not $((SECONDS - began)) s" test $((SECONDS - began)) -le 8
 }
 says() { # MESSAGE, which may stand on two lines; "-": any
     output=${output//$'\n'/ }
@@ -731,7 +731,7 @@ TABLE
 way_row() {
     local config=hasty
     [ "$1" != 0 ] || config=patient
-    sed "$4" $config.conf >way.conf
+    sed -e 's/^timeout = 1$/timeout = 2/' -e "$4" $config.conf >way.conf # 2: for a handshake on a busy machine
     chmod 600 way.conf
     rm -f "$object"
     rm -rf state

@@ -9,7 +9,7 @@ step "a server that archives to a fault server behind TLS"
 authority ca && certificate server ca IP:127.0.0.1
 fault_server faults server.pem
 objects=$T/faults/objects/$S3_BUCKET/$S3_PREFIX
-config_write $'connect_timeout = 1\nrequest_timeout = 1\n[basebackup]\nstore_timeout = 2\nwal_timeout = 3\njobs = 2'
+config_write $'connect_timeout = 1\nrequest_timeout = 1\n[basebackup]\nstore_timeout = 3\nwal_timeout = 3\njobs = 2'
 cp "$CONFIG" hasty.conf
 sed 's/^store_timeout = .*/store_timeout = 30/; s/^wal_timeout = .*/wal_timeout = 30/' hasty.conf >patient.conf
 chmod 600 hasty.conf patient.conf
