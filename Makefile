@@ -1,4 +1,4 @@
-# walferry. Targets: all demo check check-full asan tsan lint install clean
+# walferry. Targets: all demo check check-full coverage asan tsan lint install clean
 # Every program FOLDER/NAME has its main in FOLDER/NAME.c (dashes become underscores); the other files of a folder and all of
 # common/ are linked from archives, so a program carries only what it uses.
 
@@ -95,11 +95,14 @@ check-full: tests-built
 	tests/run --full --restart $(if $(SHARD),--shard $(SHARD))
 	tests/run --restart $(if $(SHARD),--shard $(SHARD)) --only '[0-9]*' --programs $(BUILD)/asan/bin
 
+coverage:
+	tests/coverage
+
 tests-built:
 	tests/install check
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) all units
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) asan
 
-.PHONY: demo check check-full tests-built
+.PHONY: demo check check-full coverage tests-built
 
 include tests/fuzz/rules.mk
