@@ -188,7 +188,7 @@ static int add_ancestor(struct parsing *parsing, uint32_t timeline, uint64_t lsn
         parsing->problem = "it names a timeline that is not before its own";
         return -1;
     }
-    if (last != NULL && (timeline <= last->timeline || lsn < last->lsn)) {
+    if (last != NULL && timeline <= last->timeline) {
         parsing->problem = "its timelines are not in ascending order";
         return -1;
     }
@@ -228,6 +228,17 @@ static int parse_line(struct parsing *parsing, const char *line)
     return add_ancestor(parsing, (uint32_t)timeline, lsn);
 }
 
+/* A recovery that follows timeline 2 to a point before the fork of 1 and 2 writes: 1 was left at the fork, 2
+ * at that point. What the next timeline took over ends there for both. */
+static void cut_at_later_forks(struct timeline_history *history)
+{
+    for (size_t i = history->count; i-- > 1;) {
+        struct timeline_switch *before = &history->ancestors[i - 1];
+        if (before->lsn > history->ancestors[i].lsn)
+            before->lsn = history->ancestors[i].lsn;
+    }
+}
+
 int timeline_history_parse(uint32_t timeline, const char *text, size_t length,
                            struct timeline_history *history, const char **problem)
 {
@@ -252,8 +263,10 @@ int timeline_history_parse(uint32_t timeline, const char *text, size_t length,
     }
     if (parsing.problem == NULL && history->count == 0)
         parsing.problem = "it names no timeline";
-    if (parsing.problem == NULL)
+    if (parsing.problem == NULL) {
+        cut_at_later_forks(history);
         return 0;
+    }
     timeline_history_free(history);
     *problem = parsing.problem;
     return -1;

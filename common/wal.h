@@ -65,7 +65,7 @@ unsigned wal_magic_version(uint16_t magic);
 /* The ancestors of one timeline, oldest first, out of a .history file. */
 struct timeline_switch {
     uint32_t timeline; /* which was left ... */
-    uint64_t lsn;      /* ... here: the first byte that belongs to the next one */
+    uint64_t lsn;      /* ... here: the first byte that belongs to a later one; never before an older one's */
 };
 struct timeline_history {
     uint32_t timeline;                 /* whose file this is */

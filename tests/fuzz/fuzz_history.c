@@ -22,6 +22,7 @@ FUZZ_TARGET(history)
         for (size_t i = 0; i < history.count; i++) {
             FUZZ_CHECK(history.ancestors[i].timeline < timeline);
             FUZZ_CHECK(i == 0 || history.ancestors[i - 1].timeline < history.ancestors[i].timeline);
+            FUZZ_CHECK(i == 0 || history.ancestors[i - 1].lsn <= history.ancestors[i].lsn);
             FUZZ_CHECK(timeline_history_find(&history, history.ancestors[i].timeline, &end) &&
                        end == history.ancestors[i].lsn);
         }

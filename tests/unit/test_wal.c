@@ -139,7 +139,6 @@ static void test_history(void)
                {"4\t0/1\tr\n"},
                {"0\t0/1\tr\n"},
                {"2\t0/5\tr\n1\t0/6\tr\n"},
-               {"1\t0/9\tr\n2\t0/5\tr\n"},
                {"1\t0/9\tr\n1\t0/10\tr\n"},
                {"99999999999\t0/1\tr\n"}};
     struct timeline_history history;
@@ -151,6 +150,12 @@ static void test_history(void)
     CHECK(timeline_history_find(&history, 1, &end) && end == 0x3000000);
     CHECK(timeline_history_find(&history, 3, &end) && end == UINT64_MAX);
     CHECK(!timeline_history_find(&history, 4, &end));
+    timeline_history_free(&history);
+    /* as PostgreSQL writes it where a recovery along timeline 3 ended before the forks */
+    static const char before_forks[] = "1\t0/8000000\tr\n2\t0/9000000\tr\n3\t0/5000100\tr\n";
+    CHECK(timeline_history_parse(4, before_forks, strlen(before_forks), &history, &problem) == 0);
+    for (uint32_t timeline = 1; timeline <= 3; timeline++)
+        CHECK(timeline_history_find(&history, timeline, &end) && end == 0x5000100);
     timeline_history_free(&history);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         problem = NULL;
