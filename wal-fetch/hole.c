@@ -101,24 +101,59 @@ static void explain(const struct situation *situation, const char *why)
         situation->name, situation->directory, before, situation->name, situation->name);
 }
 
+/* Where, if at all, the timeline being recovered left that of the segment asked for; where the segment ends.
+ */
+struct fork {
+    uint32_t timeline;
+    uint64_t left_at, segment_end;
+};
+
+static bool find_fork(const struct situation *situation, struct fork *fork)
+{
+    uint64_t number;
+
+    fork->timeline = recovered_timeline(situation);
+    if (fork->timeline <= situation->parsed.timeline ||
+        !wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number))
+        return false;
+    fork->left_at = left_at(situation, fork->timeline);
+    fork->segment_end = (number + 1) * situation->control.segment_bytes;
+    return fork->left_at != 0;
+}
+
 /* Rule 3(b): the history says that the server wrote beyond this segment before it changed its timeline. */
 static bool fork_is_beyond(const struct situation *situation, bool say)
 {
-    uint32_t timeline = recovered_timeline(situation);
-    uint64_t number, end;
+    struct fork fork;
     char why[128], lsn[24];
 
-    if (timeline <= situation->parsed.timeline ||
-        !wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number))
+    if (!find_fork(situation, &fork) || fork.left_at < fork.segment_end)
         return false;
-    end = left_at(situation, timeline);
-    if (end < (number + 1) * situation->control.segment_bytes)
-        return false;
-    lsn_format(end, lsn);
-    snprintf(why, sizeof why, "timeline %u left timeline %u only at %s", timeline, situation->parsed.timeline,
-             lsn);
+    lsn_format(fork.left_at, lsn);
+    snprintf(why, sizeof why, "timeline %u left timeline %u only at %s", fork.timeline,
+             situation->parsed.timeline, lsn);
     if (say)
         explain(situation, why);
+    return true;
+}
+
+bool hole_is_behind_fork(const struct situation *situation)
+{
+    struct fork fork;
+    char lsn[24];
+
+    if (!find_fork(situation, &fork) || fork.left_at >= fork.segment_end)
+        return false;
+    lsn_format(fork.left_at, lsn);
+    log_error("\"%s\" is not handed over: timeline %u left timeline %u at %s, before that segment ends, and "
+              "has no segment of its own in its place",
+              situation->name, fork.timeline, situation->parsed.timeline, lsn);
+    log_hint(
+        "It holds what timeline %u has not. Let the server of timeline %u archive its own, or copy it from "
+        "its pg_wal into \"%s\", and start again. To end recovery before it: recovery-config --accept-end "
+        "%s. To recover timeline %u instead: a freshly fetched directory, and recovery-config --timeline %u",
+        fork.timeline, fork.timeline, situation->directory, situation->name, situation->parsed.timeline,
+        situation->parsed.timeline);
     return true;
 }
 

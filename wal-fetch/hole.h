@@ -11,6 +11,10 @@
  * there". */
 bool hole_is_in_pg_wal(const struct situation *situation);
 
+/* Is this segment, which a repository has, no part of what is being recovered (rule 3c)? Logged, with the way
+ * out. */
+bool hole_is_behind_fork(const struct situation *situation);
+
 enum hole_result {
     HOLE_NONE,    /* the end */
     HOLE_FILLED,  /* the segment has arrived meanwhile */

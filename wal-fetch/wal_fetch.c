@@ -1,6 +1,7 @@
 /* wal-fetch NAME PATH: PostgreSQL's restore_command. Exit status 0: the whole, verified file is at PATH. 1:
  * it is beyond doubt not in any repository (on a standby also: ask again). 200: could not find out, damaged,
  * wrong place; PostgreSQL stops and can be started again. A signal stays a signal. */
+#include "hole.h"
 #include "inquiry.h"
 
 #include "common/file.h"
@@ -48,6 +49,9 @@ static enum outcome land(struct fetch *fetch, enum outcome outcome)
         log_error("the server that asked for \"%s\" does not run any more", fetch->situation.name);
         return OUTCOME_UNKNOWN;
     }
+    if (fetch->situation.caller == CALLER_RECOVERY && fetch->situation.parsed.kind == WAL_SEGMENT &&
+        hole_is_behind_fork(&fetch->situation))
+        return OUTCOME_HOLE;
     return landing_finish(&fetch->landing, needs_sync(fetch->situation.path)) == 0 ? OUTCOME_FOUND
                                                                                    : OUTCOME_UNKNOWN;
 }
