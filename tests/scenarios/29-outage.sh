@@ -152,7 +152,7 @@ expect_equal "pg_stat_archiver" "$(wc -l <left)|$(tail -1 left)" "$(sql main "se
 STORE=s3 object_list | sed -n "s|^main/$system/wal/[0-9A-F]*/\([0-9A-F]*\) .*|\1|p" >stored
 expect_equal "files that left and are not stored" "" "$(comm -23 left stored | head -3)"
 first=$(head -1 stored) last=$(tail -1 stored)
-expect_equal "segments from $first to $last" $((16#${last:8:8}${last:22:2} - 16#${first:8:8}${first:22:2} + 1)) "$(wc -l <stored)"
+expect_equal "segments from $first to $last" $((16#${last:16} - 16#${first:16} + 1)) "$(wc -l <stored)"
 ledger_acknowledged 2 | LC_ALL=C sort >acknowledged
 ledger main | LC_ALL=C sort >found
 expect_equal "acknowledged commits that are missing" "" "$(comm -13 found acknowledged | head -3)"
