@@ -96,11 +96,7 @@ int targets_accept(struct targets *targets, uint64_t system_identifier)
         if (!target_is_alive(target) ||
             cluster_generation(&target->repository.cluster, system_identifier) != NULL)
             continue;
-        log_error("repository \"%s\" is not of this cluster: it does not know the system identifier %" PRIu64,
-                  target_name(target), system_identifier);
-        log_hint("Another cluster archives there under this name, or the cluster was made anew. After "
-                 "pg_upgrade run "
-                 "repository-init, which adds the new system to the repository.");
+        repository_tell_foreign(&target->repository, system_identifier);
         target_give_up(targets, target);
     }
     return any_alive(targets) ? 0 : -1;

@@ -251,6 +251,15 @@ enum repository_result repository_load_cluster(struct repository *repository, in
     return result;
 }
 
+void repository_tell_foreign(const struct repository *repository, uint64_t system_identifier)
+{
+    log_error("repository \"%s\" is the home of another cluster: system %" PRIu64 " is not accepted there",
+              repository->settings->name, system_identifier);
+    log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". After pg_upgrade or initdb, "
+             "accept the new system with \"repository-init --add-generation\".",
+             repository->settings->name, repository->config->path);
+}
+
 /* Getting */
 
 static enum repository_result get_failed(enum store_result result)

@@ -70,6 +70,9 @@ void repository_close(struct repository *repository);
  */
 enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds);
 
+/* Logs that cluster.json was read and does not accept this system, and the ways out. */
+void repository_tell_foreign(const struct repository *repository, uint64_t system_identifier);
+
 /* Keys; caller frees; NULL after logging. */
 char *repository_cluster_key(const struct repository *repository);
 char *repository_system_key(const struct repository *repository, uint64_t system_identifier,

@@ -51,11 +51,7 @@ static int open_source(struct check *check, const struct repository_config *sett
     if (repository_load_cluster(&source->repository, 0) != REPOSITORY_OK)
         goto fail;
     if (cluster_generation(&source->repository.cluster, system) == NULL) {
-        log_error("repository \"%s\" does not keep the system of \"%s\": cluster \"%s\" there has no system "
-                  "identifier %llu",
-                  settings->name, check->directory->path, check->config->cluster_name,
-                  (unsigned long long)system);
-        log_hint("Is this the configuration of another cluster?");
+        repository_tell_foreign(&source->repository, system);
         goto fail;
     }
     if (backup_list_load(&source->repository, &source->backups) != REPOSITORY_OK)

@@ -146,8 +146,7 @@ static enum outcome look_at_place(const struct inquiry *inquiry, struct reposito
     }
     if (cluster_generation(&repository->cluster, system) != NULL)
         return OUTCOME_ABSENT;
-    log_error("repository \"%s\" is the home of another cluster: system %" PRIu64 " is not known there",
-              repository->settings->name, system);
+    repository_tell_foreign(repository, system);
     return OUTCOME_WRONG;
 }
 

@@ -67,11 +67,7 @@ static int check_cluster(struct push *push, struct repository *repository)
         return -1;
     generation = cluster_generation(&repository->cluster, system);
     if (generation == NULL) {
-        log_error("repository \"%s\" is the home of another cluster: system %" PRIu64
-                  " is not accepted there",
-                  repository->settings->name, system);
-        log_hint("Is [cluster] name or the url right? After pg_upgrade or initdb, accept the new system with "
-                 "\"repository-init --add-generation\".");
+        repository_tell_foreign(repository, system);
         return -1;
     }
     if (generation->segment_bytes != push->source.segment_bytes) {
