@@ -110,6 +110,29 @@ object_exists() { grep -q "^$1 " <<<"$(object_list)"; } # no pipe: grep -q would
 wal_key() { # NAME -> its key; the cluster's system identifier is $system
     case $1 in *.history) echo "main/$system/wal/$1" ;; *) echo "main/$system/wal/${1:0:16}/$1" ;; esac
 }
+page_commands() { # HEADING: the commands of docs/exit-status.md below the paragraph that begins so
+    awk -v heading="**\"$1" '/^\*\*/ { here = index($0, heading) == 1 } /^```$/ { on = 0 } here && on; /^```sh$/ { on = 1 }' \
+        "$SOURCE/docs/exit-status.md" | grep . || fail "docs/exit-status.md has no commands for \"$1\""
+}
+# make_room NAME: docs/exit-status.md's own commands move this file, and what lies behind it on its timeline, aside; for S3 they
+# are run on a directory that shows its keys. $moved: the names.
+make_room() {
+    local root=$T/repository key aside
+    page_commands "... is in repository ... already" >"$T/make_room.sh"
+    if [ "$STORE" = s3 ]; then
+        root=$T/keys
+        rm -rf "$root"
+        object_list | while read -r key _; do mkdir -p "$root/$(dirname "$key")" && echo "$key" >"$root/$key"; done
+    fi
+    REPO=$root/main/$system REFUSED=$1 expect_status 0 sh -eu "$T/make_room.sh"
+    aside=$(ls -d "$root/main/$system/aside-$1"-*)
+    moved=$(ls "$aside")
+    [ "$STORE" = file ] || for key in $(cat "$aside"/*); do
+        object_get "$key" "$T/moved"
+        object_put "main/$system/${aside##*/}/${key##*/}" "$T/moved"
+        object_delete "$key"
+    done
+}
 
 # ---- PostgreSQL servers: NAME lives in $T/NAME, listens in $T/run/NAME only, writes $T/NAME.log
 
