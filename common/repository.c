@@ -388,7 +388,7 @@ static bool check_version(void *context, const struct store_version *version)
     struct object_facts stored;
 
     if (version->is_delete_marker)
-        return true;
+        return false; /* what lies behind it was deleted: the name was free */
     enum repository_result result =
         get_version_facts(check->repository, check->key, version->version_id, &stored);
     if (result == REPOSITORY_DAMAGED || (result == REPOSITORY_OK && !facts_are_equal(&stored, check->facts)))

@@ -115,3 +115,10 @@ cp main/global/pg_control target/global/ && cp main/PG_VERSION target/ && touch 
 cd target
 expect_status 200 wal-fetch "$first" pg_wal/RECOVERYXLOG
 expect_absent pg_wal/RECOVERYXLOG pg_wal/RECOVERYXLOG.walferry
+
+step "its name is free again: another content takes it, without a false alarm"
+cd "$T/copy"
+expect_status 0 wal-push "pg_wal/$first"
+cd "$T/target"
+expect_status 0 wal-fetch "$first" pg_wal/RECOVERYXLOG
+expect_same "segment" "$T/copy/pg_wal/$first" pg_wal/RECOVERYXLOG
