@@ -133,6 +133,7 @@ else
 fi
 
 step "emptied in the middle of a recovery: no end of the WAL either"
+server_stop standby # its answers are not to be this recovery's
 third=$(object_list | sed -n 's|^main/.*/wal/0000000100000000/\([0-9A-F]*\) .*|\1|p' | tail -3 | head -1)
 {
     printf '#!/bin/bash\nhere=%s\n' "$here"
@@ -147,6 +148,7 @@ expect_true "WAL before it was replayed" grep -q 'restored log file "0' copy.log
 expect_equal "$third was" 0 "$(grep -c "restored log file \"$third" copy.log || true)"
 emptied right
 cp before.conf copy/postgresql.auto.conf
+server_start standby
 
 step "a promotion in a wrong place ends the standby, unpromoted; put right, it follows on, and is promoted"
 mistyped wrong
