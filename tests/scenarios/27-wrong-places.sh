@@ -110,10 +110,12 @@ misplaced() {
     expect_status 1 recovery-config -D "$T/spare" --target-time "$(date -u '+%F %T')+00"
     expect_output "$4"
     expect_absent never spare/recovery.signal
+    expect_status 1 repository-check
     server_fails copy "$4"
     "standby_$3" "$4"
     expect_equal "promotions" "" "$(grep "selected new timeline" standby.log copy.log || true)"
     $place right
+    expect_status 0 repository-check
     write
     archived main
     expect_equal "left to be archived" "" "$(find main/pg_wal/archive_status -name '*.ready')"
