@@ -4,8 +4,9 @@
 . "$(dirname "$0")/../lib.sh"
 
 # A place goes wrong and comes right again: PLACE wrong, PLACE right. Configuration and repository serve all three servers.
-mistyped() { if [ "$1" = wrong ]; then sed -i.good 's|^url = .*|&x|' "$CONFIG"; else mv "$CONFIG.good" "$CONFIG"; fi; }
-foreign() { if [ "$1" = wrong ]; then sed -i.good "s|^url = .*|$(grep '^url' foreign.conf)|" "$CONFIG"; else mv "$CONFIG.good" "$CONFIG"; fi; }
+change() { cp -p "$CONFIG" "$CONFIG.good" && cp -p "$CONFIG" next.conf && sed -i "$1" next.conf && mv next.conf "$CONFIG"; } # never without it
+mistyped() { if [ "$1" = wrong ]; then change 's|^url = .*|&x|'; else mv "$CONFIG.good" "$CONFIG"; fi; }
+foreign() { if [ "$1" = wrong ]; then change "s|^url = .*|$(grep '^url' foreign.conf)|"; else mv "$CONFIG.good" "$CONFIG"; fi; }
 emptied() {
     case $1.$STORE in
     wrong.file) cp -rl repository away && find repository -type f -delete ;;
@@ -20,7 +21,7 @@ gone() { if [ "$1" = wrong ]; then emptied wrong && bucket_request DELETE ""; el
 ungranted() {
     if [ "$1" = wrong ]; then
         policy >policy.json
-        sed -i.good "s|^access_key.*|access_key = $S3_GUEST_ACCESS_KEY|; s|^secret_key.*|secret_key = $S3_GUEST_SECRET_KEY|" "$CONFIG"
+        change "s|^access_key.*|access_key = $S3_GUEST_ACCESS_KEY|; s|^secret_key.*|secret_key = $S3_GUEST_SECRET_KEY|"
     else policy ', {"Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::'"$S3_BUCKET"'"}' >policy.json; fi
     bucket_request PUT '?policy' policy.json
 }
@@ -180,7 +181,7 @@ server_stop copy
 step "emptied for good, as docs/exit-status.md has it: a new repository, a base backup at once, and it serves"
 emptied wrong
 touch -d '2 hours ago' state/*
-sed -i "s|^conninfo.*|conninfo = host=$T/run/standby user=postgres|; s|^pgdata.*|pgdata = $T/standby|" "$CONFIG"
+change "s|^conninfo.*|conninfo = host=$T/run/standby user=postgres|; s|^pgdata.*|pgdata = $T/standby|"
 sql standby "insert into t values ($((rows + 1)))" "select pg_switch_wal()" >/dev/null
 wait_until 30 "a failure of archive_command" sql_is standby t "select failed_count > 0 from pg_stat_archiver"
 sed -n '/^\*\*"There is no walferry repository here"/,/^$/p' "$SOURCE/docs/exit-status.md" >page
