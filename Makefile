@@ -1,4 +1,4 @@
-# walferry. Targets: all demo check check-full coverage asan tsan lint install clean
+# walferry. Targets: all demo check check-full coverage bench asan tsan lint install clean
 # Every program FOLDER/NAME has its main in FOLDER/NAME.c (dashes become underscores); the other files of a folder and all of
 # common/ are linked from archives, so a program carries only what it uses.
 
@@ -54,6 +54,12 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(addprefix $(BUILD)/,$(addsuffix .
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpq
 units: $(addprefix $(BUILD)/unit/,$(UNITS))
 
+# What the benchmarks measure with, and by.
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcurl -lcrypto -llz4 -lpthread
+bench-programs: $(BUILD)/bench/floor $(BUILD)/bench/measure
+
 # What is not initialised has a pattern, so that reading it shows.
 asan:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=all -ftrivial-auto-var-init=pattern' all units
@@ -62,7 +68,7 @@ tsan:
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' $(BUILD)/tsan/unit/test_worker_pool
 	$(BUILD)/tsan/unit/test_worker_pool
 
-SOURCES = $(wildcard common/*.[ch] tests/unit/*.[ch] $(foreach f,$(FOLDERS),$(f)/*.[ch]))
+SOURCES = $(wildcard common/*.[ch] tests/unit/*.[ch] bench/*.c $(foreach f,$(FOLDERS),$(f)/*.[ch]))
 lint:
 	clang-format --dry-run -Werror $(SOURCES)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability -D_GNU_SOURCE -I. $(filter %.c,$(SOURCES))
@@ -98,11 +104,15 @@ check-full: tests-built
 coverage:
 	tests/coverage
 
+# Walferry beside pgBackRest and beside the floor, on this machine, as ratios of one run.
+bench:
+	bench/run
+
 tests-built:
 	tests/install check
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) all units
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) asan
 
-.PHONY: demo check check-full coverage tests-built
+.PHONY: demo check check-full coverage bench bench-programs tests-built
 
 include tests/fuzz/rules.mk
