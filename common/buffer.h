@@ -44,7 +44,7 @@ struct body {
     const void *data;         /* in memory; or NULL, then */
     int fd;                   /* read with pread from offset 0 */
     uint64_t length;          /* bytes */
-    unsigned char sha256[32]; /* of exactly these bytes */
+    unsigned char sha256[32]; /* of exactly these bytes; only S3 needs it */
 };
 
 /* A NUL-terminated copy built like printf; the caller frees. NULL after logging "out of memory". */

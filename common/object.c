@@ -353,10 +353,11 @@ void object_reader_free(struct object_reader *reader)
 
 /* Spooling */
 
-int object_spool_begin(struct object_spool *spool, const char *directory)
+int object_spool_begin(struct object_spool *spool, const char *directory, bool is_signed)
 {
-    *spool = (struct object_spool){.memory = BUFFER_EMPTY, .fd = -1, .directory = directory};
-    return sha256_begin(&spool->hash);
+    *spool = (struct object_spool){
+        .memory = BUFFER_EMPTY, .fd = -1, .directory = directory, .is_signed = is_signed};
+    return is_signed ? sha256_begin(&spool->hash) : 0;
 }
 
 static int move_to_file(struct object_spool *spool)
@@ -376,7 +377,8 @@ static int spool_write(void *context, const void *data, size_t length)
 {
     struct object_spool *spool = context;
 
-    sha256_update(&spool->hash, data, length);
+    if (spool->is_signed)
+        sha256_update(&spool->hash, data, length);
     spool->length += length;
     if (spool->fd < 0 && spool->length > SPOOL_MEMORY_BYTES && move_to_file(spool) != 0)
         return -1;
@@ -397,7 +399,8 @@ void object_spool_body(struct object_spool *spool, struct body *body)
 {
     *body = (struct body){
         .data = spool->fd < 0 ? spool->memory.data : NULL, .fd = spool->fd, .length = spool->length};
-    sha256_finish(&spool->hash, body->sha256);
+    if (spool->is_signed)
+        sha256_finish(&spool->hash, body->sha256);
 }
 
 void object_spool_free(struct object_spool *spool)

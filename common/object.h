@@ -71,10 +71,12 @@ struct object_spool {
     struct buffer memory;
     int fd; /* -1 while in memory */
     uint64_t length;
-    struct sha256 hash;    /* of the stored bytes, for the upload */
+    bool is_signed;
+    struct sha256 hash;    /* of the stored bytes, if is_signed */
     const char *directory; /* for the unlinked file; borrowed; NULL: $TMPDIR or /tmp */
 };
-int object_spool_begin(struct object_spool *spool, const char *directory); /* 0, or -1 after logging */
+/* is_signed: the body will need its SHA-256, since it goes to S3. 0, or -1 after logging. */
+int object_spool_begin(struct object_spool *spool, const char *directory, bool is_signed);
 struct sink object_spool_sink(struct object_spool *spool);
 /* The collected bytes, borrowed from the spool. */
 void object_spool_body(struct object_spool *spool, struct body *body);

@@ -28,6 +28,20 @@ struct push {
     int64_t deadline; /* monotonic */
 };
 
+static bool is_chosen(const struct push *push, const struct repository_config *settings)
+{
+    return push->only == NULL || push->only == settings;
+}
+
+static bool goes_to_s3(const struct push *push)
+{
+    for (size_t i = 0; i < push->config.repository_count; i++)
+        if (push->config.repositories[i].kind == REPOSITORY_S3 &&
+            is_chosen(push, &push->config.repositories[i]))
+            return true;
+    return false;
+}
+
 /* Reads, checks, hashes and compresses: one read, one pass. */
 static int pack(struct push *push)
 {
@@ -44,7 +58,7 @@ static int pack(struct push *push)
     facts->system_identifier = push->source.system_identifier;
     facts->timeline = push->source.parsed.timeline;
     facts->postgresql_version = push->source.postgresql_version;
-    if (object_spool_begin(&push->spool, push->state.directory) == 0 &&
+    if (object_spool_begin(&push->spool, push->state.directory, goes_to_s3(push)) == 0 &&
         object_writer_begin(writer, object_spool_sink(&push->spool)) == 0 &&
         source_read(&push->source, writer) == 0 && object_writer_end(writer, facts) == 0) {
         object_spool_body(&push->spool, &push->body);
@@ -167,11 +181,6 @@ static struct store_limits share_time(const struct push *push, const struct scor
         /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): each of those chosen was counted */
         .deadline = now + (push->deadline - now) / (int64_t)score->to_do,
     };
-}
-
-static bool is_chosen(const struct push *push, const struct repository_config *settings)
-{
-    return push->only == NULL || push->only == settings;
 }
 
 static void push_to_those(struct push *push, bool required, struct score *score)

@@ -223,7 +223,7 @@ static void test_spool(void)
     for (size_t chunks = 31; chunks <= 34; chunks += 3) { /* below and above what stays in memory */
         struct sha256 hash = {NULL};
         unsigned char digest[SHA256_BYTES];
-        CHECK(object_spool_begin(&spool, NULL) == 0 && sha256_begin(&hash) == 0);
+        CHECK(object_spool_begin(&spool, NULL, true) == 0 && sha256_begin(&hash) == 0);
         struct sink sink = object_spool_sink(&spool);
         for (size_t i = 0; i < chunks; i++) {
             CHECK(sink_write(&sink, data, chunk) == 0);
