@@ -14,6 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* So much of a file is handed to the disk at a time, while more is fetched: what is left for the end to wait
+ * for is then little. Smaller files are left to the kernel. */
+#define WRITE_OUT_BYTES (4u * 1024 * 1024)
+
 /* Parts */
 
 struct restore_part *restore_part_new(const struct index_entry *entry)
@@ -88,6 +92,8 @@ struct unpacker {
     const struct restore_place *place;
     const char *rest; /* of the file's path, in its place */
     uint64_t plain_position;
+    uint64_t written;     /* of the file's content */
+    uint64_t written_out; /* handed to the disk */
 };
 
 struct unpacker *unpacker_new(const struct restore_places *places, struct progress *progress)
@@ -208,7 +214,7 @@ static int begin_file(struct unpacker *unpacker)
     const struct index_entry *file = &unpacker->part->files[unpacker->next];
     const char *name;
 
-    unpacker->plain_position = 0;
+    unpacker->plain_position = unpacker->written = unpacker->written_out = 0;
     unpacker->place =
         restore_places_find(unpacker->places, unpacker->part->name, file->path, &unpacker->rest);
     if (unpacker->place == NULL || sha256_begin(&unpacker->hash) != 0)
@@ -277,6 +283,13 @@ static int write_member(void *context, const void *data, size_t length)
     sha256_update(&unpacker->hash, next, length);
     if (file_write_fully(unpacker->fd, next, length) != 0)
         return could_not(unpacker, "write");
+    unpacker->written += length;
+    if (unpacker->written - unpacker->written_out >= WRITE_OUT_BYTES) {
+        /* Only a push; whether all is on disk is asked, and answered, at the end. */
+        sync_file_range(unpacker->fd, (off_t)unpacker->written_out,
+                        (off_t)(unpacker->written - unpacker->written_out), SYNC_FILE_RANGE_WRITE);
+        unpacker->written_out = unpacker->written;
+    }
     if (unpacker->progress != NULL)
         progress_add(unpacker->progress, length);
     return 0;
