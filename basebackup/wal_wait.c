@@ -9,7 +9,9 @@
 #include <string.h>
 
 #define PATIENCE_MICROSECONDS 5000000 /* then it is said what is waited for */
-#define POLL_MILLISECONDS 1000
+/* The archiver mostly needs a moment only; after that each look is a request for nothing. */
+#define POLL_FIRST_MILLISECONDS 50
+#define POLL_MOST_MILLISECONDS 1000
 
 /* The next segment that has not been seen in a listing. */
 struct search {
@@ -75,6 +77,7 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
                            struct search *search, int64_t deadline)
 {
     char missing[WAL_SEGMENT_NAME_BYTES];
+    unsigned pause = POLL_FIRST_MILLISECONDS;
     bool has_said = false;
 
     for (int64_t begun = monotonic_now();;) {
@@ -96,7 +99,8 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
         if (interrupt_requested())
             return -1;
         wait->tick(wait->context);
-        interrupt_sleep(POLL_MILLISECONDS);
+        interrupt_sleep(pause);
+        pause = 2 * pause < POLL_MOST_MILLISECONDS ? 2 * pause : POLL_MOST_MILLISECONDS;
     }
 }
 
