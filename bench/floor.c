@@ -28,6 +28,7 @@
 #define CHUNK_BYTES ((size_t)256 * 1024)
 #define OBJECT_FULL_BYTES ((size_t)14 * 1024 * 1024)
 #define JOBS_MOST 64
+#define FILES_MOST 100000
 
 static void die(const char *format, ...)
 {
@@ -36,6 +37,7 @@ static void die(const char *format, ...)
     va_start(arguments, format);
     fprintf(stderr, "floor: ");
     vfprintf(stderr, format, arguments);
+    va_end(arguments);
     fprintf(stderr, " (errno: %s)\n", strerror(errno));
     exit(1);
 }
@@ -69,7 +71,7 @@ static void worker_open(struct worker *worker)
 
 static const LZ4F_preferences_t preferences = {
     .frameInfo = {.blockSizeID = LZ4F_max256KB,
-                  .blockMode = LZ4F_blockLinked,
+                  .blockMode = LZ4F_blockIndependent,
                   .contentChecksumFlag = LZ4F_contentChecksumEnabled},
     .compressionLevel = 1,
     .autoFlush = 1,
@@ -383,8 +385,8 @@ static void get(struct worker *worker, const char *key, const char *path)
 
 /* Many at once */
 
-static char **files;
-static size_t file_count, file_capacity;
+static char *files[FILES_MOST];
+static size_t file_count;
 static atomic_size_t next_file, next_object;
 static const char *key_prefix, *target;
 
@@ -395,12 +397,8 @@ static int note_file(const char *path, const struct stat *status, int type, stru
         return FTW_SKIP_SUBTREE;
     if (type != FTW_F)
         return FTW_CONTINUE;
-    if (file_count == file_capacity) {
-        file_capacity = 2 * file_capacity + 64;
-        files = realloc(files, file_capacity * sizeof *files);
-    }
-    if (files == NULL || (files[file_count++] = strdup(path)) == NULL)
-        die("memory");
+    if (file_count == FILES_MOST || (files[file_count++] = strdup(path)) == NULL)
+        die("too many files");
     return FTW_CONTINUE;
 }
 
