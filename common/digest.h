@@ -1,4 +1,4 @@
-/* SHA-256, HMAC, CRC-32C and XXH32. Layer 0; the only user of OpenSSL. */
+/* SHA-256, HMAC and CRC-32C. Layer 0; the only user of OpenSSL. */
 #ifndef WALFERRY_DIGEST_H
 #define WALFERRY_DIGEST_H
 
@@ -34,18 +34,6 @@ bool hex_decode(const char *text, void *out, size_t length);
 
 /* CRC-32C (Castagnoli) as PostgreSQL computes it, of one run of bytes. */
 uint32_t crc32c(const void *data, size_t length);
-
-/* XXH32 with the seed 0: the checksum of LZ4 frames. */
-struct xxh32 {
-    uint32_t lanes[4];
-    unsigned char rest[16]; /* less than a stripe, not hashed yet */
-    size_t rest_length;
-    uint64_t length;
-};
-
-void xxh32_begin(struct xxh32 *hash);
-void xxh32_update(struct xxh32 *hash, const void *data, size_t length);
-uint32_t xxh32_finish(const struct xxh32 *hash);
 
 /* Bytes nobody can guess. 0, or -1 after logging. */
 int random_bytes(void *out, size_t length);

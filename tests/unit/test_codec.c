@@ -2,7 +2,6 @@
 #include "unit.h"
 
 #include "common/codec.h"
-#include "common/digest.h"
 #include "common/document.h"
 #include "common/log.h"
 #include "common/object.h"
@@ -36,35 +35,6 @@ static int decompress(struct decoder *decoder, const struct buffer *in, size_t s
         if (decoder_write(decoder, in->data + i, in->length - i < step ? in->length - i : step, &sink) != 0)
             return -1;
     return decoder_at_boundary(decoder) ? 0 : -1;
-}
-
-/* Against the values of the reference implementation, and in pieces against itself. */
-static void test_xxh32(void)
-{
-    static const struct {
-        const char *text;
-        uint32_t sum;
-    } known[] = {{"", 0x02CC5D05},
-                 {"a", 0x550D7456},
-                 {"abc", 0x32D153FF},
-                 {"Nobody inspects the spammish repetition", 0xE2293B2F}};
-    unsigned char data[200];
-    struct xxh32 whole, pieces;
-
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        xxh32_begin(&whole);
-        xxh32_update(&whole, known[i].text, strlen(known[i].text));
-        CHECK(xxh32_finish(&whole) == known[i].sum);
-    }
-    fill(data, sizeof data, 7);
-    for (size_t step = 1; step < sizeof data; step++) {
-        xxh32_begin(&whole);
-        xxh32_begin(&pieces);
-        xxh32_update(&whole, data, sizeof data);
-        for (size_t i = 0; i < sizeof data; i += step)
-            xxh32_update(&pieces, data + i, sizeof data - i < step ? sizeof data - i : step);
-        CHECK(xxh32_finish(&whole) == xxh32_finish(&pieces));
-    }
 }
 
 static void test_frames(void)
@@ -273,7 +243,6 @@ int main(void)
 {
     log_set_threshold(
         (enum log_level)(LOG_ERROR + 1)); /* damages are meant to be found, not to be read about */
-    test_xxh32();
     test_frames();
     test_several_frames_and_truncation();
     test_objects();
