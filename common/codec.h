@@ -1,5 +1,6 @@
 /* Compress and decompress chunk by chunk, as LZ4 frames. Layer 0; the only user of lz4frame.h.
- * Frames are made with independent 256 KiB blocks and a content checksum, so that `lz4 -d` reads and checks them.
+ * Frames are made with independent 256 KiB blocks and a content checksum, so that `lz4 -d` reads and checks
+ * them.
  */
 #ifndef WALFERRY_CODEC_H
 #define WALFERRY_CODEC_H
