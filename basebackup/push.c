@@ -342,17 +342,23 @@ static int describe_tablespaces(struct push *push)
     return result;
 }
 
-/* The label must speak of the backup that was started; a failover in between would show here. */
+/* The label must speak of the backup that was started; a failover in between would show here. LSNs are
+ * compared as numbers: since 19 they are written with leading zeros. */
 static int verify_label(const struct push *push)
 {
-    char start[64], lsn[24], timeline[64];
+    static const char word[] = "START WAL LOCATION: ";
+    char text[24] = "", timeline[64];
+    uint64_t start;
+    const char *line = strstr(push->stop.backup_label, word);
 
-    lsn_format(push->backup.start_lsn, lsn);
-    snprintf(start, sizeof start, "START WAL LOCATION: %s ", lsn);
+    if (line != NULL)
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(line + strlen(word), " \n"), line + strlen(word));
     snprintf(timeline, sizeof timeline, "START TIMELINE: %u\n", (unsigned)push->backup.timeline);
-    if (strstr(push->stop.backup_label, start) != NULL && strstr(push->stop.backup_label, timeline) != NULL)
+    if (lsn_parse(text, &start) && start == push->backup.start_lsn &&
+        strstr(push->stop.backup_label, timeline) != NULL)
         return 0;
-    log_error("the server's backup_label is not of this backup, which began at %s on timeline %u", lsn,
+    lsn_format(push->backup.start_lsn, text);
+    log_error("the server's backup_label is not of this backup, which began at %s on timeline %u", text,
               (unsigned)push->backup.timeline);
     return -1;
 }

@@ -1,7 +1,7 @@
 # lib.sh: what a scenario needs; sourced as its first act. tests/run sets:
 #   STORE     file or s3: where this scenario's repository lies
 #   T         the scenario's own directory: made here, removed here with everything that was started
-#   PROGRAMS  directory of walferry's programs       PG_BIN  that of PostgreSQL's
+#   PROGRAMS  directory of walferry's programs       PG_BIN  that of PostgreSQL's (OLD_PG_BIN: of the older of two)
 #   SOURCE    the source tree (read only)            KEEP    where logs go when the scenario fails
 #   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph writes them, for STORE=s3
 # A scenario that reaches its end and leaves no process behind has passed. Helpers that start processes remember nothing but $T:
@@ -16,6 +16,7 @@ PATH=$PROGRAMS:$PG_BIN:$PATH
 mkdir -p "$T/run" "$T/tmp"
 cd "$T"
 CONFIG=$T/walferry.conf
+major=$(postgres --version | grep -oE '[0-9]+' | head -1) # of the servers in PG_BIN
 export TMPDIR=$T/tmp PGUSER=postgres PGDATABASE=postgres PGCONNECT_TIMEOUT=10 WALFERRY_TEST=$T WALFERRY_CONFIG=$CONFIG
 RANDOM=$((SEED % 32768))
 
@@ -188,7 +189,10 @@ wait_open() { # NAME: recovery has ended, the server takes writes
     wait_until 120 "the end of recovery of $1" is_open_or_gone "$1"
     is_open "$1" || fail "server $1 ended during recovery"
 }
-wait_paused() { wait_until 120 "recovery of $1 at its target" sql_is "$1" paused 'select pg_get_wal_replay_pause_state()'; }
+wait_paused() { # NAME: recovery is at its target
+    wait_until 120 "recovery of $1 at its target" sql_is "$1" t \
+        "select $([ "$major" -ge 14 ] && echo "pg_get_wal_replay_pause_state() = 'paused'" || echo "pg_is_wal_replay_paused()")"
+}
 sql_is() { [ "$(sql "$1" "$3")" = "$2" ]; } # NAME VALUE STATEMENT
 archived() { # NAME: switches segments and waits until everything so far is in the archive
     local segment
