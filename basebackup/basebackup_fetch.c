@@ -9,6 +9,7 @@
 #include "progress.h"
 #include "restore.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +216,30 @@ static int choose(const struct config *config, const struct repository_config *o
     return -1;
 }
 
+/* After pg_upgrade the cluster lives on as another system, which no backup of the former one leads to: the
+ * way there is a backup that was taken since. */
+static void warn_of_later_system(const struct choice *choice, const struct backup_wish *wish)
+{
+    const struct cluster *cluster = &choice->repository.cluster;
+    const struct generation *later = NULL;
+    char added[TIMESTAMP_TEXT_BYTES];
+
+    for (size_t i = 0; i < cluster->generation_count; i++)
+        if (!wish->has_time || cluster->generations[i].added < wish->time)
+            later = &cluster->generations[i];
+    if (later == NULL || later->system_identifier == choice->backup->system_identifier ||
+        (wish->id != NULL && strcmp(wish->id, "latest") != 0))
+        return;
+    timestamp_format(later->added, added);
+    log_warning("backup %s is of system %" PRIu64
+                " (PostgreSQL %u), and no backup of its successor, system %" PRIu64
+                " (PostgreSQL %u, accepted at %s), serves",
+                choice->backup->id, choice->backup->system_identifier, choice->backup->postgresql_version,
+                later->system_identifier, later->postgresql_version, added);
+    log_hint("What is restored ends where the former system ended. The successor can only be restored from a "
+             "backup that was taken of it: basebackup-push.");
+}
+
 /* Telling */
 
 /* Appends a word as the shell needs it. */
@@ -339,6 +364,7 @@ static int restore_chosen(const struct config *config, struct request *request, 
     int result = restore_places_plan(choice->backup, request->data_directory, request->external_directory,
                                      &request->mappings, &places);
 
+    warn_of_later_system(choice, &request->wish);
     if (choice->backup->page_errors > 0)
         log_warning("when backup %s was taken, %llu pages of the server's files had a wrong checksum",
                     choice->backup->id, (unsigned long long)choice->backup->page_errors);
