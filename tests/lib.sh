@@ -155,6 +155,7 @@ archive_command = '$PROGRAMS/wal-push --config $CONFIG %p'
 log_line_prefix = '%m [%p] '
 log_checkpoints = off
 CONF
+    [ "$major" -lt 17 ] || echo "summarize_wal = on" # its files lie in pg_wal
 }
 server_start() { # NAME [MORE-PG_CTL-OPTIONS...]
     local name=$1
@@ -199,6 +200,10 @@ archived() { # NAME: switches segments and waits until everything so far is in t
     segment=$(sql "$1" "select pg_walfile_name(pg_switch_wal())")
     wait_until 60 "archiving of $segment" sql_is "$1" t \
         "select coalesce(substr(last_archived_wal, 1, 24) >= '$segment', false) from pg_stat_archiver"
+}
+backup_by_hand() { # NAME: a .backup file in its pg_wal
+    if [ "$major" -ge 15 ]; then sql "$1" "select pg_backup_start('by hand', true)" "select pg_backup_stop(false)"
+    else sql "$1" "select pg_start_backup('by hand', true, false)" "select pg_stop_backup(false, false)"; fi >/dev/null
 }
 system_identifier() { pg_controldata "$T/$1" | sed -n 's/^Database system identifier: *//p'; }
 

@@ -11,7 +11,7 @@ server_start main
 system=$(system_identifier main)
 sql main "create table t as select generate_series(1, 10000) i" "select pg_switch_wal()" "insert into t values (0)" \
     "select pg_switch_wal()" "insert into t values (0)" "select pg_switch_wal()" >/dev/null
-sql main "select pg_backup_start('by hand', true)" "select pg_backup_stop(false)" >/dev/null
+backup_by_hand main
 server_stop main
 # Promoted, it leaves a .partial and writes a .history.
 printf "restore_command = '/bin/false'\n" >>main/postgresql.conf

@@ -11,7 +11,7 @@ echo "wal_keep_size = 200MB" >>main/postgresql.conf # segments stay to be pushed
 [ "$STORE" = s3 ] || rmdir repository # it may make the directory, too
 expect_status 0 repository-init
 expect_output "^here: made "
-expect_output "cluster main, system $system, PostgreSQL 15, segments of 1 MiB, accepted 20"
+expect_output "cluster main, system $system, PostgreSQL $major, segments of 1 MiB, accepted 20"
 [ "$STORE" = s3 ] || expect_equal "mode of the directory" 700 "$(stat -c %a repository)"
 object_sums >before
 for again in 1 2; do
@@ -141,8 +141,8 @@ object_sums >now
 expect_same "the repository" before now
 expect_status 0 repository-init --add-generation
 expect_output "a new generation was added"
-expect_output "system $system, PostgreSQL 15, segments of 1 MiB"
-expect_output "system $next, PostgreSQL 15, segments of 16 MiB"
+expect_output "system $system, PostgreSQL $major, segments of 1 MiB"
+expect_output "system $next, PostgreSQL $major, segments of 16 MiB"
 expect_status 0 repository-init --add-generation # once more: there already
 expect_output "there already"
 object_sums | grep -v cluster.json >now

@@ -7,7 +7,8 @@
 cycle() { # SEGMENT-MIB CHECKSUMS LEDGER-SECONDS
     local mib=$1 options=(--wal-segsize="$1")
     step "$mib MiB, data checksums $2"
-    [ "$2" = off ] || options+=(--data-checksums)
+    if [ "$2" = on ]; then options+=(--data-checksums)
+    elif [ "$major" -ge 18 ]; then options+=(--no-data-checksums); fi # there they are on by default
     rm -rf main state
     CONFIG_NAME=size$mib config_write
     server_create main "${options[@]}"
