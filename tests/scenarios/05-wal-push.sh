@@ -50,7 +50,7 @@ expect_equal "objects" 7 "$(object_list | wc -l)"
 object_get "$(wal_key "$first")" object
 tail -c 1016 object >trailer
 for word in '"walferry":1' '"kind":"segment"' "\"name\":\"$first\"" '"plain_bytes":16777216' "$(sha256sum <"main/pg_wal/$first" | cut -d' ' -f1)" \
-    "\"system_identifier\":\"$system\"" '"timeline":1' '"postgresql_version":15'; do
+    "\"system_identifier\":\"$system\"" '"timeline":1' '"postgresql_version":'"$major"; do
     expect_true "the trailer holds $word" grep -q "$word" trailer
 done
 
