@@ -137,7 +137,7 @@ step "killed in the middle: it cannot be started, and that is said; the next res
 for try in 1 2 3 4 5; do
     basebackup-fetch "${mapped[@]}" -D "$T/copy" --jobs 1 >fetch.log 2>&1 &
     fetch=$!
-    while [ ! -e copy/base/5 ] && [ -d /proc/$fetch ]; do :; done
+    while [ ! -e copy/base/1 ] && [ -d /proc/$fetch ]; do :; done
     kill -KILL $fetch 2>/dev/null || true
     status=0
     wait $fetch || status=$?
@@ -159,7 +159,7 @@ expect_output "not empty"
 drop
 basebackup-fetch "${mapped[@]}" -D "$T/copy" --jobs 1 >fetch.log 2>&1 &
 fetch=$!
-while [ ! -e copy/base/5 ] && [ -d /proc/$fetch ]; do :; done
+while [ ! -e copy/base/1 ] && [ -d /proc/$fetch ]; do :; done
 kill -TERM $fetch 2>/dev/null || true
 status=0
 wait $fetch || status=$?

@@ -20,7 +20,7 @@ server_start main
 system=$(system_identifier main)
 sql main "create table t (i int)"
 clock() { sql "$1" "select clock_timestamp()"; }
-lsn() { sql "$1" "select pg_current_wal_insert_lsn()"; }
+lsn() { sql "$1" "select pg_current_wal_insert_lsn()" | sed "s,/0*,/,"; } # as before 19
 backup() { expect_status 0 basebackup-push --checkpoint=fast && id=$(tail -1 <<<"$output") && sleep 1.1; }
 time0=$(clock main)
 backup && early=$id
@@ -109,7 +109,7 @@ refused 2 "not the name of a WAL segment" --accept-end 00000001
 refused 2 "--accept-end can't be used with --standby" --accept-end 000000010000000000000009 --standby
 refused 1 "needs the WAL up to" --accept-end 000000010000000000000001
 refused 1 "timeline 5 is not known|not on the way" --accept-end 000000050000000000000009
-refused 1 "lies in segment .* or behind it" --accept-end 000000010000000000000009 --target-lsn 0/A00000 --timeline 1
+refused 1 "lies in segment .* or behind it" --accept-end 00000001000000000000004F --target-lsn 0/5000000 --timeline 1
 refused 2 "only one of" --show --clear
 refused 2 "takes no target" --clear --immediate
 refused 2 "there is no repository \"nowhere\"" --repository nowhere
