@@ -155,7 +155,6 @@ archive_command = '$PROGRAMS/wal-push --config $CONFIG %p'
 log_line_prefix = '%m [%p] '
 log_checkpoints = off
 CONF
-    [ "$major" -lt 17 ] || echo "summarize_wal = on" # its files lie in pg_wal
 }
 server_start() { # NAME [MORE-PG_CTL-OPTIONS...]
     local name=$1

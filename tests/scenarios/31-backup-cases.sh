@@ -17,6 +17,7 @@ expect_output "no complete backup"
 expect_absent copy
 
 step "a server with many small files, empty, sparse and long ones"
+[ "$major" -lt 17 ] || echo "summarize_wal = on" >>main/postgresql.conf # writes into pg_wal/summaries
 server_start main
 system=$(system_identifier main)
 sql main "create table t as select i, repeat('x', 500) as pad from generate_series(1, 5000) i" "create table u as select i from generate_series(1, 5000) i" \
@@ -45,6 +46,8 @@ restored() { # OPTION...
     expect_status 0 basebackup-fetch -D "$T/copy" "$@"
     expect_status 0 pg_verifybackup -n copy
     expect_equal "files that differ" "" "$(diff -rq main/many copy/many)"
+    expect_equal "files in pg_wal" "" "$(find copy/pg_wal -type f)"
+    [ "$major" -lt 17 ] || expect_true "pg_wal/summaries" test -d copy/pg_wal/summaries
 }
 
 step "one worker and four; labels"
