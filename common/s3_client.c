@@ -439,6 +439,12 @@ static bool hint_by_code(const struct s3_client *client, const struct s3_request
         log_hint("Set the clock of this machine.");
     else if (strcmp(code, "InvalidObjectState") == 0)
         log_hint("The object is in an archive tier (Glacier): have the store restore it, then try again.");
+    else if (s3_error_wants_checksum(&answer->error))
+        log_hint(
+            "Bucket \"%s\" has object lock with a default retention and takes nothing without a checksum "
+            "header, which this version does not send: take the default retention off, or use another "
+            "bucket (docs/stores.md).",
+            config->bucket);
     else if (strcmp(code, "PermanentRedirect") == 0 || strcmp(code, "AuthorizationHeaderMalformed") == 0)
         log_hint("Check region, endpoint and addressing in section [repository %s].", config->name);
     else if (answer->response.status == 403 && strcmp(request->method, "GET") == 0 && request->key != NULL)

@@ -114,6 +114,12 @@ enum s3_action s3_error_action(const struct http_response *response, const struc
     return S3_ACTION_NONE;
 }
 
+bool s3_error_wants_checksum(const struct s3_error *error)
+{
+    return strcmp(error->code, "InvalidRequest") == 0 && (strstr(error->message, "Content-MD5") != NULL ||
+                                                          strstr(error->message, "x-amz-checksum-") != NULL);
+}
+
 bool s3_error_is_none(const struct http_response *response, const struct s3_error *error)
 {
     return response->status >= 200 && response->status < 300 && error->code[0] == '\0';

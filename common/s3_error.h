@@ -29,6 +29,9 @@ enum s3_action {
 enum s3_action s3_error_action(const struct http_response *response, const struct s3_error *error,
                                const char *region);
 
+/* AWS's refusal of a body without a checksum header, in a bucket with object lock and a default retention. */
+bool s3_error_wants_checksum(const struct s3_error *error);
+
 /* True for 2xx without an error document in the body. */
 bool s3_error_is_none(const struct http_response *response, const struct s3_error *error);
 

@@ -291,7 +291,7 @@ static bool refuses_condition(const struct s3_answer *answer)
 {
     unsigned status = answer->response.status;
 
-    return !answer->response.cut &&
+    return !answer->response.cut && !s3_error_wants_checksum(&answer->error) &&
            (status == 501 || s3_answer_is(answer, 412, "InvalidRequest") ||
             s3_answer_is(answer, 400, "InvalidRequest") || s3_answer_is(answer, 400, "InvalidArgument") ||
             s3_answer_is(answer, 400, "NotImplemented"));
