@@ -88,7 +88,7 @@ static enum repository_result load_backup(struct repository *repository, uint64_
 
     if (what == NULL)
         goto done;
-    result = repository_get_small(repository, key, &text);
+    result = repository_get_small(repository, key, NULL, &text);
     if (result == REPOSITORY_ABSENT) {
         log_debug("backup %s has no manifest: it is unfinished or was given up", id);
         result = REPOSITORY_OK;

@@ -214,7 +214,7 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
     struct buffer text = BUFFER_EMPTY;
     char *key = repository_cluster_key(repository);
     enum repository_result result =
-        key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, &text);
+        key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
 
     if (result == REPOSITORY_ABSENT) {
         log_error("there is no walferry repository here: \"%s\" is not there",
@@ -296,8 +296,8 @@ enum repository_result repository_get_object(struct repository *repository, cons
     return result;
 }
 
-static enum repository_result get_version_facts(struct repository *repository, const char *key,
-                                                const char *version_id, struct object_facts *facts)
+enum repository_result repository_get_facts(struct repository *repository, const char *key,
+                                            const char *version_id, struct object_facts *facts)
 {
     const struct store_range range = {.suffix = OBJECT_TRAILER_BYTES};
     struct store_object object = {0};
@@ -319,12 +319,6 @@ static enum repository_result get_version_facts(struct repository *repository, c
     return result;
 }
 
-enum repository_result repository_get_facts(struct repository *repository, const char *key,
-                                            struct object_facts *facts)
-{
-    return get_version_facts(repository, key, NULL, facts);
-}
-
 struct limited {
     struct buffer *out;
     size_t limit;
@@ -343,142 +337,14 @@ static int append_limited(void *context, const void *data, size_t length)
 }
 
 enum repository_result repository_get_small(struct repository *repository, const char *key,
-                                            struct buffer *out)
+                                            const char *version_id, struct buffer *out)
 {
     struct limited limited = {out, SMALL_OBJECT_BYTES};
     const struct sink sink = {append_limited, &limited};
-    enum repository_result result = get_failed(store_get(repository->store, key, NULL, &sink, NULL));
+    enum repository_result result =
+        get_failed(store_get_version(repository->store, key, version_id, NULL, &sink, NULL));
 
     return result == REPOSITORY_SINK ? REPOSITORY_FAILED : result;
-}
-
-/* Putting */
-
-static bool facts_are_equal(const struct object_facts *left, const struct object_facts *right)
-{
-    return memcmp(left->sha256, right->sha256, SHA256_BYTES) == 0 &&
-           left->plain_bytes == right->plain_bytes && strcmp(left->name, right->name) == 0 &&
-           strcmp(left->kind, right->kind) == 0 && left->system_identifier == right->system_identifier;
-}
-
-/* What is under the key already, compared with what we have. ABSENT if nothing is; DAMAGED if it cannot be
- * told. */
-static enum repository_result compare_stored(struct repository *repository, const char *key,
-                                             const struct object_facts *facts)
-{
-    struct object_facts stored;
-    enum repository_result result = repository_get_facts(repository, key, &stored);
-
-    if (result == REPOSITORY_OK)
-        return facts_are_equal(&stored, facts) ? REPOSITORY_IDENTICAL : REPOSITORY_COLLISION;
-    return result;
-}
-
-struct version_check {
-    struct repository *repository;
-    const char *key;
-    const struct object_facts *facts;
-    bool found; /* ours */
-    enum repository_result result;
-};
-
-static bool check_version(void *context, const struct store_version *version)
-{
-    struct version_check *check = context;
-    struct object_facts stored;
-
-    if (version->is_delete_marker)
-        return false; /* what lies behind it was deleted: the name was free */
-    enum repository_result result =
-        get_version_facts(check->repository, check->key, version->version_id, &stored);
-    if (result == REPOSITORY_DAMAGED || (result == REPOSITORY_OK && !facts_are_equal(&stored, check->facts)))
-        check->result = REPOSITORY_COLLISION;
-    else if (result != REPOSITORY_OK)
-        check->result = result == REPOSITORY_ABSENT ? check->result : REPOSITORY_FAILED;
-    else
-        check->found = true;
-    return check->result == REPOSITORY_OK;
-}
-
-/* The store took our object without promising that nothing was there: look at what is there now. */
-static enum repository_result lost(struct repository *repository, const char *key)
-{
-    log_error("\"%s\" was stored, the store said, but it is not there",
-              store_describe(repository->store, key));
-    return REPOSITORY_FAILED;
-}
-
-static enum repository_result check_after_put(struct repository *repository, const char *key,
-                                              const struct object_facts *facts, bool versioned)
-{
-    struct version_check check = {repository, key, facts, false, REPOSITORY_OK};
-
-    if (!versioned) {
-        enum repository_result result = compare_stored(repository, key, facts);
-        if (result == REPOSITORY_ABSENT)
-            return lost(repository, key);
-        return result == REPOSITORY_IDENTICAL ? REPOSITORY_OK : result;
-    }
-    if (store_versions(repository->store, key, check_version, &check) != STORE_OK)
-        return REPOSITORY_FAILED;
-    return check.result == REPOSITORY_OK && !check.found ? lost(repository, key) : check.result;
-}
-
-enum repository_result repository_put_object(struct repository *repository, const char *key,
-                                             const struct body *body, const struct object_facts *facts)
-{
-    const struct cluster *cluster = &repository->cluster;
-    bool prevents =
-        repository->settings->kind == REPOSITORY_FILE || cluster->condition == STORE_CONDITION_HONOURED;
-    struct store_object object = {0};
-    enum repository_result result;
-
-    if (!prevents) {
-        result = compare_stored(repository, key, facts);
-        if (result != REPOSITORY_ABSENT)
-            return result;
-    }
-    switch (store_put_absent(repository->store, key, body, cluster->condition, &object)) {
-    case STORE_OK:
-        /* The probe was made with or without versions; Ceph honours the condition only without. */
-        if (prevents && object.versioned == cluster->versioned)
-            return REPOSITORY_OK;
-        return check_after_put(repository, key, facts, object.versioned);
-    case STORE_EXISTS:
-        result = compare_stored(repository, key, facts);
-        if (result != REPOSITORY_ABSENT)
-            return result;
-        log_error("\"%s\" was there and is gone: something deletes objects here",
-                  store_describe(repository->store, key));
-        return REPOSITORY_FAILED;
-    default:
-        return REPOSITORY_FAILED;
-    }
-}
-
-enum repository_result repository_put_small(struct repository *repository, const char *key,
-                                            const struct buffer *data)
-{
-    struct body body = {.data = data->data, .fd = -1, .length = data->length};
-    struct buffer stored = BUFFER_EMPTY;
-    enum repository_result result;
-
-    if (sha256_of(data->data, data->length, body.sha256) != 0)
-        return REPOSITORY_FAILED;
-    switch (store_put_absent(repository->store, key, &body, repository->cluster.condition, NULL)) {
-    case STORE_OK:
-        return REPOSITORY_OK;
-    case STORE_EXISTS:
-        result = repository_get_small(repository, key, &stored);
-        if (result == REPOSITORY_OK)
-            result = stored.length == data->length && memcmp(stored.data, data->data, stored.length) == 0
-                         ? REPOSITORY_IDENTICAL
-                         : REPOSITORY_COLLISION;
-        buffer_free(&stored);
-        return result == REPOSITORY_ABSENT ? REPOSITORY_FAILED : result;
-    default:
-        return REPOSITORY_FAILED;
-    }
 }
 
 /* Timelines */

@@ -91,13 +91,13 @@ enum repository_result repository_put_object(struct repository *repository, cons
 enum repository_result repository_get_object(struct repository *repository, const char *key,
                                              const struct sink *plain, struct object_facts *facts);
 
-/* Only the trailer: one ranged GET. */
+/* Only the trailer: one ranged GET. version_id here and below: NULL for what is served. */
 enum repository_result repository_get_facts(struct repository *repository, const char *key,
-                                            struct object_facts *facts);
+                                            const char *version_id, struct object_facts *facts);
 
 /* A small whole object (a document), appended to *out; limit 16 MiB. */
 enum repository_result repository_get_small(struct repository *repository, const char *key,
-                                            struct buffer *out);
+                                            const char *version_id, struct buffer *out);
 /* Puts one, if absent. IDENTICAL or COLLISION when something is there. */
 enum repository_result repository_put_small(struct repository *repository, const char *key,
                                             const struct buffer *data);

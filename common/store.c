@@ -98,6 +98,11 @@ enum store_result store_versions(struct store *store, const char *key,
     return store->driver->versions(store, key, each, context);
 }
 
+enum store_result store_put_back(struct store *store, const char *key, const char *version_id)
+{
+    return store->driver->put_back(store, key, version_id);
+}
+
 enum store_result store_delete(struct store *store, const char *key, const char *version_id)
 {
     return store->driver->delete (store, key, version_id);

@@ -113,6 +113,9 @@ enum store_result store_get_version(struct store *store, const char *key, const 
                                     const struct store_range *range, const struct sink *sink,
                                     struct store_object *object);
 
+/* Puts the content of an earlier version under its key again, as the newest one. Never for a directory. */
+enum store_result store_put_back(struct store *store, const char *key, const char *version_id);
+
 /* STORE_OK also when it was not there. version_id NULL: a plain delete. */
 enum store_result store_delete(struct store *store, const char *key, const char *version_id);
 

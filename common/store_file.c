@@ -391,6 +391,14 @@ static enum store_result versions(struct store *store, const char *key,
     return STORE_OK;
 }
 
+/* No earlier content is kept here, and none is ever overwritten. */
+static enum store_result put_back(struct store *store, const char *key, const char *version_id)
+{
+    (void)version_id;
+    log_error("\"%s\" has no versions", store_describe(store, key));
+    return STORE_FAILED;
+}
+
 static enum store_result delete_key(struct store *store, const char *key, const char *version_id)
 {
     char *path = store_file_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
@@ -422,6 +430,7 @@ int store_file_open(struct store *store)
         .list = store_file_list,
         .list_folders = store_file_list_folders,
         .versions = versions,
+        .put_back = put_back,
         .delete = delete_key,
         .upload_begin = upload_begin,
         .upload_write = upload_write,

@@ -2,7 +2,9 @@
  * other store_s3_*.c files. */
 #include "store_s3.h"
 
+#include "digest.h"
 #include "log.h"
+#include "xml.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +45,7 @@ static bool refuses_condition(const struct s3_answer *answer)
 {
     const char *code = answer->error.code;
 
-    return !answer->response.cut &&
+    return !answer->response.cut && !s3_error_wants_checksum(&answer->error) &&
            (answer->response.status == 501 ||
             (answer->response.status == 400 &&
              (strcmp(code, "NotImplemented") == 0 || strcmp(code, "InvalidRequest") == 0 ||
@@ -111,6 +113,56 @@ static enum store_result replace(struct store *store, const char *key, const str
     return store_s3_put(store, key, body, false, STORE_CONDITION_UNKNOWN, &object);
 }
 
+static bool take_copy(void *context, const char *path, const char *text)
+{
+    (void)text;
+    if (strcmp(path, "CopyObjectResult") == 0)
+        *(bool *)context = true;
+    return true;
+}
+
+static bool says_copied(const struct s3_answer *answer)
+{
+    const char *problem;
+    bool copied = false;
+
+    return xml_parse(answer->response.body.data, answer->response.body.length, take_copy, &copied,
+                     &problem) == 0 &&
+           copied;
+}
+
+/* The store copies: the content does not come this way. */
+static enum store_result put_back(struct store *store, const char *key, const char *version_id)
+{
+    char *whole_key = store_s3_key(store, key);
+    struct body nothing = {"", -1, 0, {0}};
+    struct s3_request request = {.verb = "put back an earlier version of",
+                                 .object = store_describe(store, key),
+                                 .method = "PUT",
+                                 .key = whole_key,
+                                 .body = &nothing};
+    struct s3_answer answer = {0};
+    struct buffer source = BUFFER_EMPTY;
+    enum store_result result = STORE_FAILED;
+
+    if (whole_key == NULL || sha256_of("", 0, nothing.sha256) != 0 ||
+        buffer_printf(&source, "/%s/", store->config->bucket) != 0 ||
+        s3_encode(&source, whole_key, true) != 0 || buffer_append_string(&source, "?versionId=") != 0 ||
+        s3_encode(&source, *version_id != '\0' ? version_id : "null", false) != 0)
+        goto done;
+    s3_request_header(&request, "x-amz-copy-source", buffer_string(&source));
+    enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
+    if (answered == S3_SUCCEEDED && says_copied(&answer))
+        result = STORE_OK;
+    else
+        result = store_s3_failed(store, &request, answered, &answer);
+done:
+    s3_answer_free(&answer);
+    buffer_free(&source);
+    free(whole_key);
+    return result;
+}
+
 static enum store_result delete_object(struct store *store, const char *key, const char *version_id)
 {
     char *whole_key = store_s3_key(store, key);
@@ -155,6 +207,7 @@ static const struct store_driver driver = {
     .list = store_s3_list,
     .list_folders = store_s3_list_folders,
     .versions = store_s3_versions,
+    .put_back = put_back,
     .delete = delete_object,
     .upload_begin = store_s3_upload_begin,
     .upload_write = store_s3_upload_write,

@@ -385,7 +385,7 @@ static void look_for_segment(struct check *check, const struct timeline_history 
         struct object_facts facts;
         char *key = repository_wal_key(repository, system, name);
         enum repository_result result =
-            key == NULL ? REPOSITORY_FAILED : repository_get_facts(repository, key, &facts);
+            key == NULL ? REPOSITORY_FAILED : repository_get_facts(repository, key, NULL, &facts);
 
         free(key);
         if (result != REPOSITORY_ABSENT)

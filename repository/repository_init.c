@@ -201,7 +201,7 @@ static enum repository_result look(struct repository *repository)
     char *key = repository_cluster_key(repository);
     if (key == NULL)
         return REPOSITORY_FAILED;
-    result = repository_get_small(repository, key, &text);
+    result = repository_get_small(repository, key, NULL, &text);
     if (result == REPOSITORY_OK) {
         if (cluster_parse(text.data, text.length, store_describe(repository->store, key),
                           &repository->cluster) != 0)

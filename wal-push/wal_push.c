@@ -96,7 +96,7 @@ static int check_cluster(struct push *push, struct repository *repository)
 
 static void explain_collision(const struct push *push, const struct repository *repository)
 {
-    log_error("%s \"%s\" is in repository \"%s\" already, with other content; what is stored was not touched",
+    log_error("%s \"%s\" is in repository \"%s\" already, with other content, which stays",
               wal_kind_name(push->source.parsed.kind), push->source.name, repository->settings->name);
     log_hint("Two servers archive to one place, or this one was set back (restored copy, snapshot, repeated "
              "recovery without a new "
