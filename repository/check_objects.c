@@ -210,7 +210,12 @@ static void check_upload(struct check *check, bool deletes)
     int64_t began = monotonic_now();
     bool good = false;
 
-    if (probe_begin(check->repository, &probe) == 0 && zeros != NULL)
+    if (zeros == NULL) { /* nothing is known of the store */
+        log_out_of_memory();
+        check->failures++;
+        return;
+    }
+    if (probe_begin(check->repository, &probe) == 0)
         upload = store_upload_begin(store, probe.key, LARGE_BYTES, check->condition);
     if (upload == NULL || upload_zeros(upload, zeros) != 0) {
         store_upload_abort(upload);
