@@ -256,7 +256,9 @@ int file_make_directories(const char *path, mode_t mode)
 
 int file_open_unnamed(const char *directory)
 {
-    if (directory == NULL)
+    bool is_chosen_here = directory == NULL;
+
+    if (is_chosen_here)
         directory = getenv("TMPDIR");
     if (directory == NULL || *directory == '\0')
         directory = "/tmp";
@@ -270,8 +272,11 @@ int file_open_unnamed(const char *directory)
             unlink(path);
         free(path);
     }
-    if (fd < 0)
+    if (fd < 0) {
         log_error("could not create a temporary file in \"%s\": %m", directory);
+        if (is_chosen_here)
+            log_hint("Name another directory with the environment variable TMPDIR.");
+    }
     return fd;
 }
 
