@@ -76,7 +76,7 @@ init_check() {
     expect_equal "other objects" "" "$(find "$cluster" -type f 2>/dev/null | sed "s|^$cluster/||" | grep -Evx 'cluster.json|probe-[0-9a-f]{16}' || true)"
 }
 begin_case init repository-init
-one_of=2
+one_of=4
 strike_all start upload answer
 rm -rf "$cluster" state && cp -r kept "$cluster"
 
@@ -97,7 +97,7 @@ backup_check() {
 }
 begin_case backup basebackup-push --checkpoint=fast
 expect_true "it is a multipart upload, too" grep -q ^COMPLETE plan
-one_of=6
+one_of=12
 strike_all start upload answer
 expect_true "the server is well" sql_is main 1 "select 1"
 
@@ -110,7 +110,7 @@ restore_again() { rm -rf copy; }
 restore_whole() { [ -e copy/global/pg_control ] && pg_verifybackup -n -q copy; }
 restore_check() { [ ! -e copy/global/pg_control ] || restore_whole || fail "a directory that is not whole has a global/pg_control"; }
 begin_case restore basebackup-fetch -D "$T/copy"
-one_of=6
+one_of=12
 strike_all start answer middle
 
 step "recovery-config"
@@ -121,6 +121,6 @@ config_reset() { rm -rf copy/*.signal state && cp before.conf copy/postgresql.au
 config_whole() { [ -e copy/recovery.signal ] && grep -q ^restore_command copy/postgresql.auto.conf; }
 config_check() { config_whole || { [ ! -e copy/recovery.signal ] && cmp copy/postgresql.auto.conf before.conf; }; }
 begin_case config recovery-config -D "$T/copy" --target-time "$(date -u '+%F %T.%6N' -d '-1 second')+00"
-one_of=3
+one_of=6
 strike_all start answer middle
-expect_rows $((FULL ? 100 : 8))+
+expect_rows $((FULL ? 100 : 5))+
