@@ -204,11 +204,18 @@ static bool is_off(const char *value)
 }
 
 /* Settings first: a signal file without settings keeps the server from starting, the other way round it would
- * start as if nothing were left to recover. */
+ * start as if nothing were left to recover. Until the signal file is gone an empty block tells the next call,
+ * should this one be killed, that it was ours. */
 static int clear_files(const struct data_directory *directory, struct settings *settings)
 {
+    const struct setting_list nothing = {.count = 0};
     bool was_off = is_off(settings_value(settings, "archive_mode"));
 
+    if (directory->mode != SERVER_NORMAL &&
+        (settings_put(settings, &nothing) != 0 || recovery_files_write(directory, settings) != 0 ||
+         signal_file_remove(directory, SERVER_RECOVERY) != 0 ||
+         signal_file_remove(directory, SERVER_STANDBY) != 0))
+        return -1;
     settings_take_back(settings);
     if (recovery_files_write(directory, settings) != 0)
         return -1;
@@ -217,9 +224,6 @@ static int clear_files(const struct data_directory *directory, struct settings *
         log_hint("archive_mode changes with the next restart of the server.");
     if (directory->mode == SERVER_NORMAL)
         return 0;
-    if (signal_file_remove(directory, SERVER_RECOVERY) != 0 ||
-        signal_file_remove(directory, SERVER_STANDBY) != 0)
-        return -1;
     log_warning("removed %s: the server would start without archive recovery",
                 signal_file_name(directory->mode));
     log_hint("If recovery was not over, run recovery-config again before the server is started.");

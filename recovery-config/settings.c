@@ -352,7 +352,8 @@ const char *settings_value(const struct settings *settings, const char *name)
 bool settings_has_ours(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->count; i++)
-        if (settings->lines[i].ours || settings->lines[i].kind == SETTINGS_SAVED)
+        if (settings->lines[i].ours || settings->lines[i].kind == SETTINGS_SAVED ||
+            settings->lines[i].kind == SETTINGS_MARK)
             return true;
     return false;
 }

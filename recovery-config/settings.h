@@ -63,7 +63,7 @@ void settings_free(struct settings *settings);
 bool settings_name_is_owned(const char *name);
 /* The value in force, that of the last line; NULL when the file does not set it. Borrowed. */
 const char *settings_value(const struct settings *settings, const char *name);
-/* Is there anything that we wrote? */
+/* Is there anything that we wrote, be it an empty block? */
 bool settings_has_ours(const struct settings *settings);
 
 /* Drops what we wrote and brings the saved lines back. */

@@ -205,22 +205,32 @@ enum source_result source_open(const char *path, const struct config *config, st
     return check_text(source, found == 0 ? &control : NULL);
 }
 
-/* Rule 16: a wal-push that outlived its archiver may read a segment that is being recycled under it. */
-static bool is_unchanged(const struct source *source)
+/* Rule 16: a wal-push that outlived its archiver may read a segment that is being recycled under it. 0, or -1
+ * after logging. */
+static int check_unchanged(const struct source *source)
 {
-    struct stat by_fd, by_name;
-    unsigned char header[WAL_LONG_HEADER_BYTES];
+    struct stat by_fd, by_name = {.st_ino = 0};
+    unsigned char header[WAL_LONG_HEADER_BYTES] = {0};
 
-    if (fstat(source->fd, &by_fd) != 0 || stat(source->path, &by_name) != 0)
-        return false;
+    if (fstat(source->fd, &by_fd) != 0 || (stat(source->path, &by_name) != 0 && errno != ENOENT)) {
+        log_error("could not stat file \"%s\": %m", source->path);
+        return -1;
+    }
     if (by_fd.st_ino != by_name.st_ino || by_fd.st_dev != by_name.st_dev ||
         by_fd.st_size != source->status.st_size || by_fd.st_ctim.tv_sec != source->status.st_ctim.tv_sec ||
         by_fd.st_ctim.tv_nsec != source->status.st_ctim.tv_nsec)
-        return false;
+        goto changed;
     if (source->parsed.kind != WAL_SEGMENT && source->parsed.kind != WAL_PARTIAL)
-        return true;
-    return file_pread_fully(source->fd, header, sizeof header, 0) == 0 &&
-           memcmp(header, source->header, sizeof header) == 0;
+        return 0;
+    if (file_pread_fully(source->fd, header, sizeof header, 0) != 0 && errno != 0) {
+        log_error("could not read file \"%s\": %m", source->path);
+        return -1;
+    }
+    if (memcmp(header, source->header, sizeof header) == 0)
+        return 0;
+changed:
+    refuse(source, "it changed while it was read");
+    return -1;
 }
 
 int source_read(struct source *source, struct object_writer *writer)
@@ -242,10 +252,7 @@ int source_read(struct source *source, struct object_writer *writer)
             goto done;
         offset += length;
     }
-    if (is_unchanged(source))
-        result = 0;
-    else
-        refuse(source, "it changed while it was read");
+    result = check_unchanged(source);
 done:
     free(chunk);
     return result;
