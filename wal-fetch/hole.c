@@ -13,34 +13,107 @@
 
 #define HISTORY_MOST_BYTES (1024 * 1024)
 
-static bool holds_segment(int fd, const struct situation *situation)
+#define SHORT_HEADER_BYTES 24 /* of a page, with its padding */
+#define RECORD_HEADER_BYTES 24
+#define RMGR_XLOG 0
+#define XLOG_SWITCH 0x40
+
+struct page_place {
+    int fd;
+    size_t block_bytes;
+    uint64_t offset; /* of the page in its segment */
+};
+
+/* Bytes of this page that are not zero, up to the last of them. -1: could not read. */
+static int64_t page_used(const struct page_place *place, unsigned char *page)
+{
+    size_t used = place->block_bytes;
+
+    if (file_pread_fully(place->fd, page, used, place->offset) != 0)
+        return -1;
+    while (used > 0 && page[used - 1] == 0)
+        used--;
+    return (int64_t)used;
+}
+
+/* Is the last record of this page, the rest of which is zero, a switch to the next segment? */
+static bool ends_with_switch(const struct page_place *place, const unsigned char *page, size_t used)
+{
+    const size_t header = place->offset == 0 ? WAL_LONG_HEADER_BYTES : SHORT_HEADER_BYTES;
+    const size_t end = (used + 7) / 8 * 8;
+    unsigned char record[RECORD_HEADER_BYTES];
+    uint32_t length;
+
+    if (end <= header)
+        return false;
+    size_t here = end - header < sizeof record ? end - header : sizeof record, before = sizeof record - here;
+    if (before > 0 &&
+        (place->offset == 0 || file_pread_fully(place->fd, record, before, place->offset - before) != 0))
+        return false;
+    memcpy(record + before, page + end - here, here);
+    memcpy(&length, record, sizeof length);
+    return length == RECORD_HEADER_BYTES && record[17] == RMGR_XLOG && (record[16] & 0xF0) == XLOG_SWITCH;
+}
+
+/* A server that died, or a standby that received no more, leaves its last segment in its full length: behind
+ * what was written are zeros, or the pages of the segment whose file was used again. Zeros alone are right
+ * behind a switch. */
+static bool is_written_to_its_end(int fd, const struct wal_page *first)
+{
+    struct page_place place = {fd, first->block_bytes, first->segment_bytes};
+    unsigned char *page = malloc(place.block_bytes);
+    int64_t used = 0;
+    bool written = false;
+
+    while (page != NULL && used == 0 && place.offset > 0) {
+        place.offset -= place.block_bytes;
+        used = page_used(&place, page);
+    }
+    if (used > 0) {
+        uint64_t address;
+        memcpy(&address, page + 8, sizeof address);
+        written = memcmp(page, &first->magic, sizeof first->magic) == 0 &&
+                  address == first->address + place.offset &&
+                  (place.offset + place.block_bytes == first->segment_bytes ||
+                   ends_with_switch(&place, page, (size_t)used));
+    }
+    free(page);
+    return written;
+}
+
+static bool holds_segment(int fd, const struct situation *situation, bool *begun)
 {
     unsigned char header[WAL_LONG_HEADER_BYTES];
     struct wal_page page;
     struct stat status;
     uint64_t number;
 
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-           (uint64_t)status.st_size == situation->control.segment_bytes &&
-           file_pread_fully(fd, header, sizeof header, 0) == 0 &&
-           wal_page_parse(header, sizeof header, &page) &&
-           page.system_identifier == situation->control.system_identifier &&
-           wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) &&
-           page.address == number * situation->control.segment_bytes;
+    *begun = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+             (uint64_t)status.st_size == situation->control.segment_bytes &&
+             file_pread_fully(fd, header, sizeof header, 0) == 0 &&
+             wal_page_parse(header, sizeof header, &page) &&
+             page.system_identifier == situation->control.system_identifier &&
+             page.segment_bytes == situation->control.segment_bytes &&
+             page.block_bytes == situation->control.wal_block_bytes &&
+             wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) &&
+             page.address == number * situation->control.segment_bytes;
+    return *begun && is_written_to_its_end(fd, &page);
 }
 
-bool hole_is_in_pg_wal(const struct situation *situation)
+bool hole_is_in_pg_wal(const struct situation *situation, bool say)
 {
     char *path = path_join(situation->directory, situation->name);
-    bool holds = false;
+    bool holds = false, begun = false;
 
     if (path == NULL)
         return false;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd >= 0) {
-        holds = holds_segment(fd, situation);
+        holds = holds_segment(fd, situation, &begun);
         close(fd);
     }
+    if (say && begun && !holds)
+        log_warning("\"%s\" is in pg_wal, but not written to its end", situation->name);
     free(path);
     return holds;
 }

@@ -7,9 +7,9 @@
 
 #include "common/repository.h"
 
-/* Does PostgreSQL's own directory hold this segment whole (rule 4)? Then it is handed over by answering "not
- * there". */
-bool hole_is_in_pg_wal(const struct situation *situation);
+/* Does PostgreSQL's own directory hold this segment, written to its end (rule 4)? Then it is handed over by
+ * answering "not there". say: log that it does so only in part. */
+bool hole_is_in_pg_wal(const struct situation *situation, bool say);
 
 /* Is this segment, which a repository has, no part of what is being recovered (rule 3c)? Logged, with the way
  * out. */

@@ -255,7 +255,7 @@ static enum outcome judge_miss(struct inquiry *inquiry)
     for (;;) {
         bool last = monotonic_now() >= until;
         inquiry->deadline = monotonic_now() + (int64_t)inquiry->config->wal_fetch_timeout_seconds * 1000000;
-        if (hole_is_in_pg_wal(situation)) {
+        if (hole_is_in_pg_wal(situation, last)) {
             log_warning("\"%s\" is in no repository, but whole in pg_wal: the server is told to use that",
                         situation->name);
             return OUTCOME_ABSENT;

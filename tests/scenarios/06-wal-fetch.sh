@@ -76,6 +76,19 @@ head -c 8388608 "originals/$(S 3)" >"target/pg_wal/$(S 3)"
 fetch 200 recovery "$(S 3)"
 cp "originals/$(S 2)" "target/pg_wal/$(S 3)"
 fetch 200 recovery "$(S 3)"
+half() { # BYTES-OF-IT FILE-OF-THE-REST STATUS: a server that died, or a standby that was cut off, leaves such a segment
+    { head -c "$1" "originals/$(S 3)" && tail -c "+$(($1 + 1))" "$2"; } >"target/pg_wal/$(S 3)"
+    fetch "$3" recovery "$(S 3)"
+}
+head -c "$(stat -c %s "originals/$(S 3)")" /dev/zero >zeros
+used=$({ cmp -l "originals/$(S 3)" zeros || true; } | tail -1 | awk '{ print int(($1 + 8191) / 8192) * 8192 }') # the rest, behind a switch, is zero
+cp zeros recycled # the file of another segment, used again
+dd if="originals/$(S 2)" of=recycled bs=8192 count=1 seek=$((used / 8192)) conv=notrunc status=none
+half 64 zeros 200
+expect_output "not written to its end"
+half $((used - 8192 + 64)) zeros 200
+half "$used" recycled 200
+half "$used" zeros 1
 rm "target/pg_wal/$(S 3)"
 sed -i "\$a end_at = $(S 3)" "$CONFIG"
 fetch 1 recovery "$(S 3)"

@@ -84,6 +84,17 @@ is_hole 6
 for i in 6 7; do cp "lost_wal/$(segment $i)" copy/pg_wal/; done
 rows 9
 
+step "a segment in pg_wal that was not written to its end does not end a recovery before later WAL"
+bring 4 5 6 7
+restore
+cp "lost_wal/$(segment 3)" copy/pg_wal/
+truncate -s 64 "copy/pg_wal/$(segment 3)" && truncate -s "$(stat -c %s "lost_wal/$(segment 3)")" "copy/pg_wal/$(segment 3)"
+is_hole 3
+expect_true "it is named" grep -q "\"$(segment 3)\" is in pg_wal, but not written to its end" copy.log
+cp "lost_wal/$(segment 3)" copy/pg_wal/
+rows 9
+take 4 5 6 7
+
 step "accepted as the end, for this directory alone"
 restore --accept-end "$(segment 3)"
 rows 2
