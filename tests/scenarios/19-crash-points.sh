@@ -45,8 +45,9 @@ make_plan() {
             call = substr($0, RSTART, RLENGTH - 1); sub(/^[0-9]+ +/, "", call)
             number = ++count[$1, call]
             if (call == "prctl") begun = 1
-            if (!begun || call == "prctl" || (call, number) in listed) next
-            listed[call, number] = 1
+            if ((call, number) in listed) next
+            listed[call, number] = 1 # of the loader's too: each thread counts for itself, and strace would strike the loader
+            if (!begun || call == "prctl") next
             rest = $0; sub(/^[^(]*\(/, "", rest)
             file = "-"
             if (rest ~ /^[0-9]+</ && call !~ /at$/) { file = rest; sub(/^[0-9]+</, "", file); sub(/>.*/, "", file) }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: killed before, amid and behind every single request to an S3 store: no false success, nothing half visible, the next call succeeds
 # stores: none
-# limit: 300
+# limit: 700
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
 ulimit -c 0

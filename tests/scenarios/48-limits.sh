@@ -166,11 +166,14 @@ rm -rf copy && expect_status 0 basebackup-fetch --quiet -D "$T/copy" -T "${place
 cp copy/postgresql.auto.conf before.conf
 touch copy/recovery.signal
 told=0
-for program in fetch push init check list config restore backup; do
-    step "$program: memory (RLIMIT_AS)"
-    squeeze $program -v 16000 2000000 $((FULL ? 3 : 12))
-done
-expect_true "times that too little memory was told ($told)" test $told -ge 8
+if nm -D "$PROGRAMS/wal-push" | grep -q __asan_init; then echo "memory: not tried, the programs' AddressSanitizer needs terabytes of addresses"
+else
+    for program in fetch push init check list config restore backup; do
+        step "$program: memory (RLIMIT_AS)"
+        squeeze $program -v 16000 2000000 $((FULL ? 3 : 12))
+    done
+    expect_true "times that too little memory was told ($told)" test $told -ge 8
+fi
 rm -rf restored moved copy/*.signal
 touch copy/recovery.signal
 told=0
