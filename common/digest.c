@@ -1,43 +1,92 @@
 #include "digest.h"
 
+#include "library.h"
 #include "log.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
+/* Loaded with the first digest. */
+static struct {
+    __typeof__(&EVP_MD_CTX_new) md_ctx_new;
+    __typeof__(&EVP_MD_CTX_free) md_ctx_free;
+    __typeof__(&EVP_DigestInit_ex) digest_init_ex;
+    __typeof__(&EVP_DigestUpdate) digest_update;
+    __typeof__(&EVP_DigestFinal_ex) digest_final_ex;
+    __typeof__(&EVP_Digest) digest;
+    __typeof__(&EVP_sha256) sha256;
+    __typeof__(&EVP_md5) md5;
+    __typeof__(&EVP_EncodeBlock) encode_block;
+    __typeof__(&HMAC) hmac;
+} libcrypto;
+
+static const struct library_function crypto_functions[] = {
+    {"EVP_MD_CTX_new", &libcrypto.md_ctx_new},
+    {"EVP_MD_CTX_free", &libcrypto.md_ctx_free},
+    {"EVP_DigestInit_ex", &libcrypto.digest_init_ex},
+    {"EVP_DigestUpdate", &libcrypto.digest_update},
+    {"EVP_DigestFinal_ex", &libcrypto.digest_final_ex},
+    {"EVP_Digest", &libcrypto.digest},
+    {"EVP_sha256", &libcrypto.sha256},
+    {"EVP_md5", &libcrypto.md5},
+    {"EVP_EncodeBlock", &libcrypto.encode_block},
+    {"HMAC", &libcrypto.hmac},
+};
+
+static bool crypto_is_loaded;
+
+static void load_crypto(void)
+{
+    crypto_is_loaded = library_load("libcrypto.so.3", "libssl3", crypto_functions,
+                                    sizeof crypto_functions / sizeof *crypto_functions) == 0;
+}
+
+static int need_crypto(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, load_crypto);
+    return crypto_is_loaded ? 0 : -1;
+}
+
 int sha256_begin(struct sha256 *hash)
 {
+    if (need_crypto() != 0)
+        return -1;
     if (hash->state == NULL)
-        hash->state = EVP_MD_CTX_new();
-    if (hash->state == NULL || EVP_DigestInit_ex(hash->state, EVP_sha256(), NULL) != 1)
+        hash->state = libcrypto.md_ctx_new();
+    if (hash->state == NULL || libcrypto.digest_init_ex(hash->state, libcrypto.sha256(), NULL) != 1)
         return log_out_of_memory();
     return 0;
 }
 
 void sha256_update(struct sha256 *hash, const void *data, size_t length)
 {
-    EVP_DigestUpdate(hash->state, data, length); /* cannot fail for SHA-256 once begun */
+    libcrypto.digest_update(hash->state, data, length); /* cannot fail for SHA-256 once begun */
 }
 
 void sha256_finish(struct sha256 *hash, unsigned char digest[SHA256_BYTES])
 {
-    EVP_DigestFinal_ex(hash->state, digest, NULL);
+    libcrypto.digest_final_ex(hash->state, digest, NULL);
 }
 
 void sha256_free(struct sha256 *hash)
 {
-    if (hash == NULL)
+    if (hash == NULL || hash->state == NULL)
         return;
-    EVP_MD_CTX_free(hash->state);
+    libcrypto.md_ctx_free(hash->state);
     hash->state = NULL;
 }
 
 int sha256_of(const void *data, size_t length, unsigned char digest[SHA256_BYTES])
 {
-    if (EVP_Digest(data, length, digest, NULL, EVP_sha256(), NULL) != 1)
+    if (need_crypto() != 0)
+        return -1;
+    if (libcrypto.digest(data, length, digest, NULL, libcrypto.sha256(), NULL) != 1)
         return log_out_of_memory();
     return 0;
 }
@@ -47,7 +96,9 @@ int hmac_sha256(const void *key, size_t key_length, const void *data, size_t len
 {
     unsigned mac_length = SHA256_BYTES;
 
-    if (HMAC(EVP_sha256(), key, (int)key_length, data, length, mac, &mac_length) == NULL)
+    if (need_crypto() != 0)
+        return -1;
+    if (libcrypto.hmac(libcrypto.sha256(), key, (int)key_length, data, length, mac, &mac_length) == NULL)
         return log_out_of_memory();
     return 0;
 }
@@ -56,11 +107,13 @@ int md5_base64(const void *data, size_t length, char base64[25])
 {
     unsigned char digest[16];
 
-    if (EVP_Digest(data, length, digest, NULL, EVP_md5(), NULL) != 1) {
+    if (need_crypto() != 0)
+        return -1;
+    if (libcrypto.digest(data, length, digest, NULL, libcrypto.md5(), NULL) != 1) {
         log_error("OpenSSL on this machine refuses MD5, which S3 demands for this request");
         return -1;
     }
-    EVP_EncodeBlock((unsigned char *)base64, digest, sizeof digest);
+    libcrypto.encode_block((unsigned char *)base64, digest, sizeof digest);
     return 0;
 }
 

@@ -2,9 +2,11 @@
 
 #include "digest.h"
 #include "file.h"
+#include "library.h"
 #include "log.h"
 #include "timestamp.h"
 
+#define CURL_DISABLE_TYPECHECK /* its functions are called through pointers */
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +23,21 @@
 #define PROGRESS_BYTES 65536
 #define TRANSFER_BUFFER_BYTES (256L * 1024)
 #define DATE_SECONDS_MOST 253402300799 /* the end of the year 9999 */
+
+/* Loaded with the first request's preparations. */
+static struct {
+    __typeof__(&curl_easy_init) easy_init;
+    __typeof__(&curl_easy_cleanup) easy_cleanup;
+    __typeof__(&curl_easy_setopt) easy_setopt;
+    __typeof__(&curl_easy_getinfo) easy_getinfo;
+    __typeof__(&curl_easy_perform) easy_perform;
+    __typeof__(&curl_easy_strerror) easy_strerror;
+    __typeof__(&curl_global_init) global_init;
+    __typeof__(&curl_slist_append) slist_append;
+    __typeof__(&curl_slist_free_all) slist_free_all;
+    __typeof__(&curl_version_info) version_info;
+    __typeof__(&curl_getdate) getdate;
+} libcurl;
 
 struct http {
     CURL *curl;
@@ -126,7 +143,7 @@ static int accept_answer(struct transfer *transfer)
     long status = 0;
 
     transfer->accepted = true;
-    curl_easy_getinfo(transfer->http->curl, CURLINFO_RESPONSE_CODE, &status);
+    libcurl.easy_getinfo(transfer->http->curl, CURLINFO_RESPONSE_CODE, &status);
     transfer->response->status = (unsigned)status;
     transfer->response->answered = timestamp_now();
     if (transfer->call->accept != NULL &&
@@ -205,12 +222,35 @@ static int look_at_clock(void *context, curl_off_t download_total, curl_off_t do
 /* --- the handle
  * --------------------------------------------------------------------------------------------------- */
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_state = CURLE_FAILED_INIT;
+static const struct library_function curl_functions[] = {
+    {"curl_easy_init", &libcurl.easy_init},
+    {"curl_easy_cleanup", &libcurl.easy_cleanup},
+    {"curl_easy_setopt", &libcurl.easy_setopt},
+    {"curl_easy_getinfo", &libcurl.easy_getinfo},
+    {"curl_easy_perform", &libcurl.easy_perform},
+    {"curl_easy_strerror", &libcurl.easy_strerror},
+    {"curl_global_init", &libcurl.global_init},
+    {"curl_slist_append", &libcurl.slist_append},
+    {"curl_slist_free_all", &libcurl.slist_free_all},
+    {"curl_version_info", &libcurl.version_info},
+    {"curl_getdate", &libcurl.getdate},
+};
 
-static void initialise_curl(void)
+static bool curl_is_loaded, curl_is_ready;
+
+static void load_curl(void)
 {
-    curl_state = curl_global_init(CURL_GLOBAL_DEFAULT);
+    curl_is_loaded = library_load("libcurl.so.4", "libcurl4", curl_functions,
+                                  sizeof curl_functions / sizeof *curl_functions) == 0;
+    curl_is_ready = curl_is_loaded && libcurl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+static bool have_curl(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, load_curl);
+    return curl_is_loaded;
 }
 
 static bool set_options(struct http *http, const struct http_settings *settings)
@@ -218,7 +258,7 @@ static bool set_options(struct http *http, const struct http_settings *settings)
     CURL *curl = http->curl;
     bool good = true;
 
-#define SET(option, value) (good = good && curl_easy_setopt(curl, option, value) == CURLE_OK)
+#define SET(option, value) (good = good && libcurl.easy_setopt(curl, option, value) == CURLE_OK)
     SET(CURLOPT_ERRORBUFFER, http->error);
     SET(CURLOPT_NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -257,18 +297,20 @@ static bool set_options(struct http *http, const struct http_settings *settings)
 
 struct http *http_open(const struct http_settings *settings)
 {
-    struct http *http = calloc(1, sizeof *http);
+    struct http *http;
 
-    pthread_once(&curl_once, initialise_curl);
+    if (!have_curl())
+        return NULL;
+    http = calloc(1, sizeof *http);
     if (http == NULL) {
         log_out_of_memory();
         return NULL;
     }
-    http->curl = curl_state == CURLE_OK ? curl_easy_init() : NULL;
+    http->curl = curl_is_ready ? libcurl.easy_init() : NULL;
     http->connect_timeout_seconds = settings->connect_timeout_seconds;
     if (http->curl == NULL || !set_options(http, settings)) {
         log_error("could not set up libcurl %s: it lacks TLS or an option that is needed",
-                  curl_version_info(CURLVERSION_NOW)->version);
+                  libcurl.version_info(CURLVERSION_NOW)->version);
         http_close(http);
         return NULL;
     }
@@ -280,7 +322,7 @@ void http_close(struct http *http)
     if (http == NULL)
         return;
     if (http->curl != NULL)
-        curl_easy_cleanup(http->curl);
+        libcurl.easy_cleanup(http->curl);
     free(http);
 }
 
@@ -317,7 +359,7 @@ static struct curl_slist *header_list(struct buffer *headers)
     char *rest = (char *)headers->data, *line;
 
     for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++) {
-        longer = curl_slist_append(list, unwanted[i]);
+        longer = libcurl.slist_append(list, unwanted[i]);
         if (longer == NULL)
             goto failed;
         list = longer;
@@ -325,14 +367,14 @@ static struct curl_slist *header_list(struct buffer *headers)
     while (rest != NULL && (line = strsep(&rest, "\n")) != NULL) {
         if (*line == '\0')
             continue;
-        longer = curl_slist_append(list, line);
+        longer = libcurl.slist_append(list, line);
         if (longer == NULL)
             goto failed;
         list = longer;
     }
     return list;
 failed:
-    curl_slist_free_all(list);
+    libcurl.slist_free_all(list);
     log_out_of_memory();
     return NULL;
 }
@@ -341,21 +383,21 @@ static void free_header_list(struct curl_slist *list)
 {
     for (struct curl_slist *item = list; item != NULL; item = item->next)
         explicit_bzero(item->data, strlen(item->data));
-    curl_slist_free_all(list);
+    libcurl.slist_free_all(list);
 }
 
 static void set_method(CURL *curl, const struct http_request *request)
 {
-    curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L); /* forgets the try before */
-    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, NULL);
+    libcurl.easy_setopt(curl, CURLOPT_HTTPGET, 1L); /* forgets the try before */
+    libcurl.easy_setopt(curl, CURLOPT_CUSTOMREQUEST, NULL);
     if (request->body != NULL) {
-        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body->length);
+        libcurl.easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        libcurl.easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body->length);
     }
     if (strcmp(request->method, "HEAD") == 0)
-        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+        libcurl.easy_setopt(curl, CURLOPT_NOBODY, 1L);
     else
-        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+        libcurl.easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 /* A write to a connection that the server closed must not end the program; nor is it for a library to change
@@ -371,7 +413,7 @@ static CURLcode perform_without_sigpipe(CURL *curl)
     sigemptyset(&pending);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    code = curl_easy_perform(curl);
+    code = libcurl.easy_perform(curl);
     if (sigismember(&pending, SIGPIPE) != 1) {
         while (sigtimedwait(&pipe_signal, NULL, &at_once) < 0 && errno == EINTR)
             ;
@@ -396,7 +438,7 @@ static void describe_failure(struct transfer *transfer, CURLcode code)
                  *earlier != '\0' ? " (the try before: " : "", earlier, *earlier != '\0' ? ")" : "");
     else
         snprintf(response->cause, sizeof response->cause, "%s",
-                 http->error[0] != '\0' ? http->error : curl_easy_strerror(code));
+                 http->error[0] != '\0' ? http->error : libcurl.easy_strerror(code));
 }
 
 /* Sends one request. *verdict is set with HTTP_ANSWERED. */
@@ -412,18 +454,19 @@ static enum http_result try_once(struct transfer *transfer, struct http_request 
     if (headers == NULL)
         return HTTP_FAILED;
     set_method(http->curl, request);
-    curl_easy_setopt(http->curl, CURLOPT_URL, buffer_string(&request->url));
-    curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(http->curl, CURLOPT_CONNECTTIMEOUT_MS, connect < left ? connect : (long)left);
-    curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, transfer->call->counts_from_progress ? 0L : (long)left);
-    curl_easy_setopt(http->curl, CURLOPT_READDATA, transfer);
-    curl_easy_setopt(http->curl, CURLOPT_SEEKDATA, transfer);
-    curl_easy_setopt(http->curl, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(http->curl, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(http->curl, CURLOPT_XFERINFODATA, transfer);
+    libcurl.easy_setopt(http->curl, CURLOPT_URL, buffer_string(&request->url));
+    libcurl.easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
+    libcurl.easy_setopt(http->curl, CURLOPT_CONNECTTIMEOUT_MS, connect < left ? connect : (long)left);
+    libcurl.easy_setopt(http->curl, CURLOPT_TIMEOUT_MS,
+                        transfer->call->counts_from_progress ? 0L : (long)left);
+    libcurl.easy_setopt(http->curl, CURLOPT_READDATA, transfer);
+    libcurl.easy_setopt(http->curl, CURLOPT_SEEKDATA, transfer);
+    libcurl.easy_setopt(http->curl, CURLOPT_HEADERDATA, transfer);
+    libcurl.easy_setopt(http->curl, CURLOPT_WRITEDATA, transfer);
+    libcurl.easy_setopt(http->curl, CURLOPT_XFERINFODATA, transfer);
     http->error[0] = '\0';
     code = perform_without_sigpipe(http->curl);
-    curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, NULL);
+    libcurl.easy_setopt(http->curl, CURLOPT_HTTPHEADER, NULL);
     free_header_list(headers);
     if (code == CURLE_OK && !transfer->accepted)
         accept_answer(transfer);
@@ -563,7 +606,7 @@ const char *http_header(const struct http_response *response, const char *name)
 
 bool http_parse_date(const char *text, int64_t *value)
 {
-    time_t seconds = curl_getdate(text, NULL);
+    time_t seconds = have_curl() ? libcurl.getdate(text, NULL) : -1;
 
     if (seconds <= 0 || seconds > DATE_SECONDS_MOST)
         return false;

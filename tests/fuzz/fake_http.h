@@ -10,40 +10,36 @@
 
 #include "common/store.h"
 
-#include <curl/curl.h>
-
-static CURLcode fake_setopt(CURLoption option, uintptr_t value);
-static CURLcode fake_getinfo(CURL *curl, CURLINFO info, long *value);
-static CURLcode fake_perform(CURL *curl);
-
-#undef curl_easy_setopt
-#undef curl_easy_getinfo
-#define curl_easy_setopt(curl, option, value) ((void)(curl), fake_setopt(option, (uintptr_t)(value)))
-#define curl_easy_getinfo fake_getinfo
-#define curl_easy_perform fake_perform
 #define nanosleep(wanted, left) ((void)(wanted), (void)(left), 0)
-#include "common/http.c" /* its static functions are called below */
+#include "common/http.c" /* its static functions are called below, and its table of libcurl's is changed */
 #undef nanosleep
-#undef curl_easy_perform
-#undef curl_easy_getinfo
-#undef curl_easy_setopt
+
+#include <stdarg.h>
 
 static struct fuzz_input fake_answers;
 static struct transfer *fake_transfer;
 static long fake_status;
 
-static CURLcode fake_setopt(CURLoption option, uintptr_t value)
+static CURLcode fake_setopt(CURL *curl, CURLoption option, ...)
 {
+    va_list arguments;
+
+    (void)curl;
+    va_start(arguments, option);
     if (option == CURLOPT_WRITEDATA)
-        fake_transfer = (struct transfer *)value;
+        fake_transfer = va_arg(arguments, struct transfer *);
+    va_end(arguments);
     return CURLE_OK;
 }
 
-static CURLcode fake_getinfo(CURL *curl, CURLINFO info, long *value)
+static CURLcode fake_getinfo(CURL *curl, CURLINFO info, ...)
 {
+    va_list arguments;
+
     (void)curl;
-    (void)info;
-    *value = fake_status;
+    va_start(arguments, info);
+    *va_arg(arguments, long *) = fake_status;
+    va_end(arguments);
     return CURLE_OK;
 }
 
@@ -128,6 +124,10 @@ static struct store *fake_store(const uint8_t *answers, size_t length)
                                                     .secret_key = secret};
     static const struct store_limits limits = {.operation_seconds = 3600, .deadline = 0};
 
+    FUZZ_CHECK(have_curl());
+    libcurl.easy_setopt = fake_setopt;
+    libcurl.easy_getinfo = fake_getinfo;
+    libcurl.easy_perform = fake_perform;
     fake_answers = (struct fuzz_input){answers, length};
     return store_open(&config, &limits);
 }
