@@ -68,6 +68,22 @@ cp main/global/pg_control copy/global/
 cp main/PG_VERSION copy/
 change() { cp "main/pg_wal/$1" copy/pg_wal/ && printf 'changed' | dd of="copy/pg_wal/$1" bs=1 seek="${2:-100000}" conv=notrunc status=none; }
 
+step "the segment that the server still writes: refused by hand, with what to do; finished it is stored, and nothing is in its way"
+server_start main
+name=$(sql main "select pg_walfile_name(pg_current_wal_insert_lsn())")
+push 1
+expect_output "\"pg_wal/$name\" is not archived: the server may still write to it .*neither .ready nor .done"
+expect_output "hint:.*pg_switch_wal\(\)"
+unchanged
+sql main "insert into t values (0)" "select pg_switch_wal()" >/dev/null
+expect_true "it is marked" test -e "main/pg_wal/archive_status/$name.ready"
+push 0
+stored "$name"
+mv "main/pg_wal/archive_status/$name".{ready,done} # as the server does
+push 0
+server_stop main
+object_sums >before
+
 step "other content under a stored name: refused, whatever the kind; a .partial is kept beside the first"
 change "$first" && name=$first && push 1 copy
 expect_output "other content|different content|another content"

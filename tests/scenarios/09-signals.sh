@@ -77,6 +77,7 @@ cp "$CONFIG" s3.conf
 STORE=file config_write
 server_create main --wal-segsize=64
 system=$(system_identifier main)
+rmdir main/pg_wal/archive_status # which would say that the segment is not finished
 segment=$(basename main/pg_wal/0*)
 expect_status 0 repository-init
 object=repository/$(wal_key "$segment")

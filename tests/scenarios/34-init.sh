@@ -130,6 +130,7 @@ mv main former
 rm -rf copy json
 server_create main # with segments of another size
 next=$(system_identifier main)
+rmdir main/pg_wal/archive_status # which would say that the segment is not finished
 object_sums >before
 expect_status 1 wal-push "main/pg_wal/000000010000000000000001"
 expect_output "home of another cluster: system $next is not accepted.*"
