@@ -87,5 +87,9 @@ struct backup_wish {
  * target ... is before the end of the oldest backup ..." and what there is. */
 const struct backup *backup_choose(struct repository *repository, const struct backup_list *list,
                                    const struct backup_wish *wish);
+/* The same in silence, for a caller that explains: by the target only, along this history (NULL: any timeline
+ * will do). Where there is none, *earliest is the first to end on that way, or NULL. */
+const struct backup *backup_find(const struct backup_list *list, const struct backup_wish *wish,
+                                 const struct timeline_history *history, const struct backup **earliest);
 
 #endif

@@ -239,20 +239,30 @@ static const struct backup *choose_by_id(const struct repository *repository, co
     return backup;
 }
 
+const struct backup *backup_find(const struct backup_list *list, const struct backup_wish *wish,
+                                 const struct timeline_history *history, const struct backup **earliest)
+{
+    *earliest = NULL;
+    for (size_t i = list->count; i > 0; i--) {
+        const struct backup *backup = &list->backups[i - 1];
+
+        if (!lies_on_timeline(backup, history))
+            continue;
+        if (serves_target(backup, wish))
+            return backup;
+        if (*earliest == NULL || (wish->has_time ? backup->stop_time < (*earliest)->stop_time
+                                                 : backup->stop_lsn < (*earliest)->stop_lsn))
+            *earliest = backup;
+    }
+    return NULL;
+}
+
 /* Why no backup of a list serves the target. */
 static void explain_none(const struct repository *repository, const struct backup_list *list,
-                         const struct backup_wish *wish, const struct timeline_history *history)
+                         const struct backup_wish *wish, const struct backup *earliest)
 {
-    const struct backup *earliest = NULL;
     char target[96], end[96];
 
-    for (size_t i = 0; i < list->count; i++) {
-        const struct backup *backup = &list->backups[i];
-        bool earlier = earliest == NULL || (wish->has_time ? backup->stop_time < earliest->stop_time
-                                                           : backup->stop_lsn < earliest->stop_lsn);
-        if (lies_on_timeline(backup, history) && earlier)
-            earliest = backup;
-    }
     if (list->count == 0) {
         log_error("repository \"%s\" has no complete backup of cluster \"%s\"", repository->settings->name,
                   repository->cluster.name == NULL ? repository->config->cluster_name
@@ -277,13 +287,12 @@ static const struct backup *choose_newest(const struct repository *repository, c
                                           const struct backup_wish *wish,
                                           const struct timeline_history *history)
 {
-    for (size_t i = list->count; i > 0; i--) {
-        const struct backup *backup = &list->backups[i - 1];
-        if (serves_target(backup, wish) && lies_on_timeline(backup, history))
-            return backup;
-    }
-    explain_none(repository, list, wish, history);
-    return NULL;
+    const struct backup *earliest;
+    const struct backup *backup = backup_find(list, wish, history, &earliest);
+
+    if (backup == NULL)
+        explain_none(repository, list, wish, earliest);
+    return backup;
 }
 
 /* The history of the wished timeline, which is the business of the system whose newest backup is looked at.

@@ -168,24 +168,33 @@ static void find_origin(struct check *check)
         warn_unknown_backup(check);
 }
 
-/* Tells which backup would serve the target on this timeline's way, or (backup_choose does) why there is
- * none. */
-static void tell_better(struct check *check, uint32_t timeline)
+/* Tells which backup serves the target on the way that history describes, or what there is instead. */
+static void hint_better(const struct check *check, const struct timeline_history *history)
 {
     const struct target *target = check->target;
     const struct backup_wish wish = {.has_time = target->kind == TARGET_TIME,
                                      .time = target->time,
                                      .has_lsn = target->kind == TARGET_LSN,
-                                     .lsn = target->lsn,
-                                     .timeline = timeline};
-    struct source *source = check->backup_source == NULL ? &check->sources[0] : check->backup_source;
-    const struct backup *better = backup_choose(&source->repository, &source->backups, &wish);
+                                     .lsn = target->lsn};
+    const struct source *source = check->backup_source == NULL ? &check->sources[0] : check->backup_source;
+    const struct backup *earliest, *better = backup_find(&source->backups, &wish, history, &earliest);
+    char time[TIMESTAMP_TEXT_BYTES];
+    char lsn[24];
 
-    if (better == NULL)
-        return;
-    log_info("backup %s serves the target", better->id);
-    log_hint("Run basebackup-fetch --backup %s into an empty directory, then recovery-config there.",
-             better->id);
+    if (better != NULL) {
+        log_hint("Backup %s serves the target: run basebackup-fetch --backup %s into an empty directory, "
+                 "then recovery-config there.",
+                 better->id, better->id);
+    } else if (earliest != NULL) {
+        timestamp_format(earliest->stop_time, time);
+        lsn_format(earliest->stop_lsn, lsn);
+        log_hint("No backup in repository \"%s\" serves the target: the first to end on the way to "
+                 "timeline %u is %s, at %s, LSN %s.",
+                 source->repository.settings->name, history->timeline, earliest->id, time, lsn);
+    } else {
+        log_hint("No backup in repository \"%s\" lies on the way to timeline %u.",
+                 source->repository.settings->name, history->timeline);
+    }
 }
 
 static bool is_before_backup_end(const struct check *check)
@@ -199,8 +208,8 @@ static bool is_before_backup_end(const struct check *check)
     return target->kind == TARGET_LSN && target->lsn < check->backup->stop_lsn;
 }
 
-/* timeline: the one that recovery will follow. */
-static int check_start(struct check *check, uint32_t timeline)
+/* history: of the timeline that recovery will follow. */
+static int check_start(const struct check *check, const struct timeline_history *history)
 {
     bool before_end = is_before_backup_end(check);
     char what[128];
@@ -221,7 +230,7 @@ static int check_start(struct check *check, uint32_t timeline)
         log_error("the target (%s) lies before LSN %s, from which recovery of \"%s\" goes forward", what, lsn,
                   check->directory->path);
     }
-    tell_better(check, timeline);
+    hint_better(check, history);
     return -1;
 }
 
@@ -288,7 +297,7 @@ static enum repository_result find_latest(struct check *check, struct timeline_h
     }
 }
 
-static int explain_other_branch(struct check *check, const struct timeline_history *history)
+static int explain_other_branch(const struct check *check, const struct timeline_history *history)
 {
     uint64_t left;
     char left_text[24];
@@ -305,7 +314,7 @@ static int explain_other_branch(struct check *check, const struct timeline_histo
     }
     log_hint("From this directory only timeline %u can be reached, with --timeline %u.", check->timeline,
              check->timeline);
-    tell_better(check, history->timeline);
+    hint_better(check, history);
     return -1;
 }
 
@@ -441,7 +450,7 @@ static int check_timelines(struct check *check)
         explain_other_branch(check, &history);
         goto done;
     }
-    if (check_start(check, history.timeline) != 0)
+    if (check_start(check, &history) != 0)
         goto done;
     tell_latest(check, &history);
     if (check->target->kind == TARGET_LSN)

@@ -60,7 +60,8 @@ TZ=XYZ-5:30 refused 2 "no offset from UTC.*\"$plain\+05:30\"; as UTC it is \"$pl
 TZ=XYZ3 refused 2 "\"$plain-03\"" --target-time "$plain"
 refused 1 "in the future" --target-time "$(date -u -d '+1 hour' '+%F %T')+00"
 refused 1 "in the future" --target-time "${time1%+*}-11" # an offset of the wrong sign
-refused 1 "not after the end of the backup.*$early ended at .*not after the end of any backup" --target-time "$time0"
+refused 1 "not after the end of the backup.*$early ended at .*hint: No backup .*the first to end on the way to timeline 2 is $early" --target-time "$time0"
+expect_equal "errors" 1 "$(grep -o "error:" <<<"$output" | wc -l)"
 refused 1 "lies before LSN|not after the end of the backup" --target-lsn 0/100
 for wrong in yesterday "2026-13-01 00:00:00+00" "2026-02-30 00:00:00+00" "2026-01-01 25:00:00+00" "2026-01-01+00" now infinity "2026-01-01 00:00:00 CET" ""; do
     refused 2 "is not a time|no offset" --target-time "$wrong"
@@ -69,7 +70,7 @@ done
 step "a backup that serves is named, and the command that is told works"
 fetch copy "$second"
 cp copy/postgresql.auto.conf auto.before
-refused 1 "backup $early serves the target.*basebackup-fetch --backup $early" --target-time "$time1" --timeline 2
+refused 1 "hint: Backup $early serves the target.*basebackup-fetch --backup $early" --target-time "$time1" --timeline 2
 refused 1 "not after the end of the backup.*$second" --target-lsn "$lsn1"
 
 step "timelines: unknown, not reachable from this backup, another than one may think"

@@ -215,6 +215,15 @@ static void test_choosing(void)
     CHECK(backup_choose(&repository, &list, &wish) == &backups[0]);
     wish.lsn = 0x2000100;
     CHECK(backup_choose(&repository, &list, &wish) == &backups[1]);
+
+    struct timeline_history way = {.timeline = 1};
+    const struct backup *earliest;
+    CHECK(backup_find(&list, &wish, &way, &earliest) == &backups[1]);
+    wish.lsn = 0x10000FF;
+    CHECK(backup_find(&list, &wish, &way, &earliest) == NULL && earliest == &backups[0]);
+    way.timeline = 7; /* no backup lies on it */
+    CHECK(backup_find(&list, &wish, &way, &earliest) == NULL && earliest == NULL);
+    CHECK(backup_find(&none, &wish, NULL, &earliest) == NULL && earliest == NULL);
 }
 
 /* The index */
