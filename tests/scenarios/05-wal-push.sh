@@ -68,7 +68,7 @@ cp main/global/pg_control copy/global/
 cp main/PG_VERSION copy/
 change() { cp "main/pg_wal/$1" copy/pg_wal/ && printf 'changed' | dd of="copy/pg_wal/$1" bs=1 seek="${2:-100000}" conv=notrunc status=none; }
 
-step "the segment that the server still writes: refused by hand, with what to do; finished it is stored, and nothing is in its way"
+step "the segment that the server still writes: refused by hand, with what to do; finished it is stored, and nothing is in its way" # wound: pgbackrest#584, #1399, #1753
 server_start main
 name=$(sql main "select pg_walfile_name(pg_current_wal_insert_lsn())")
 push 1
@@ -118,6 +118,7 @@ rm $target && refused "not there"
 server_create foreign
 rm -rf foreign/pg_wal/archive_status
 cp foreign/pg_wal/000000010000000000000001 $target && refused "another cluster's segment"
+# wound: plugin-barman-cloud#263, barman#11
 name=000000010000000000000001
 push 1 foreign # as a whole: its system identifier is not this repository's
 expect_output "system identifier|repository-init|belongs"

@@ -34,6 +34,26 @@ for program in $programs; do
     expect_status $usage "$program" --config
 done
 
+step "docs/wounds.md: the tests that it names are there, and the issues are named there"
+python3 - "$SOURCE" <<'PY'
+import re, sys
+from pathlib import Path
+source = Path(sys.argv[1])
+scenarios = {path.stem: path.read_text() for path in source.glob("tests/scenarios/*.sh")}
+named = {issue for text in scenarios.values() for line in text.splitlines() if "wound:" in line for issue in re.findall(r"#\d+", line)}
+rows = [line.split(" | ") for line in (source / "docs/wounds.md").read_text().splitlines() if re.match(r"\| ?\d* \|", line)]
+assert len(rows) > 25, rows
+for _, who, _, here in rows:
+    if not re.search("comes? with", here):
+        assert set(re.findall(r"#\d+", who)) <= named, f"no test names all of {who}"
+    parts = re.split(r"\b(\d\d(?:-[a-z-]+)?): ", here)
+    for scenario, words in zip(parts[1::2], parts[2::2]):
+        text = "".join(text for name, text in scenarios.items() if name.startswith(scenario))
+        for step in re.findall(r'"([^"]+?)(?: \.\.\.)?"', words):
+            assert step in text, f"{scenario} has no \"{step}\""
+print(f"{len(rows)} rows, {len(named)} issues")
+PY
+
 step "house rules of the files"
 cd "$SOURCE"
 expect_true "the license" grep -qi "permission to use, copy, modify" LICENSE

@@ -101,7 +101,7 @@ push_row() { # COUNT STATUS PUTS STORED MESSAGE ACTIONS
     expect_same "the object" right "$object"
 }
 wal_push_put() {
-    step "wal-push: the PUT of a segment"
+    step "wal-push: the PUT of a segment" # wound: wal-g#1578, #1590, #1948
     table push_row <<'TABLE'
 # COUNT | status | PUTs | stored | message | what the store does
 2 | 0 | 3  | yes | - | status=500 code=InternalError
@@ -182,6 +182,14 @@ wal_push_put() {
 # the one lie that no request can see through: checked by whoever reads (docs/reliability.md)
 1 | 0 | 1  | no  | - | pretend
 TABLE
+    signed_row() { # each try takes a second at least, so each has a time of its own
+        patient
+        rm -f "$object"
+        script "PUT *$name 1 2 hang=upload"
+        push 0 "$name"
+        expect_equal "times at which its three tries were signed" 3 "$(sed -n "s/^PUT .*$name .* signed=\([0-9TZ]*\).*/\1/p" faults/requests | sort -u | wc -l)"
+    }
+    row "a try is signed anew" signed_row # wound: pgbackrest#2711, #2556, #2792
 }
 
 # With nothing remembered, and the key taken if THERE is "same" or "other": what is stored stays as it is.
@@ -250,7 +258,7 @@ count_row() {
     expect_equal "requests" "$requests" "$(cut -d' ' -f1 faults/requests | uniq -c | sed 's/^ *//' | paste -sd,)"
 }
 wal_push_costs() {
-    step "wal-push: requests when all is well"
+    step "wal-push: requests when all is well" # wound: wal-g#456, #892, barman#1018, plugin-barman-cloud#656, CNPG#10561
     rm -rf state
     row "the first one asks for cluster.json" count_row 0 "1 GET,1 PUT" wal-push "main/pg_wal/$(S 4)"
     patient && script && push 0 "$(S 5)" # remembers it, in every shard
@@ -258,6 +266,16 @@ wal_push_costs() {
     row "a duplicate is a PUT and a GET" count_row 0 "1 PUT,1 GET" wal-push "main/pg_wal/$name"
     row "so is a history file's" count_row 0 "1 PUT,1 GET" wal-push main/pg_wal/00000002.history
     row "other content, too" count_row 1 "1 PUT,1 GET" wal-push "copy/pg_wal/$name"
+    step "wal-push and wal-fetch: a store that knows no checksum headers" # wound: barman#1064, CNPG#7715
+    plain_row() {
+        patient
+        rm -f "$object"
+        script "set checksums refused"
+        push 0 "$name"
+        expect_same "the object" right "$object"
+        fetch 0 recovery "$name"
+    }
+    row "neither sends one" plain_row
     fill
 }
 
@@ -326,7 +344,7 @@ fetch_row() { # COUNT RECOVERY STANDBY GETS MESSAGE ACTIONS
     fetch 0 recovery "$name"
 }
 wal_fetch_get() {
-    step "wal-fetch: a segment that is there, in recovery and on a standby"
+    step "wal-fetch: a segment that is there, in recovery and on a standby" # wound: wal-g#1126, #1195, barman#1193, #438, cnpg-plugin-pgbackrest#105, CNPG#11540
     table fetch_row <<'TABLE'
 # COUNT | in recovery | on a standby | GETs | message | what the store does
 2 | 0 | 0 | 3 | - | status=500 code=InternalError
@@ -407,13 +425,19 @@ lines_row() { # MODE STATUS NAME MESSAGE LINE...: the lines are the script
 }
 wal_fetch_cut() {
     local cut="GET *$name 1 1 close=middle"
-    step "wal-fetch: a download that is cut, and goes on"
+    step "wal-fetch: a download that is cut, and goes on" # wound: pgbackrest#842, wal-g#63, barman#1100
     cp "$objects/$(wal_key "$(S 2)")" second
     resumed() {
         lines_row recovery 0 "$name" - "GET *$name 1 3 close=middle"
         expect_requests 3 "GET .* 206 if-match=\"[0-9a-f]{32}\" range=bytes=[0-9]+-[0-9]+"
     }
     row "it goes on where it was cut, with a range and If-Match" resumed
+    throttled() { # wound: pgbackrest#2742, #2040, #1650
+        lines_row recovery 0 "$name" - "$cut" "GET *$name 1 2 status=503 code=SlowDown" "GET *$name 1 2 status=429 code=TooManyRequests"
+        expect_requests 6 "GET .*$name "
+        expect_requests 1 "GET .*$name 206 if-match"
+    }
+    row "the store throttles what is left of it" throttled
     row "the object changes" lines_row recovery 200 "$name" "PreconditionFailed" "$cut" "GET *$name 1 - swap=$T/second"
     row "the object changes, and the store ignores If-Match" lines_row recovery 200 "$name" "damaged|not the range" \
         "set ignore if-match" "$cut" "GET *$name 1 - swap=$T/second"
@@ -559,7 +583,7 @@ wal_fetch_costs() {
         in_target "$1" "1 GET" 00000003.history 1
         rm -f target/postmaster.pid
     }
-    step "wal-fetch: requests when all is well"
+    step "wal-fetch: requests when all is well" # wound: wal-g#456, #892, barman#1018, plugin-barman-cloud#656, CNPG#10561
     # Where the list does not show the segment before, cluster.json is asked for at the end of recovery once more.
     row "recovery: a hit is one GET, the first miss asks for cluster.json too, a miss is a GET and a LIST" \
         costs recovery "2 GET,1 LIST" "1 GET,1 LIST" "1 GET,1 LIST,1 GET"
@@ -811,7 +835,7 @@ everything() {
     repository_check
     basebackup_list
     ways
-    expect_rows 392
+    expect_rows 395
 }
 step "a cluster and certificates"
 cluster_create

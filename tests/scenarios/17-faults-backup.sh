@@ -72,11 +72,14 @@ table push_row <<'TABLE'
 - | 1 | AccessDenied.*has failed | PART * 2 - status=403 code=AccessDenied
 - | 1 | InvalidPart.*has failed | PART * 1 1 pretend
 - | 1 | AccessDenied.*its parts stay in the bucket.*has failed | PART * 2 - status=403 code=AccessDenied;ABORT * 1 - status=403 code=AccessDenied
+# wound: pgbackrest#1290, #1116
 1 | 0 | is complete | COMPLETE * 1 2 status=200 code=InternalError
 1 | 0 | is complete | COMPLETE * 1 1 done status=200 code=InternalError
 - | 1 | 200 AccessDenied.*has failed | COMPLETE * 1 - status=200 code=AccessDenied
 - | 1 | 200 InternalError.*has failed | COMPLETE * 1 - status=200 code=InternalError
 - | 1 | did not say that the upload is complete.*has failed | COMPLETE * 1 - pretend
+# wound: barman#1064, CNPG#7715
+1 | 0 | is complete | set checksums refused
 1 | 0 | is complete | PUT *files 1 1 done status=500 code=InternalError
 - | 1 | AccessDenied.*has failed | PUT *files 1 - status=403 code=AccessDenied
 1 | 0 | is complete | PUT *manifest.json 1 1 done status=500 code=InternalError
@@ -86,6 +89,29 @@ table push_row <<'TABLE'
 - | 1 | cannot be understood.*has failed | LIST * 1 - status=200
 - | 1 | did not arrive.*archive_command | PUT *wal/0* 1 - status=503 code=SlowDown
 TABLE
+
+# ---- basebackup-push: temporary keys that are renewed while it runs
+
+renewed() { # wound: wal-g#2297, #1810
+    local push
+    renew() { # TOKEN
+        printf '[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n' "$S3_ACCESS_KEY" "$S3_SECRET_KEY" "$1" >renewed
+        chmod 600 renewed && mv renewed credentials
+    }
+    rm -rf "$objects/main/$system/base"
+    sed "/^secret_key/d; s|^access_key.*|credentials_file = $T/credentials|" patient.conf >renewed.conf && chmod 600 renewed.conf
+    renew first
+    script "set token first" "PART * 1 - hang=upload"
+    basebackup-push --config "$T/renewed.conf" --checkpoint=fast >push.log 2>&1 &
+    push=$!
+    wait_until 30 "a part that hangs" grep -q "^PART" faults/requests
+    renew second
+    script "set token second"
+    wait $push || fail "the backup failed: $(cat push.log)"
+    expect_requests 1+ "PART [^ ]* 400 " # with the first one
+    list_is 1
+}
+row "the session token expires in the middle" renewed
 
 # ---- basebackup-push: the one lie that it can't see through; a restore does
 
@@ -165,6 +191,14 @@ reading() { # with a copy of the store, and a server of its own
 # the second page is refused
 - | 1 | SlowDown | set page 1;LIST * 2 - status=503 code=SlowDown
 TABLE
+    asks_little() { # wound: pgbackrest#2351, #2828
+        WALFERRY_CONFIG=$T/patient.conf
+        script
+        expect_status 0 basebackup-list
+        expect_equal "requests, however much WAL there is" "GET cluster.json,LIST $system/base/,GET manifest.json,GET manifest.json" \
+            "$(cut -d' ' -f1,2 faults/requests | sed "s|$S3_PREFIX/main/||; s|$system/base/[0-9].*/||" | paste -sd,)"
+    }
+    row "it asks for the backups and for nothing else" asks_little
     step "basebackup-fetch"
     table fetch_row <<TABLE
 # COUNT | status | message | script
@@ -184,6 +218,7 @@ TABLE
 - | 1 | files is damaged | GET *$id/files 1 - length=-7
 1 | 0 | is restored | GET *$id/files 1 2 close=middle
 - | 1 | AccessDenied.*is incomplete.*no server can be started | GET *$id/main-* 1 - status=403 code=AccessDenied
+# wound: wal-g#1323, #1263, #655
 - | 1 | is missing.*is incomplete | GET *$id/main-* 1 - status=404 code=NoSuchKey
 - | 1 | has been deleted.*is incomplete | GET *$id/main-* 2 - status=404 code=NoSuchKey header=x-amz-delete-marker:true
 - | 1 | HTTP 404.*is incomplete | GET *$id/main-* 1 - status=404
@@ -193,12 +228,17 @@ TABLE
 - | 1 | damaged.*is incomplete | GET *$id/main-* 1 - length=-7
 - | 1 | time.*is incomplete | GET *$id/$large 1 - hang=middle
 1 | 0 | is restored | GET *$id/main-* 1 2 status=503 code=SlowDown
+# wound: pgbackrest#842, wal-g#63, barman#1100
 1 | 0 | is restored | GET *$id/$large 1 3 close=middle
 1 | 0 | is restored | GET *$id/$large 1 1 hang=middle
 1 | 0 | is restored | GET *$id/$large 1 2 reset=middle
+# wound: pgbackrest#2742, #2040, #1650
+1 | 0 | is restored | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 2 status=503 code=SlowDown;GET *$id/$large 1 1 status=429
+# wound: barman#1064, CNPG#7715
+1 | 0 | is restored | set checksums refused
 - | 1 | PreconditionFailed.*is incomplete | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 - | 1 | not the range.*is incomplete | set ignore if-match;GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 TABLE
-    expect_rows 79
+    expect_rows 84
 }
 in_shards 3 reading

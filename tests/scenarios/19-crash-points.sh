@@ -237,7 +237,7 @@ all_tables() { # SIGNAL...
 
 # ---- wal-push
 
-step "wal-push into a directory"
+step "wal-push into a directory" # wound: pgmoneta, flush position without fsync
 cluster_create
 config_write
 touch target/recovery.signal
@@ -286,7 +286,7 @@ error_table
 
 # ---- wal-fetch
 
-step "wal-fetch in recovery"
+step "wal-fetch in recovery" # wound: barman-cloud, restored WAL written in place
 again_reset
 landed=target/pg_wal/RECOVERYXLOG
 fetch_reset() { rm -f target/pg_wal/*; }

@@ -34,7 +34,7 @@ target() {
     expect_equal "archive_mode of a copy" off "$(sql copy "show archive_mode")"
     server_stop copy
 }
-step "the targets"
+step "the targets" # wound: wal-g#1244
 target 2 --target-xid "$(cat xid.2)" --action promote
 target 1 --target-xid "$(cat xid.2)" --exclusive --action promote
 target 3 --target-lsn "$(cat lsn.3)" --action promote

@@ -77,7 +77,7 @@ recovered() { # ROWS OPTION...
     server_stop copy
 }
 
-step "a standby is promoted, and archives before the old primary, that still runs, has archived its last common segment"
+step "a standby is promoted, and archives before the old primary, that still runs, has archived its last common segment" # wound: plugin-barman-cloud#842, CNPG#6470
 node second main
 node follower
 split main second second

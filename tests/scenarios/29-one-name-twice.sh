@@ -110,7 +110,7 @@ expect_same "the repository" before now
 served 00000004.history fifth/pg_wal/00000004.history
 recovered "1 2 third 3 4 fifth"
 
-step "the one that was refused is to live on: room is made as docs/exit-status.md has it, and it goes on by itself"
+step "the one that was refused is to live on: room is made as docs/exit-status.md has it, and it goes on by itself" # wound: pgbackrest#584, #1399, #1753
 server_stop fifth
 keep_sums
 make_room 00000004.history

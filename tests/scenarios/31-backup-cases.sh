@@ -188,8 +188,15 @@ expect_output "$t.*block 100[^0-9]"
 expect_output "$u.*block 1[^0-9]"
 expect_output "3 invalid pages"
 expect_equal "the page that is all zero" "" "$(grep "$v" <<<"$output" || true)"
-# A page that looks new (pd_upper = 0) but is not empty; pd_upper is at 14.
+# Shifted, wound: wal-g#1140: a whole page in another's place, and the same bytes a little further on.
 cp whole.t "main/$t" && cp whole.u "main/$u"
+dd if=whole.t of="main/$t" bs=8192 skip=7 seek=5 count=1 conv=notrunc status=none
+dd if=whole.t of="main/$t" bs=8 skip=$((9 * 1024)) seek=$((9 * 1024 + 1)) count=1023 conv=notrunc status=none
+failed "$t.*block 5[^0-9]"
+expect_output "$t.*block 9[^0-9]"
+expect_output "2 invalid pages"
+# A page that looks new (pd_upper = 0) but is not empty; pd_upper is at 14.
+cp whole.t "main/$t"
 printf '\0\0' | dd of="main/$u" bs=1 seek=$((2 * 8192 + 14)) conv=notrunc status=none
 failed "$u.*block 2[^0-9].*empty page"
 cp whole.u "main/$u"

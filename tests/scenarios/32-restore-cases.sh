@@ -49,7 +49,7 @@ fetched "$one" --target-time "$time1"
 fetched "$two" --target-lsn "$lsn2" --backup latest
 fetched "$one" --target-lsn "$lsn1"
 
-step "what no backup serves is explained, and nothing is made"
+step "what no backup serves is explained, and nothing is made" # wound: pgbackrest#1582, #826, #2452, CNPG#264
 stop() { basebackup-list --json | python3 -c 'import json, sys
 print(next(b[sys.argv[2]] for b in json.load(sys.stdin)["backups"] if b["id"] == sys.argv[1]))' "$1" "$2"; }
 refused 1 "not after the end of any backup.*$one" --target-time "$time0"

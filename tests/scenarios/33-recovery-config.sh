@@ -54,7 +54,7 @@ refused() { # STATUS PATTERN OPTION...: in the directory copy; nothing is writte
     expect_same "after ${*:3}" auto.before copy/postgresql.auto.conf
     expect_absent copy/recovery.signal copy/standby.signal
 }
-step "a time without an offset, in the future, before the backup's end, no time at all"
+step "a time without an offset, in the future, before the backup's end, no time at all" # wound: pgbackrest#1582, #826, #2452, CNPG#264
 plain=${time1%+*}
 TZ=XYZ-5:30 refused 2 "no offset from UTC.*\"$plain\+05:30\"; as UTC it is \"$plain\+00\"" --target-time "$plain"
 TZ=XYZ3 refused 2 "\"$plain-03\"" --target-time "$plain"

@@ -108,7 +108,7 @@ expect_equal "backups" 2 "$(backups | wc -l)"
 cp whole "$file"
 server_stop main
 
-step "damaged objects: no restore, nothing that could be started"
+step "damaged objects: no restore, nothing that could be started" # wound: wal-g#1323, #1263, #655
 damage() { # WHAT KEY OFFSET: some bytes are changed there; from the end if negative
     local size offset=$3
     echo "-- $1"

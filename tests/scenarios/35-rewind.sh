@@ -45,7 +45,7 @@ if [ "$STORE" = file ]; then mv away repository; else mv "$CONFIG.good" "$CONFIG
 expect_equal "files that changed" "" "$(diff -rq untouched main || true)"
 rm -rf untouched
 
-step "with the store: rewound, and a standby of the new primary from the archive alone"
+step "with the store: rewound, and a standby of the new primary from the archive alone" # wound: wal-g#904, plugin-barman-cloud#1007, pgbackrest#1357, #2768
 expect_status 1 pg_rewind -D "$T/main" --source-pgdata="$T/second" # without -c the WAL is missing: the fetch is really needed
 expect_status 0 pg_rewind -c -D "$T/main" --source-pgdata="$T/second"
 expect_output "rewinding from last common checkpoint"

@@ -59,7 +59,7 @@ step "whole: the end is the end"
 restore
 rows 9
 
-step "a hole of one segment: the recovery stops and says so; it goes on where the segment comes back"
+step "a hole of one segment: the recovery stops and says so; it goes on where the segment comes back" # wound: pgbackrest#27
 take 3
 restore
 is_hole 3
@@ -193,7 +193,7 @@ start_fails "damaged"
 object_put "$(wal_key "$third")" saved
 rows 12 00000003
 
-step "a store that goes away stops the recovery; when it is back it goes on"
+step "a store that goes away stops the recovery; when it is back it goes on" # wound: wal-g#1126, #1195, barman#1193, #438, cnpg-plugin-pgbackrest#105, CNPG#11540
 restore
 if [ "$STORE" = file ]; then mv repository away
 else sed -i.good 's|^endpoint.*|endpoint = https://127.0.0.1:9|' "$CONFIG"; fi

@@ -159,7 +159,7 @@ archived main
 ledger_stop
 server_kill main
 
-step "what was told to be stored is there, and every WAL file that has its name is whole"
+step "what was told to be stored is there, and every WAL file that has its name is whole" # wound: wal-g#1578, #1590, #1948
 grep '^wal-push - 0 \|^wal-push SIG[A-Z]* 0 ' struck | sed 's|.*/||' | LC_ALL=C sort -u >told
 object_list | sed -n "s|^main/$system/wal/[^ ]*/\([0-9A-F]\{24\}\) .*|\1|p" | LC_ALL=C sort >stored
 expect_equal "WAL files that were told to be stored and are not there" "" "$(grep -Ex '[0-9A-F]{24}' told | LC_ALL=C comm -23 - stored)"

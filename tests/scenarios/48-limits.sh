@@ -192,6 +192,35 @@ for program in push fetch restore backup; do
 done
 trap - XFSZ
 
+step "memory does not grow with the number of files" # wound: wal-g#738, #1987, pgbackrest#1118
+files() { # NUMBER: so many that do not compress; a part holds some 6,000 of them
+    python3 - "$main/many" "$1" <<'PY'
+import os, sys
+for i in range(int(sys.argv[2])):
+    os.makedirs(f"{sys.argv[1]}/{i % 100}", exist_ok=True)
+    with open(f"{sys.argv[1]}/{i % 100}/{i:0100}", "wb") as file:
+        file.write(os.urandom(2048))
+PY
+}
+peak() { # COMMAND...: KiB
+    python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
+}
+peaks() { # of a backup, its restore, the list
+    rm -rf restored moved
+    peak basebackup-push --quiet --checkpoint=fast --jobs 1
+    peak basebackup-fetch --quiet --jobs 1 -D "$T/restored" -T "${place//=/\\=}=$T/moved"
+    peak basebackup-list --quiet
+}
+files 10000
+peaks >few
+files $((FULL ? 200000 : 30000))
+peaks >many
+paste few many
+expect_equal "those that grew by 4 MiB" "" "$(paste few many | awk '$2 - $1 > 4096')"
+rm -rf "$main/many" restored moved
+
 # ---- a clock that is off
 
 step "the clocks of the store and of this machine are an hour apart"

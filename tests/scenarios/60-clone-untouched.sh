@@ -47,3 +47,15 @@ clone heir --archive=keep
 wait_until 60 "the heir's timeline in the archive" object_exists "$(wal_key 00000002.history)"
 object_sums >now
 expect_equal "objects of before that changed" "" "$(comm -23 before now)"
+
+step "a second try of a recovery that was opened before: a timeline of its own, and nobody is refused" # wound: pgbackrest#584, #1399, #1753
+archived heir
+server_stop heir
+object_sums >before
+clone second --archive=keep
+wait_until 60 "the second try's timeline in the archive" object_exists "$(wal_key 00000003.history)"
+archived second
+expect_equal "its timeline" 00000003 "$(sql second "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")"
+expect_equal "refusals" 0 "$(sql second "select failed_count from pg_stat_archiver")"
+object_sums >now
+expect_equal "objects of before that changed" "" "$(comm -23 before now)"
