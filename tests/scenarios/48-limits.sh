@@ -166,7 +166,8 @@ rm -rf copy && expect_status 0 basebackup-fetch --quiet -D "$T/copy" -T "${place
 cp copy/postgresql.auto.conf before.conf
 touch copy/recovery.signal
 told=0
-if nm -D "$PROGRAMS/wal-push" | grep -q __asan_init; then echo "memory: not tried, the programs' AddressSanitizer needs terabytes of addresses"
+sanitized() { nm -D "$PROGRAMS/wal-push" | grep __asan_init >/dev/null; }
+if sanitized; then echo "memory: not tried, the programs' AddressSanitizer needs terabytes of addresses"
 else
     for program in fetch push init check list config restore backup; do
         step "$program: memory (RLIMIT_AS)"
@@ -215,10 +216,11 @@ peaks() { # of a backup, its restore, the list
 }
 files 10000
 peaks >few
-files $((FULL ? 200000 : 30000))
+files $((FULL ? 100000 : 30000))
 peaks >many
 paste few many
-expect_equal "those that grew by 4 MiB" "" "$(paste few many | awk '$2 - $1 > 4096')"
+if sanitized; then echo "not compared: AddressSanitizer keeps what was freed"
+else expect_equal "those that grew by 4 MiB" "" "$(paste few many | awk '$2 - $1 > 4096')"; fi
 rm -rf "$main/many" restored moved
 
 # ---- a clock that is off
