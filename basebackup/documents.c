@@ -62,7 +62,7 @@ int documents_pack_index(struct catalog *catalog, int compression_level, const c
     facts->system_identifier = backup->system_identifier;
     facts->timeline = backup->timeline;
     facts->postgresql_version = backup->postgresql_version;
-    if (object_spool_begin(spool, directory, true) == 0 && writer != NULL &&
+    if (object_spool_begin(spool, directory, OBJECT_SPOOL_BYTES, true) == 0 && writer != NULL &&
         object_writer_begin(writer, object_spool_sink(spool)) == 0 && catalog_read(catalog, &sink) == 0 &&
         object_writer_end(writer, facts) == 0) {
         memcpy(backup->files_sha256, facts->sha256, SHA256_BYTES);

@@ -490,7 +490,7 @@ static void log_summary(const struct push *push)
 static int complete(struct push *push)
 {
     struct catalog_totals totals = catalog_totals(push->catalog);
-    struct object_spool spool = {.memory = BUFFER_EMPTY, .fd = -1};
+    struct object_spool spool = OBJECT_SPOOL_EMPTY;
     struct object_facts facts;
     int result = -1;
 

@@ -36,6 +36,8 @@ static const struct key keys[] = {
     {"cluster", "state_dir", VALUE_TEXT, CONFIG(state_dir), 0, 0},
     {"compression", "level", VALUE_NUMBER, CONFIG(compression_level), 1, 12},
     {"wal-push", "timeout", VALUE_NUMBER, CONFIG(wal_push_timeout_seconds), 1, 3600},
+    {"wal-push", "ahead", VALUE_NUMBER, CONFIG(wal_push_ahead), 0, 1024},
+    {"wal-push", "parallel", VALUE_NUMBER, CONFIG(wal_push_parallel), 1, 32},
     {"wal-fetch", "timeout", VALUE_NUMBER, CONFIG(wal_fetch_timeout_seconds), 1, 86400},
     {"wal-fetch", "standby_timeout", VALUE_NUMBER, CONFIG(wal_fetch_standby_timeout_seconds), 1, 3600},
     {"wal-fetch", "history_wait", VALUE_NUMBER, CONFIG(wal_fetch_history_wait_seconds), 0, 86400},
@@ -431,6 +433,8 @@ static void set_defaults(struct config *config)
 
     *config = (struct config){.compression_level = 1,
                               .wal_push_timeout_seconds = 15,
+                              .wal_push_ahead = 128,
+                              .wal_push_parallel = 4,
                               .wal_fetch_timeout_seconds = 60,
                               .wal_fetch_standby_timeout_seconds = 5,
                               .wal_fetch_history_wait_seconds = 60,

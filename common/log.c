@@ -14,7 +14,7 @@
 static const char *program_name = "walferry";
 static enum log_level threshold_level = LOG_INFO;
 static bool json_lines;
-static _Thread_local bool last_was_shown;
+static _Thread_local bool last_was_shown, is_muted;
 
 static const char *level_name(enum log_level level)
 {
@@ -50,7 +50,12 @@ void log_set_json(bool json)
 
 bool log_shows(enum log_level level)
 {
-    return level >= threshold_level;
+    return (is_muted ? LOG_DEBUG : level) >= threshold_level;
+}
+
+void log_mute_thread(bool mute)
+{
+    is_muted = mute;
 }
 
 /* A message is one line: a file name with a line end in it must not forge another message. */
@@ -128,7 +133,7 @@ static void write_message(const char *level, const char *format, va_list argumen
         if (last_was_shown) {                                                                                \
             va_list arguments;                                                                               \
             va_start(arguments, format);                                                                     \
-            write_message(level_name(level), format, arguments);                                             \
+            write_message(level_name(is_muted ? LOG_DEBUG : level), format, arguments);                      \
             va_end(arguments);                                                                               \
         }                                                                                                    \
         errno = saved_errno;                                                                                 \

@@ -13,7 +13,6 @@
 #define SKIPPABLE_MAGIC 0x184D2A5Fu
 #define SKIPPABLE_HEADER_BYTES 8
 #define PAYLOAD_BYTES (OBJECT_TRAILER_BYTES - SKIPPABLE_HEADER_BYTES)
-#define SPOOL_MEMORY_BYTES (32u * 1024 * 1024)
 
 /* Writing */
 
@@ -353,10 +352,16 @@ void object_reader_free(struct object_reader *reader)
 
 /* Spooling */
 
-int object_spool_begin(struct object_spool *spool, const char *directory, bool is_signed)
+int object_spool_begin(struct object_spool *spool, const char *directory, size_t memory_bytes, bool is_signed)
 {
-    *spool = (struct object_spool){
-        .memory = BUFFER_EMPTY, .fd = -1, .directory = directory, .is_signed = is_signed};
+    if (spool->fd >= 0)
+        close(spool->fd);
+    buffer_clear(&spool->memory);
+    spool->memory_bytes = memory_bytes;
+    spool->fd = -1;
+    spool->length = 0;
+    spool->is_signed = is_signed;
+    spool->directory = directory;
     return is_signed ? sha256_begin(&spool->hash) : 0;
 }
 
@@ -380,7 +385,7 @@ static int spool_write(void *context, const void *data, size_t length)
     if (spool->is_signed)
         sha256_update(&spool->hash, data, length);
     spool->length += length;
-    if (spool->fd < 0 && spool->length > SPOOL_MEMORY_BYTES && move_to_file(spool) != 0)
+    if (spool->fd < 0 && spool->length > spool->memory_bytes && move_to_file(spool) != 0)
         return -1;
     if (spool->fd < 0)
         return buffer_append(&spool->memory, data, length);

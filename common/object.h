@@ -65,18 +65,26 @@ int object_reader_finish(struct object_reader *reader, struct object_facts *fact
 bool object_reader_is_damaged(const struct object_reader *reader);
 void object_reader_free(struct object_reader *reader);
 
-/* Where stored bytes of one object are collected until they are sent: in memory up to 32 MiB, else in an
- * unlinked file. */
+/* Where stored bytes of one object are collected until they are sent: in memory up to memory_bytes, else in
+ * an unlinked file. */
 struct object_spool {
     struct buffer memory;
+    size_t memory_bytes;
     int fd; /* -1 while in memory */
     uint64_t length;
     bool is_signed;
     struct sha256 hash;    /* of the stored bytes, if is_signed */
     const char *directory; /* for the unlinked file; borrowed; NULL: $TMPDIR or /tmp */
 };
-/* is_signed: the body will need its SHA-256, since it goes to S3. 0, or -1 after logging. */
-int object_spool_begin(struct object_spool *spool, const char *directory, bool is_signed);
+#define OBJECT_SPOOL_EMPTY                                                                                   \
+    {                                                                                                        \
+        .fd = -1                                                                                             \
+    }
+#define OBJECT_SPOOL_BYTES (32u * 1024 * 1024) /* a good memory_bytes where there is one spool */
+/* spool is OBJECT_SPOOL_EMPTY, or has been used: its memory is used again. is_signed: the body will need its
+ * SHA-256, since it goes to S3. 0, or -1 after logging. */
+int object_spool_begin(struct object_spool *spool, const char *directory, size_t memory_bytes,
+                       bool is_signed);
 struct sink object_spool_sink(struct object_spool *spool);
 /* The collected bytes, borrowed from the spool. */
 void object_spool_body(struct object_spool *spool, struct body *body);

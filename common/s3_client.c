@@ -23,6 +23,7 @@ struct s3_client {
     char *host;           /* of the Host header */
     char *root;           /* path of the bucket, plain: "/bucket" or "" */
     int64_t clock_offset; /* the server's clock less ours, once it complained */
+    unsigned slow_downs;
 };
 
 /* --- the address
@@ -135,6 +136,11 @@ const char *s3_client_credentials_source(const struct s3_client *client)
 const char *s3_client_address(const struct s3_client *client)
 {
     return client->origin;
+}
+
+unsigned s3_client_slow_downs(const struct s3_client *client)
+{
+    return client->slow_downs;
 }
 
 void s3_request_query(struct s3_request *request, const char *name, const char *value)
@@ -351,6 +357,8 @@ static enum http_verdict classify(void *context, struct http_response *response)
     case S3_ACTION_NONE:
         return HTTP_DONE;
     case S3_ACTION_RETRY:
+        if (response->status == 503 || response->status == 429 || strcmp(error->code, "SlowDown") == 0)
+            exchange->client->slow_downs++;
         return HTTP_RETRY;
     case S3_ACTION_CLOCK:
         adopted = adopt_clock(exchange);

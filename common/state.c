@@ -89,7 +89,7 @@ void state_write(const struct state *state, const char *name, const void *data, 
         return;
     path = path_join(state->directory, name);
     temporary =
-        path == NULL ? NULL : string_printf("%s/.%s.%ld.walferry", state->directory, name, (long)getpid());
+        path == NULL ? NULL : string_printf("%s/.%s.%ld.walferry", state->directory, name, (long)gettid());
     if (temporary == NULL)
         goto done;
     FILE *file = fopen(temporary, "wex");

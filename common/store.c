@@ -31,6 +31,11 @@ void store_close(struct store *store)
     free(store);
 }
 
+unsigned store_slow_downs(const struct store *store)
+{
+    return store->driver->slow_downs != NULL ? store->driver->slow_downs(store) : 0;
+}
+
 void store_set_limits(struct store *store, const struct store_limits *limits)
 {
     store->limits = *limits;

@@ -44,6 +44,8 @@ struct store_limits {
 struct store *store_open(const struct repository_config *config, const struct store_limits *limits);
 void store_close(struct store *store); /* NULL-safe */
 void store_set_limits(struct store *store, const struct store_limits *limits);
+/* How many answers so far asked for fewer requests. */
+unsigned store_slow_downs(const struct store *store);
 /* "s3://bucket/prefix/KEY" or "/dir/KEY" for messages: borrowed, valid until the next call with this store.
  */
 const char *store_describe(struct store *store, const char *key);

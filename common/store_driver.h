@@ -8,6 +8,7 @@
 struct store_driver {
     void (*close)(struct store *store); /* frees the driver's part, not struct store */
     void (*set_limits)(struct store *store, const struct store_limits *limits);
+    unsigned (*slow_downs)(const struct store *store); /* NULL: never */
     enum store_result (*put_absent)(struct store *store, const char *key, const struct body *body,
                                     enum store_condition condition, struct store_object *object);
     enum store_result (*replace)(struct store *store, const char *key, const struct body *body);

@@ -198,9 +198,15 @@ static void set_limits(struct store *store, const struct store_limits *limits)
     s3_client_set_limits(store->own, limits->operation_seconds, limits->deadline);
 }
 
+static unsigned slow_downs(const struct store *store)
+{
+    return s3_client_slow_downs(store_s3_client(store));
+}
+
 static const struct store_driver driver = {
     .close = close_store,
     .set_limits = set_limits,
+    .slow_downs = slow_downs,
     .put_absent = put_absent,
     .replace = replace,
     .get = store_s3_get,

@@ -216,14 +216,14 @@ static void test_spool(void)
 {
     const size_t chunk = 1 << 20;
     unsigned char *data = malloc(chunk);
-    struct object_spool spool;
+    struct object_spool spool = OBJECT_SPOOL_EMPTY; /* used again */
     struct body body;
 
     fill(data, chunk, 4);
-    for (size_t chunks = 31; chunks <= 34; chunks += 3) { /* below and above what stays in memory */
+    for (size_t chunks = 31; chunks <= 37; chunks += 3) { /* below and above what stays in memory */
         struct sha256 hash = {NULL};
         unsigned char digest[SHA256_BYTES];
-        CHECK(object_spool_begin(&spool, NULL, true) == 0 && sha256_begin(&hash) == 0);
+        CHECK(object_spool_begin(&spool, NULL, OBJECT_SPOOL_BYTES, true) == 0 && sha256_begin(&hash) == 0);
         struct sink sink = object_spool_sink(&spool);
         for (size_t i = 0; i < chunks; i++) {
             CHECK(sink_write(&sink, data, chunk) == 0);
@@ -234,8 +234,8 @@ static void test_spool(void)
         CHECK(body.length == chunks * chunk && memcmp(body.sha256, digest, sizeof digest) == 0);
         CHECK((body.data == NULL) == (chunks > 32));
         sha256_free(&hash);
-        object_spool_free(&spool);
     }
+    object_spool_free(&spool);
     free(data);
 }
 

@@ -1,0 +1,25 @@
+/* Looking ahead: after the segment that PostgreSQL asked for, those that wait behind it are stored by the
+ * same call, several at once, and remembered (stored.h). Source: rules 13 to 17 of docs/postgresql.md. */
+#ifndef WALFERRY_AHEAD_H
+#define WALFERRY_AHEAD_H
+
+#include "shipper.h"
+#include "source.h"
+
+/* Does a file wait behind this one that can be stored ahead? Costs one access(2). */
+bool ahead_waits(const struct source *source);
+
+struct ahead_settings {
+    const struct config *config; /* borrowed, as all here */
+    const struct state *state;
+    const struct source *asked; /* which is stored */
+    struct shipper *shipper;    /* that stored it; one of the workers */
+    int64_t began, took; /* microseconds: when this call began (monotonic), how long the asked one took */
+    int64_t deadline;    /* monotonic: of the call */
+};
+
+/* Nothing that goes wrong here is an error of the call; what is left waits until PostgreSQL asks for it.
+ * Where another call of this cluster looks ahead, nothing is done. */
+void ahead_run(const struct ahead_settings *settings);
+
+#endif

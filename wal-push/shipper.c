@@ -1,0 +1,257 @@
+#include "shipper.h"
+
+#include "common/log.h"
+#include "common/timestamp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long a copy of cluster.json in state_dir is believed: the price of noticing an emptied bucket is one
+ * GET in this time. */
+#define CLUSTER_AGE_SECONDS 3600
+
+/* One file on its way. */
+struct shipment {
+    struct shipper *shipper;
+    struct source *source;
+    int64_t deadline; /* monotonic */
+    struct object_facts facts;
+    struct body body;
+    size_t to_do, stored; /* repositories */
+    bool required_failed;
+};
+
+int shipper_open(const struct config *config, const struct state *state, const struct repository_config *only,
+                 size_t memory_bytes, struct shipper *shipper)
+{
+    *shipper = (struct shipper){
+        .config = config,
+        .state = state,
+        .only = only,
+        .memory_bytes = memory_bytes,
+        .spool = OBJECT_SPOOL_EMPTY,
+    };
+    shipper->writer = object_writer_new(config->compression_level);
+    if (shipper->writer == NULL)
+        return -1;
+    shipper->places = calloc(config->repository_count, sizeof *shipper->places);
+    return shipper->places == NULL ? log_out_of_memory() : 0;
+}
+
+void shipper_close(struct shipper *shipper)
+{
+    for (size_t i = 0; shipper->places != NULL && i < shipper->config->repository_count; i++)
+        if (shipper->places[i].is_open)
+            repository_close(&shipper->places[i].repository);
+    free(shipper->places);
+    shipper->places = NULL;
+    object_writer_free(shipper->writer);
+    shipper->writer = NULL;
+    object_spool_free(&shipper->spool);
+}
+
+unsigned shipper_slow_downs(const struct shipper *shipper)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < shipper->config->repository_count; i++)
+        if (shipper->places[i].is_open)
+            count += store_slow_downs(shipper->places[i].repository.store);
+    return count;
+}
+
+static bool is_chosen(const struct shipper *shipper, const struct repository_config *settings)
+{
+    return shipper->only == NULL || shipper->only == settings;
+}
+
+static bool goes_to_s3(const struct shipper *shipper)
+{
+    for (size_t i = 0; i < shipper->config->repository_count; i++)
+        if (shipper->config->repositories[i].kind == REPOSITORY_S3 &&
+            is_chosen(shipper, &shipper->config->repositories[i]))
+            return true;
+    return false;
+}
+
+/* Reads, checks, hashes and compresses: one read, one pass. */
+static int pack(struct shipment *shipment)
+{
+    struct shipper *shipper = shipment->shipper;
+    struct source *source = shipment->source;
+    struct object_facts *facts = &shipment->facts;
+
+    *facts = (struct object_facts){
+        .system_identifier = source->system_identifier,
+        .timeline = source->parsed.timeline,
+        .postgresql_version = source->postgresql_version,
+    };
+    snprintf(facts->kind, sizeof facts->kind, "%s", wal_kind_name(source->parsed.kind));
+    snprintf(facts->name, sizeof facts->name, "%.*s",
+             source->parsed.kind == WAL_PARTIAL ? WAL_PARTIAL_NAME_LENGTH : WAL_NAME_BYTES - 1, source->name);
+    if (object_spool_begin(&shipper->spool, shipper->state->directory, shipper->memory_bytes,
+                           goes_to_s3(shipper)) != 0 ||
+        object_writer_begin(shipper->writer, object_spool_sink(&shipper->spool)) != 0 ||
+        source_read(source, shipper->writer) != 0 || object_writer_end(shipper->writer, facts) != 0)
+        return -1;
+    object_spool_body(&shipper->spool, &shipment->body);
+    return 0;
+}
+
+/* Is this cluster at home there? A remembered answer is asked for again before it becomes a refusal. */
+static int check_cluster(const struct shipment *shipment, struct repository *repository)
+{
+    const struct source *source = shipment->source;
+    uint64_t system = source->system_identifier;
+    const struct generation *generation;
+
+    if (repository_load_cluster(repository, CLUSTER_AGE_SECONDS) != REPOSITORY_OK)
+        return -1;
+    if (cluster_generation(&repository->cluster, system) == NULL &&
+        repository_load_cluster(repository, 0) != REPOSITORY_OK)
+        return -1;
+    generation = cluster_generation(&repository->cluster, system);
+    if (generation == NULL) {
+        repository_tell_foreign(repository, system);
+        return -1;
+    }
+    if (generation->segment_bytes != source->segment_bytes) {
+        log_error("repository \"%s\" expects WAL segments of %" PRIu32
+                  " bytes, \"%s\" comes from a server with %" PRIu32,
+                  repository->settings->name, generation->segment_bytes, source->name, source->segment_bytes);
+        return -1;
+    }
+    return 0;
+}
+
+static void explain_collision(const struct source *source, const struct repository *repository)
+{
+    log_error("%s \"%s\" is in repository \"%s\" already, with other content, which stays",
+              wal_kind_name(source->parsed.kind), source->name, repository->settings->name);
+    log_hint("Two servers archive to one place, or this one was set back (restored copy, snapshot, repeated "
+             "recovery without a new "
+             "timeline). On a copy: archive_mode = off. See COLLISIONS in wal-push(1) for finding out which "
+             "is right, and the way out.");
+}
+
+static void explain_damage(const struct source *source, const struct repository *repository)
+{
+    log_error("what repository \"%s\" holds as \"%s\" is damaged, and nothing is overwritten",
+              repository->settings->name, source->name);
+    log_hint("Move that object out of the way, under another name; PostgreSQL asks again, and the file is "
+             "stored anew. "
+             "See COLLISIONS in wal-push(1).");
+}
+
+/* Two standbys promoted one after the other archive different .partial files of one name, both rightly (rule
+ * 18). */
+static enum repository_result put_other_partial(const struct shipment *shipment,
+                                                struct repository *repository)
+{
+    const struct object_facts *facts = &shipment->facts;
+    char hash[SHA256_HEX_BYTES], name[OBJECT_NAME_BYTES + 16];
+
+    hex_encode(facts->sha256, SHA256_BYTES, hash);
+    snprintf(name, sizeof name, "%s.%.8s", facts->name, hash);
+    char *key = repository_wal_key(repository, facts->system_identifier, name);
+    if (key == NULL)
+        return REPOSITORY_FAILED;
+    log_info("\"%s\" is taken by another server's; stored as \"%s\"", shipment->source->name, name);
+    enum repository_result result = repository_put_object(repository, key, &shipment->body, facts);
+    free(key);
+    return result;
+}
+
+static int put_into(const struct shipment *shipment, struct repository *repository)
+{
+    const struct source *source = shipment->source;
+    char *key = repository_wal_key(repository, shipment->facts.system_identifier, source->name);
+
+    if (key == NULL)
+        return -1;
+    enum repository_result result = repository_put_object(repository, key, &shipment->body, &shipment->facts);
+    free(key);
+    if (result == REPOSITORY_COLLISION && source->parsed.kind == WAL_PARTIAL)
+        result = put_other_partial(shipment, repository);
+    if (result == REPOSITORY_COLLISION)
+        explain_collision(source, repository);
+    if (result == REPOSITORY_DAMAGED)
+        explain_damage(source, repository);
+    if (result == REPOSITORY_IDENTICAL)
+        log_debug("\"%s\" was in repository \"%s\" already, identical", source->name,
+                  repository->settings->name);
+    if (result == REPOSITORY_OK)
+        log_debug("stored \"%s\" in repository \"%s\"", source->name, repository->settings->name);
+    return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
+}
+
+/* A store that hangs must not use up the time of the others: each gets an equal share of what is left. */
+static struct store_limits share_time(const struct shipment *shipment)
+{
+    int64_t now = monotonic_now();
+
+    return (struct store_limits){
+        .operation_seconds = shipment->shipper->config->wal_push_timeout_seconds,
+        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): each of those chosen was counted */
+        .deadline = now + (shipment->deadline - now) / (int64_t)shipment->to_do,
+    };
+}
+
+static int ship_to(const struct shipment *shipment, size_t index)
+{
+    struct shipper *shipper = shipment->shipper;
+    struct shipper_place *place = &shipper->places[index];
+    const struct store_limits limits = share_time(shipment);
+
+    if (!place->is_open && repository_open(shipper->config, &shipper->config->repositories[index],
+                                           shipper->state, &limits, &place->repository) != 0)
+        return -1;
+    place->is_open = true;
+    store_set_limits(place->repository.store, &limits);
+    return check_cluster(shipment, &place->repository) == 0 ? put_into(shipment, &place->repository) : -1;
+}
+
+static void ship_to_those(struct shipment *shipment, bool required)
+{
+    struct shipper *shipper = shipment->shipper;
+
+    for (size_t i = 0; i < shipper->config->repository_count; i++) {
+        const struct repository_config *settings = &shipper->config->repositories[i];
+        if (settings->required != required)
+            continue;
+        if (!is_chosen(shipper, settings)) {
+            if (required)
+                log_warning("required repository \"%s\" is left out (--repository)", settings->name);
+            continue;
+        }
+        if (!shipper->places[i].is_left_out && ship_to(shipment, i) == 0) {
+            shipment->stored++;
+        } else if (required || shipper->only != NULL) {
+            shipment->required_failed = true;
+        } else {
+            log_warning("repository \"%s\" (required = no) is left without \"%s\"", settings->name,
+                        shipment->source->name);
+            shipper->places[i].is_left_out = true; /* of what else this call ships: it would wait each time */
+        }
+        shipment->to_do--;
+    }
+}
+
+/* One repository that fails does not keep the others from getting theirs. Those that are not required come
+ * last and may lag, but somewhere the file must be safe. */
+int shipper_ship(struct shipper *shipper, struct source *source, int64_t deadline,
+                 unsigned char sha256[SHA256_BYTES])
+{
+    struct shipment shipment = {.shipper = shipper, .source = source, .deadline = deadline};
+
+    if (pack(&shipment) != 0)
+        return -1;
+    memcpy(sha256, shipment.facts.sha256, SHA256_BYTES);
+    for (size_t i = 0; i < shipper->config->repository_count; i++)
+        shipment.to_do += is_chosen(shipper, &shipper->config->repositories[i]);
+    ship_to_those(&shipment, true);
+    ship_to_those(&shipment, false);
+    return !shipment.required_failed && shipment.stored > 0 ? 0 : -1;
+}

@@ -1,0 +1,42 @@
+/* What one thread needs to bring WAL files into the repositories, one after the other, over connections that
+ * stay open between them. */
+#ifndef WALFERRY_SHIPPER_H
+#define WALFERRY_SHIPPER_H
+
+#include "source.h"
+
+#include "common/config.h"
+#include "common/object.h"
+#include "common/repository.h"
+#include "common/state.h"
+
+struct shipper_place {
+    struct repository repository;
+    bool is_open;
+    bool is_left_out; /* required = no, and it failed */
+};
+
+struct shipper {
+    const struct config *config; /* borrowed, as the next two */
+    const struct state *state;
+    const struct repository_config *only; /* --repository, or NULL: all */
+    size_t memory_bytes;                  /* a compressed file over this goes through an unlinked one */
+    struct object_writer *writer;
+    struct object_spool spool;
+    struct shipper_place *places; /* one for each repository of the configuration */
+};
+
+/* 0, or -1 after logging. shipper_close in any case. */
+int shipper_open(const struct config *config, const struct state *state, const struct repository_config *only,
+                 size_t memory_bytes, struct shipper *shipper);
+void shipper_close(struct shipper *shipper);
+
+/* Reads the file, once, and stores it: 0 when every required repository holds all of it and it is durable
+ * there. Else -1 after logging. deadline: monotonic. sha256: of the file, filled when it was read. */
+int shipper_ship(struct shipper *shipper, struct source *source, int64_t deadline,
+                 unsigned char sha256[SHA256_BYTES]);
+
+/* How often a store said "slow down" so far. */
+unsigned shipper_slow_downs(const struct shipper *shipper);
+
+#endif
