@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 step "a server with WAL of every kind, kept in pg_wal"
-config_write
+config_write $'[wal-push]\nahead = 0' # one file a call
 server_create main
 echo "archive_command = ''" >>main/postgresql.conf # nobody but us pushes
 server_start main
