@@ -1,5 +1,6 @@
 #include "wal_wait.h"
 
+#include "common/gap.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "interrupt.h"
@@ -18,16 +19,24 @@ struct search {
     const struct wal_wait *wait;
     uint64_t next;
     uint64_t last;
+    bool is_gap; /* it was let go of */
 };
 
 static bool see_key(void *context, const char *key, uint64_t bytes)
 {
     struct search *search = context;
     const char *slash = strrchr(key, '/');
-    struct wal_name name = wal_name_parse(slash == NULL ? key : slash + 1);
+    const char *file = slash == NULL ? key : slash + 1;
+    struct wal_name name = wal_name_parse(file);
+    char missing[WAL_SEGMENT_NAME_BYTES];
     uint64_t number;
 
     (void)bytes;
+    wal_segment_name(search->wait->timeline, search->next, search->wait->segment_bytes, missing);
+    if (gap_is_name(file) && strncmp(file, missing, strlen(missing)) == 0) {
+        search->is_gap = true;
+        return false;
+    }
     if (name.kind != WAL_SEGMENT || !wal_segment_number(&name, search->wait->segment_bytes, &number))
         return true;
     if (number == search->next)
@@ -87,6 +96,14 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
             return 0;
         wal_segment_name(wait->timeline, search->next, wait->segment_bytes, missing);
         int64_t now = monotonic_now();
+        if (search->is_gap) {
+            log_error(
+                "WAL segment %s, which the backup needs, was let go of ([wal-push] on_full = drop), says "
+                "repository \"%s\"",
+                missing, target->repository.settings->name);
+            log_hint("Take another backup.");
+            return target_give_up(targets, target);
+        }
         if (now >= deadline) {
             log_missing(wait, target, missing);
             return target_give_up(targets, target);
@@ -127,14 +144,14 @@ int wal_wait(const struct wal_wait *wait, struct targets *targets)
     for (size_t i = 0; i < targets->count; i++) {
         struct target *target = &targets->items[i];
         struct search search = {wait, wait->start_lsn / wait->segment_bytes,
-                                (wait->stop_lsn - 1) / wait->segment_bytes};
+                                (wait->stop_lsn - 1) / wait->segment_bytes, false};
         if (target_is_alive(target) && target->is_required &&
             wait_for_target(wait, targets, target, &search, deadline) != 0)
             return -1;
     }
     for (size_t i = 0; i < targets->count; i++) {
         struct search search = {wait, wait->start_lsn / wait->segment_bytes,
-                                (wait->stop_lsn - 1) / wait->segment_bytes};
+                                (wait->stop_lsn - 1) / wait->segment_bytes, false};
         if (target_is_alive(&targets->items[i]) && !targets->items[i].is_required)
             look_once(targets, &targets->items[i], &search);
     }

@@ -16,7 +16,7 @@
 #define LINE_MOST_BYTES 8000
 #define SECTION_MOST_BYTES 49 /* inih cuts longer ones silently */
 
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_SWITCH, VALUE_ADDRESSING };
+enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_BYTES, VALUE_SWITCH, VALUE_ADDRESSING, VALUE_ON_FULL };
 
 struct key {
     const char *section; /* "repository" stands for every [repository NAME] */
@@ -38,6 +38,8 @@ static const struct key keys[] = {
     {"wal-push", "timeout", VALUE_NUMBER, CONFIG(wal_push_timeout_seconds), 1, 3600},
     {"wal-push", "ahead", VALUE_NUMBER, CONFIG(wal_push_ahead), 0, 1024},
     {"wal-push", "parallel", VALUE_NUMBER, CONFIG(wal_push_parallel), 1, 32},
+    {"wal-push", "queue_limit", VALUE_BYTES, CONFIG(wal_push_queue_limit_bytes), 0, 0},
+    {"wal-push", "on_full", VALUE_ON_FULL, CONFIG(wal_push_drops), 0, 0},
     {"wal-fetch", "timeout", VALUE_NUMBER, CONFIG(wal_fetch_timeout_seconds), 1, 86400},
     {"wal-fetch", "standby_timeout", VALUE_NUMBER, CONFIG(wal_fetch_standby_timeout_seconds), 1, 3600},
     {"wal-fetch", "history_wait", VALUE_NUMBER, CONFIG(wal_fetch_history_wait_seconds), 0, 86400},
@@ -142,6 +144,27 @@ static bool parse_number(const struct key *key, const char *text, unsigned *valu
     return true;
 }
 
+/* Units as in postgresql.conf: 1kB is 1024 bytes. */
+static bool parse_bytes(const char *text, uint64_t *value)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    char *end;
+
+    if (!isdigit((unsigned char)*text) || strlen(text) > 12)
+        return false;
+    *value = strtoull(text, &end, 10);
+    end += strspn(end, " ");
+    if (*end == '\0')
+        return *value == 0;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i]) == 0 && *value <= UINT64_MAX >> 10 * i) {
+            *value <<= 10 * i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* 1, or 0 with the problem told: inih's convention for a handler. */
 static int set_value(struct loading *loading, const struct key *key, void *base, const char *value)
 {
@@ -161,6 +184,12 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
             return 1;
         return problem(loading, string_printf("\"%s\" must be a whole number from %u to %u, not \"%s\"",
                                               key->name, key->least, key->most, value));
+    case VALUE_BYTES:
+        if (parse_bytes(value, member))
+            return 1;
+        return problem(loading, string_printf("\"%s\" must be 0, or a whole number with a unit (kB, MB, GB), "
+                                              "not \"%s\"",
+                                              key->name, value));
     case VALUE_SWITCH:
         if (parse_switch(value, member))
             return 1;
@@ -170,6 +199,11 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
         if (*(bool *)member || strcmp(value, "virtual") == 0)
             return 1;
         return problem(loading, string_printf("\"addressing\" must be path or virtual, not \"%s\"", value));
+    case VALUE_ON_FULL:
+        *(bool *)member = strcmp(value, "drop") == 0;
+        if (*(bool *)member || strcmp(value, "stop") == 0)
+            return 1;
+        return problem(loading, string_printf("\"on_full\" must be stop or drop, not \"%s\"", value));
     }
     return 0;
 }

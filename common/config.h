@@ -44,9 +44,11 @@ struct config {
 
     int compression_level; /* [compression] level = 1..12; default 1 */
 
-    unsigned wal_push_timeout_seconds;  /* [wal-push] timeout = 15 */
-    unsigned wal_push_ahead;            /* [wal-push] ahead = 128: segments behind the one asked for; 0: none */
-    unsigned wal_push_parallel;         /* [wal-push] parallel = 4: of those, at once */
+    unsigned wal_push_timeout_seconds; /* [wal-push] timeout = 15 */
+    unsigned wal_push_ahead;    /* [wal-push] ahead = 128: segments behind the one asked for; 0: none */
+    unsigned wal_push_parallel; /* [wal-push] parallel = 4: of those, at once */
+    uint64_t wal_push_queue_limit_bytes; /* [wal-push] queue_limit = 0: none */
+    bool wal_push_drops; /* [wal-push] on_full = stop | drop: beyond the limit WAL is let go of */
     unsigned wal_fetch_timeout_seconds; /* [wal-fetch] timeout = 60: one call in recovery, retries included */
     unsigned wal_fetch_standby_timeout_seconds; /* [wal-fetch] standby_timeout = 5 */
     unsigned wal_fetch_history_wait_seconds;    /* [wal-fetch] history_wait = 60 */

@@ -371,6 +371,8 @@ static bool look_at_key(void *context, const char *key, uint64_t bytes)
     }
     if (strncmp(name, search->segment, 24) == 0 && strncmp(name + 24, ".partial", 8) == 0)
         search->later->partial = true;
+    if (strncmp(name, search->segment, 24) == 0 && strcmp(name + 24, ".gap") == 0)
+        search->later->gap = true;
     return true;
 }
 

@@ -109,6 +109,7 @@ struct later_segment {
     bool has_before; /* the segment before it is there: so this place is not an emptied one */
     bool has_itself; /* it has arrived since it was asked for */
     bool partial;    /* <segment>.partial is there (looked for only up to the nearest) */
+    bool gap;        /* <segment>.gap, too: it was let go of (gap.h) */
 };
 enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier,
                                                 const char *segment, uint32_t segment_bytes,

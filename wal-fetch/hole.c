@@ -1,10 +1,13 @@
 #include "hole.h"
 
 #include "common/file.h"
+#include "common/gap.h"
 #include "common/log.h"
+#include "common/timestamp.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +233,30 @@ bool hole_is_behind_fork(const struct situation *situation)
     return true;
 }
 
+/* What is missing was let go of on purpose, and the server that did so left a marker. */
+static enum hole_result explain_gap(const struct situation *situation, struct repository *repository,
+                                    bool say)
+{
+    char since[TIMESTAMP_TEXT_BYTES], until[TIMESTAMP_TEXT_BYTES];
+    struct gap gap;
+
+    if (!say)
+        return HOLE_FOUND;
+    if (gap_get(repository, situation->control.system_identifier, situation->name, &gap) != REPOSITORY_OK)
+        return HOLE_UNKNOWN;
+    timestamp_format(gap.since, since);
+    timestamp_format(gap.until, until);
+    log_error("WAL from \"%s\" to \"%s\" (%" PRIu64
+              " segments) was let go of by %s (on_full = drop) between %s "
+              "and %s: no recovery passes it",
+              gap.first, gap.last, gap.segments, gap.host[0] == '\0' ? "wal-push" : gap.host, since, until);
+    log_hint(
+        "To end recovery before it and give up everything from \"%s\" on, run: recovery-config --accept-end "
+        "%s. What is behind it needs a base backup that began after %s.",
+        situation->name, situation->name, until);
+    return HOLE_FOUND;
+}
+
 enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count,
                            struct hole_report *report, bool say)
 {
@@ -245,6 +272,8 @@ enum hole_result hole_look(const struct situation *situation, struct repository 
             return HOLE_UNKNOWN;
         if (later.has_itself)
             return HOLE_FILLED;
+        if (later.gap)
+            return explain_gap(situation, &repositories[i], say);
         report->partial = report->partial || later.partial;
         report->place_is_alive = report->place_is_alive && later.has_before;
         if (later.next[0] != '\0' && (nearest[0] == '\0' || strcmp(later.next, nearest) < 0))

@@ -1,5 +1,7 @@
 #include "shipper.h"
 
+#include "gaps.h"
+
 #include "common/log.h"
 #include "common/timestamp.h"
 
@@ -113,6 +115,8 @@ static int check_cluster(const struct shipment *shipment, struct repository *rep
         repository_load_cluster(repository, 0) != REPOSITORY_OK)
         return -1;
     generation = cluster_generation(&repository->cluster, system);
+    if (generation == NULL || generation->segment_bytes != source->segment_bytes)
+        shipment->shipper->is_refused = true;
     if (generation == NULL) {
         repository_tell_foreign(repository, system);
         return -1;
@@ -179,6 +183,8 @@ static int put_into(const struct shipment *shipment, struct repository *reposito
         explain_collision(source, repository);
     if (result == REPOSITORY_DAMAGED)
         explain_damage(source, repository);
+    if (result == REPOSITORY_COLLISION || result == REPOSITORY_DAMAGED)
+        shipment->shipper->is_refused = true;
     if (result == REPOSITORY_IDENTICAL)
         log_debug("\"%s\" was in repository \"%s\" already, identical", source->name,
                   repository->settings->name);
@@ -210,7 +216,14 @@ static int ship_to(const struct shipment *shipment, size_t index)
         return -1;
     place->is_open = true;
     store_set_limits(place->repository.store, &limits);
-    return check_cluster(shipment, &place->repository) == 0 ? put_into(shipment, &place->repository) : -1;
+    if (check_cluster(shipment, &place->repository) != 0)
+        return -1;
+    /* Before any later segment. */
+    if (!place->has_gaps &&
+        gaps_send(shipper->state, &place->repository, shipment->source->system_identifier) != 0)
+        return -1;
+    place->has_gaps = true;
+    return put_into(shipment, &place->repository);
 }
 
 static void ship_to_those(struct shipment *shipment, bool required)
@@ -246,12 +259,17 @@ int shipper_ship(struct shipper *shipper, struct source *source, int64_t deadlin
 {
     struct shipment shipment = {.shipper = shipper, .source = source, .deadline = deadline};
 
-    if (pack(&shipment) != 0)
+    shipper->is_refused = pack(&shipment) != 0;
+    if (shipper->is_refused)
         return -1;
     memcpy(sha256, shipment.facts.sha256, SHA256_BYTES);
     for (size_t i = 0; i < shipper->config->repository_count; i++)
         shipment.to_do += is_chosen(shipper, &shipper->config->repositories[i]);
     ship_to_those(&shipment, true);
     ship_to_those(&shipment, false);
-    return !shipment.required_failed && shipment.stored > 0 ? 0 : -1;
+    if (shipment.required_failed || shipment.stored == 0)
+        return -1;
+    if (shipper->only == NULL)
+        gaps_all_sent(shipper->state, source->system_identifier);
+    return 0;
 }

@@ -13,6 +13,7 @@
 struct shipper_place {
     struct repository repository;
     bool is_open;
+    bool has_gaps;    /* the gap markers were sent */
     bool is_left_out; /* required = no, and it failed */
 };
 
@@ -24,6 +25,8 @@ struct shipper {
     struct object_writer *writer;
     struct object_spool spool;
     struct shipper_place *places; /* one for each repository of the configuration */
+    bool is_refused; /* what failed last was not that a store could not be used: the file, a collision,
+                        damage, a foreign place */
 };
 
 /* 0, or -1 after logging. shipper_close in any case. */

@@ -2,6 +2,7 @@
  * file, and it is durable there. 1: could not store, PostgreSQL keeps the segment and asks again. 2: usage or
  * configuration. Never above 125. */
 #include "ahead.h"
+#include "queue.h"
 #include "shipper.h"
 #include "source.h"
 #include "stored.h"
@@ -51,9 +52,27 @@ static void look_ahead(struct push *push)
         ahead_run(&settings);
 }
 
+/* What PostgreSQL asked for: the one file, and then those that wait behind it. */
+static int push_asked(struct push *push)
+{
+    const bool by_hand = push->only != NULL;
+
+    if (!by_hand && queue_skips_try(&push->config, &push->state, &push->source))
+        return queue_failed(&push->config, &push->state, &push->source, false);
+    if (shipper_open(&push->config, &push->state, push->only, SPOOLS_BYTES / push->config.wal_push_parallel,
+                     &push->shipper) != 0)
+        return 1;
+    if (ship(push) != 0)
+        return by_hand || push->shipper.is_refused
+                   ? 1
+                   : queue_failed(&push->config, &push->state, &push->source, true);
+    queue_went_on(&push->config, &push->state);
+    look_ahead(push);
+    return 0;
+}
+
 static int run(struct push *push, const char *path)
 {
-    int status = 1;
 
     if (push->only == NULL && stored_has(&push->config, &push->state, path)) {
         log_debug("\"%s\" has been stored ahead", path);
@@ -61,12 +80,7 @@ static int run(struct push *push, const char *path)
     }
     switch (source_open(path, &push->config, &push->source)) {
     case SOURCE_OK:
-        if (shipper_open(&push->config, &push->state, push->only,
-                         SPOOLS_BYTES / push->config.wal_push_parallel, &push->shipper) == 0)
-            status = ship(push);
-        if (status == 0)
-            look_ahead(push);
-        return status;
+        return push_asked(push);
     case SOURCE_USAGE:
         return 2;
     case SOURCE_REFUSED:

@@ -14,7 +14,7 @@ use() { # NAME[+WORD...]...: writes $CONFIG with these repositories
     cp "$CONFIG" plain.conf
     sed -n '/^\[repository/q; p' plain.conf >"$CONFIG"
     for repository; do section "$repository" >>"$CONFIG"; done
-    printf '[wal-push]\ntimeout = %s\n[wal-fetch]\ntimeout = %s\nhole_wait = 1\n[basebackup]\njobs = 2\nwal_timeout = 20\nstore_timeout = 2\n' \
+    printf '[wal-push]\nahead = 0\ntimeout = %s\n[wal-fetch]\ntimeout = %s\nhole_wait = 1\n[basebackup]\njobs = 2\nwal_timeout = 20\nstore_timeout = 2\n' \
         "$limit" "$limit" >>"$CONFIG"
 }
 limit=3 # seconds for a call; a dead repository takes all of them

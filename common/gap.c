@@ -1,0 +1,138 @@
+#include "gap.h"
+
+#include "document.h"
+#include "log.h"
+#include "timestamp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool gap_is_name(const char *name)
+{
+    char segment[WAL_SEGMENT_NAME_BYTES];
+
+    if (strlen(name) != WAL_SEGMENT_NAME_BYTES - 1 + 4 ||
+        strcmp(name + WAL_SEGMENT_NAME_BYTES - 1, ".gap") != 0)
+        return false;
+    snprintf(segment, sizeof segment, "%.24s", name);
+    return wal_name_parse(segment).kind == WAL_SEGMENT;
+}
+
+int gap_seal(const struct gap *gap, struct buffer *out)
+{
+    struct json *document = document_new("gap");
+    char system[24], time[TIMESTAMP_TEXT_BYTES];
+
+    snprintf(system, sizeof system, "%" PRIu64, gap->system_identifier);
+    json_set_string(document, "system_identifier", system);
+    json_set_uint(document, "segment_bytes", gap->segment_bytes);
+    json_set_string(document, "first", gap->first);
+    json_set_string(document, "last", gap->last);
+    json_set_uint(document, "segments", gap->segments);
+    timestamp_format_iso_micros(gap->since, time);
+    json_set_string(document, "since", time);
+    timestamp_format_iso_micros(gap->until, time);
+    json_set_string(document, "until", time);
+    json_set_string(document, "host", gap->host);
+    return document_seal(document, out);
+}
+
+static bool parse_segment(const struct json *document, const char *member, char out[WAL_SEGMENT_NAME_BYTES])
+{
+    const char *name = json_text(document, member);
+
+    if (name == NULL || wal_name_parse(name).kind != WAL_SEGMENT)
+        return false;
+    memcpy(out, name, WAL_SEGMENT_NAME_BYTES);
+    return true;
+}
+
+static bool parse_time(const struct json *document, const char *member, int64_t *time)
+{
+    const char *text = json_text(document, member);
+
+    return text != NULL && timestamp_parse(text, time) == TIMESTAMP_OK;
+}
+
+/* First and last must be of one timeline, and as far apart as it says. */
+static bool is_consistent(const struct gap *gap)
+{
+    struct wal_name first = wal_name_parse(gap->first), last = wal_name_parse(gap->last);
+    uint64_t first_number, last_number;
+
+    return first.timeline == last.timeline && wal_segment_size_is_legal(gap->segment_bytes) &&
+           wal_segment_number(&first, gap->segment_bytes, &first_number) &&
+           wal_segment_number(&last, gap->segment_bytes, &last_number) && last_number >= first_number &&
+           last_number - first_number + 1 == gap->segments;
+}
+
+int gap_parse(const void *data, size_t length, const char *what, struct gap *gap)
+{
+    struct json *document = document_open(data, length, "gap", what);
+    uint64_t segment_bytes = 0;
+    char *end = NULL;
+
+    if (document == NULL)
+        return -1;
+    *gap = (struct gap){0};
+    const char *system = json_text(document, "system_identifier"), *host = json_text(document, "host");
+    bool good = system != NULL && host != NULL && json_uint(document, "segment_bytes", &segment_bytes) == 0 &&
+                segment_bytes <= WAL_SEGMENT_MOST_BYTES &&
+                json_uint(document, "segments", &gap->segments) == 0 &&
+                parse_segment(document, "first", gap->first) && parse_segment(document, "last", gap->last) &&
+                parse_time(document, "since", &gap->since) && parse_time(document, "until", &gap->until);
+    if (good) {
+        gap->system_identifier = strtoull(system, &end, 10);
+        gap->segment_bytes = (uint32_t)segment_bytes;
+        snprintf(gap->host, sizeof gap->host, "%s", host);
+        good = *end == '\0' && gap->system_identifier != 0 && is_consistent(gap);
+    }
+    json_free(document);
+    if (good)
+        return 0;
+    log_error("%s is damaged: a member is missing or malformed", what);
+    return -1;
+}
+
+static char *gap_key(const struct repository *repository, uint64_t system_identifier, const char *segment)
+{
+    char rest[2 * OBJECT_NAME_BYTES];
+
+    snprintf(rest, sizeof rest, "wal/%.16s/%.24s.gap", segment, segment);
+    return repository_system_key(repository, system_identifier, rest);
+}
+
+enum repository_result gap_put(struct repository *repository, const struct gap *gap)
+{
+    struct buffer text = BUFFER_EMPTY;
+    char *key = gap_key(repository, gap->system_identifier, gap->first);
+    enum repository_result result = REPOSITORY_FAILED;
+
+    if (key != NULL && gap_seal(gap, &text) == 0)
+        result = repository_put_small(repository, key, &text);
+    if (result == REPOSITORY_COLLISION)
+        log_error("a gap marker of \"%s\" is in repository \"%s\" already, with other content", gap->first,
+                  repository->settings->name);
+    buffer_free(&text);
+    free(key);
+    return result;
+}
+
+enum repository_result gap_get(struct repository *repository, uint64_t system_identifier, const char *segment,
+                               struct gap *gap)
+{
+    struct buffer text = BUFFER_EMPTY;
+    char *key = gap_key(repository, system_identifier, segment);
+    enum repository_result result =
+        key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
+
+    if (result == REPOSITORY_OK &&
+        (gap_parse(text.data, text.length, store_describe(repository->store, key), gap) != 0 ||
+         gap->system_identifier != system_identifier || strcmp(gap->first, segment) != 0))
+        result = REPOSITORY_DAMAGED;
+    buffer_free(&text);
+    free(key);
+    return result;
+}
