@@ -70,7 +70,7 @@ afresh {1..9}
 push 0 1 --repository here
 expect_stored 1
 
-step "a segment ahead that fails is no failure of the call, is not remembered, and is told of when it is asked for"
+step "a segment ahead that fails is no failure of the call, is not remembered, and is told of when it is asked for" # wound: wal-g#2259, #2449
 afresh {1..9}
 script "PUT *$(S 5) 1 - status=403 code=AccessDenied"
 push 0 1
