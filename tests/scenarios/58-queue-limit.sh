@@ -39,7 +39,7 @@ push 1 2
 expect_equal "messages of a queue" "" "$(grep -i "queue_limit\|let go" <<<"$output" || true)"
 expect_equal "markers" "" "$(markers)"
 
-step "over it, and on_full = stop (the default): 1, and how much waits"
+step "over it, and on_full = stop (the default): 1, and how much waits" # wound: pgbackrest#2714, #2390, #2629, #2800
 setting 'ahead = 0\nqueue_limit = 28MB'
 push 1 2
 expect_output "29 segments \(29 MiB\) wait to be archived, more than queue_limit"
