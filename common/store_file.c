@@ -22,22 +22,49 @@ char *store_file_path(struct store *store, const char *key)
     return string_printf("%s/%s", store->config->path, key);
 }
 
-/* A root that is not there is an unmounted disk or a mistyped path, never "no such object". */
+/* The directory that the store was opened with. Held, so that its inode number stays its own. */
+struct root {
+    int fd; /* -1: it was not there yet */
+};
+
+/* A root that is not there is an unmounted disk or a mistyped path, never "no such object". One that is
+ * another than before was unmounted or mounted meanwhile: what was seen in the one holds nothing for the
+ * other. */
 bool store_file_root_is_there(struct store *store)
 {
-    struct stat status;
+    struct root *root = store->own;
+    struct stat status, held;
 
-    if (stat(store->config->path, &status) == 0 && S_ISDIR(status.st_mode))
+    if (stat(store->config->path, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        log_error("directory \"%s\" of repository \"%s\" is not there", store->config->path,
+                  store->config->name);
+        log_hint("Is it mounted, and is the url in the configuration right? A new repository is made by "
+                 "repository-init.");
+        return false;
+    }
+    if (root->fd < 0)
+        root->fd = open(store->config->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root->fd < 0 || fstat(root->fd, &held) != 0) {
+        log_error("could not open directory \"%s\" of repository \"%s\": %m", store->config->path,
+                  store->config->name);
+        return false;
+    }
+    if (held.st_dev == status.st_dev && held.st_ino == status.st_ino)
         return true;
-    log_error("directory \"%s\" of repository \"%s\" is not there", store->config->path, store->config->name);
-    log_hint("Is it mounted, and is the url in the configuration right? A new repository is made by "
-             "repository-init.");
+    log_error("directory \"%s\" of repository \"%s\" is not the one that it was a moment ago (unmounted, "
+              "mounted, replaced?)",
+              store->config->path, store->config->name);
     return false;
 }
 
 static void close_file_store(struct store *store)
 {
-    (void)store;
+    struct root *root = store->own;
+
+    if (root != NULL && root->fd >= 0)
+        close(root->fd);
+    free(root);
+    store->own = NULL;
 }
 
 static void set_limits(struct store *store, const struct store_limits *limits)
@@ -198,7 +225,7 @@ static enum store_result pending_publish(struct pending *pending)
         }
         result = STORE_EXISTS;
     }
-    return sync_up_to_root(pending) == 0 ? result : STORE_FAILED;
+    return sync_up_to_root(pending) == 0 && store_file_root_is_there(pending->store) ? result : STORE_FAILED;
 }
 
 static int write_body(struct pending *pending, const struct body *body)
@@ -248,7 +275,7 @@ static enum store_result replace(struct store *store, const char *key, const str
 
     if (directory != NULL && store_file_root_is_there(store) && body->data != NULL &&
         file_make_directories(directory, 0700) == 0 &&
-        file_replace(path, body->data, (size_t)body->length, 0600) == 0)
+        file_replace(path, body->data, (size_t)body->length, 0600) == 0 && store_file_root_is_there(store))
         result = STORE_OK;
     free(directory);
     free(path);
@@ -367,9 +394,11 @@ static enum store_result get(struct store *store, const char *key, const char *v
         close(fd);
     } else if (errno != ENOENT) {
         log_error("could not open file \"%s\": %m", path);
-    } else if (store_file_root_is_there(store) && !passes_dangling_link(store, path)) {
+    } else if (!passes_dangling_link(store, path)) {
         result = STORE_ABSENT;
     }
+    if ((result == STORE_OK || result == STORE_ABSENT) && !store_file_root_is_there(store))
+        result = STORE_FAILED;
     free(path);
     return result;
 }
@@ -438,6 +467,12 @@ int store_file_open(struct store *store)
         .upload_abort = upload_abort,
     };
 
+    struct root *root = malloc(sizeof *root);
+
+    if (root == NULL)
+        return log_out_of_memory();
+    root->fd = open(store->config->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    store->own = root;
     store->driver = &driver;
     return 0;
 }

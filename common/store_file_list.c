@@ -173,7 +173,7 @@ enum store_result store_file_list(struct store *store, const struct store_listin
         return STORE_FAILED;
     char *start =
         string_printf("%.*s", slash == NULL ? 0 : (int)(slash - wanted->prefix + 1), wanted->prefix);
-    if (start != NULL && list_below(&listing, start) == 0)
+    if (start != NULL && list_below(&listing, start) == 0 && store_file_root_is_there(store))
         result = STORE_OK;
     free(start);
     return result;

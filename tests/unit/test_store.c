@@ -406,6 +406,60 @@ static void remove_all(struct store *store)
     CHECK(store_list(store, &listing) == STORE_OK && leftovers.count == 0);
 }
 
+/* A disk that comes or goes: another directory of that name is another place, for writers and readers. */
+static void test_other_root(const struct repository_config *config)
+{
+    const struct store_limits limits = {30, 0};
+    const struct store_listing listing = {"unit", NULL, 0, NULL, NULL};
+    struct store *store = store_open(config, &limits);
+    struct buffer out = BUFFER_EMPTY;
+    struct body body = body_of("text", 4);
+    struct stat status;
+    char *away = string_printf("%s.away", config->path);
+
+    CHECK(store != NULL && away != NULL);
+    if (store == NULL || away == NULL)
+        return;
+    memcpy(base, "unit-root", sizeof "unit-root");
+    CHECK(put_text(store, key("a"), "first", NULL) == STORE_OK);
+    CHECK(rename(config->path, away) == 0 && mkdir(config->path, 0700) == 0);
+    log_set_threshold(LOG_ERROR + 1);
+    CHECK(get_text(store, key("a"), NULL, &out, NULL) == STORE_FAILED);
+    CHECK(store_list(store, &listing) == STORE_FAILED);
+    CHECK(put_text(store, key("a"), "second", NULL) == STORE_FAILED);
+    CHECK(store_replace(store, key("b"), &body) == STORE_FAILED);
+    CHECK(store_upload_begin(store, key("c"), 0, STORE_CONDITION_UNKNOWN) == NULL);
+    log_set_threshold(LOG_INFO);
+    CHECK(rmdir(config->path) == 0); /* nothing was made there */
+    CHECK(rename(away, config->path) == 0);
+    CHECK(holds(store, key("a"), "first"));
+
+    struct store_upload *upload = store_upload_begin(store, key("d"), 0, STORE_CONDITION_UNKNOWN);
+    char *inside = string_printf("%s/%s", config->path, base);
+    CHECK(upload != NULL && inside != NULL);
+    CHECK(rename(config->path, away) == 0 && mkdir(config->path, 0700) == 0 && mkdir(inside, 0700) == 0);
+    log_set_threshold(LOG_ERROR + 1);
+    CHECK(store_upload_finish(upload, NULL) == STORE_FAILED);
+    log_set_threshold(LOG_INFO);
+    unit_remove_tree(config->path);
+    CHECK(rename(away, config->path) == 0);
+    CHECK(store_delete(store, key("a"), NULL) == STORE_OK);
+    store_close(store);
+
+    /* what is made by the first call that writes */
+    CHECK(rename(config->path, away) == 0);
+    store = store_open(config, &limits);
+    CHECK(store != NULL && stat(config->path, &status) != 0 && mkdir(config->path, 0700) == 0);
+    CHECK(put_text(store, key("a"), "first", NULL) == STORE_OK);
+    CHECK(holds(store, key("a"), "first"));
+    store_close(store);
+    unit_remove_tree(config->path);
+    CHECK(rename(away, config->path) == 0);
+    buffer_free(&out);
+    free(inside);
+    free(away);
+}
+
 static void test_store(const struct repository_config *config)
 {
     const struct store_limits limits = {30, 0};
@@ -460,6 +514,8 @@ int main(void)
         return 1;
     for (size_t i = 0; i < config.repository_count; i++)
         test_store(&config.repositories[i]);
+    if (given == NULL)
+        test_other_root(&config.repositories[0]);
     config_free(&config);
     if (given == NULL)
         unit_remove_tree(directory);
