@@ -66,10 +66,16 @@ static void remove_leftover(const char *path)
 int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
 {
     char *directory = path_directory(path);
+    struct stat status;
 
     *landing = (struct landing){.path = path, .fd = -1, .most_bytes = most_bytes};
     if (directory == NULL)
         return -1;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) { /* by hand: a link to one would be replaced */
+        log_error("\"%s\" is a directory; PATH names the file to be made", path);
+        free(directory);
+        return -1;
+    }
     landing->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (landing->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR)
         log_error("could not create a file in directory \"%s\": %m", directory);

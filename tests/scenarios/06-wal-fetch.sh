@@ -114,6 +114,15 @@ fetch 1 recovery "$(S $last)"
 expect_output "partial"
 object_put "$(wal_key "$(S $last)")" saved
 
+step "PATH is a directory, or a link to one, as pg_wal may be: nothing takes its place"
+rm -rf elsewhere && mkdir elsewhere && ln -s ../elsewhere target/link
+for name in pg_wal link; do
+    expect_status 200 wal-fetch "$(S 2)" "$T/target/$name"
+    expect_output "is a directory"
+done
+expect_true "the link is there" test -L target/link
+rm target/link
+
 step "a damaged object: 200 in recovery, 1 on a standby, nothing handed over"
 key=$(wal_key "$(S 4)")
 object_get "$key" good
