@@ -281,6 +281,10 @@ again_reset() { push_reset && wal-push "main/pg_wal/$segment" && inode=$(stat -c
 again_whole() { push_whole; }
 again_check() { push_check && expect_equal "the object" "$inode" "$(stat -c %i:%Y "$object")"; }
 make_plan
+# who made it may not have synced it yet
+for directory in "$(dirname "$object")" "repository/main/$system/wal" "repository/main/$system" repository/main repository; do
+    expect_true "$directory is synced" grep -Eq "^[0-9]+ +fsync\\([0-9]+<$T/$directory>\\) += 0" plan.trace
+done
 kill_table KILL
 error_table
 
