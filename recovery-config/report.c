@@ -86,9 +86,12 @@ static void print_directory(const struct data_directory *directory)
         printf("# server: not running\n");
     printf("# signal file: %s%s%s\n", standby ? "standby.signal" : "", standby && recovery ? " and " : "",
            recovery ? "recovery.signal" : (standby ? "" : "none"));
-    if (standby && recovery)
-        log_warning("there are both standby.signal and recovery.signal: PostgreSQL takes the first and "
-                    "removes neither");
+    if (standby && recovery) {
+        log_warning("there are both standby.signal and recovery.signal: PostgreSQL takes the first, and "
+                    "removes it alone at a promotion");
+        log_hint("recovery.signal would make the next start after that a recovery again, with one more "
+                 "timeline. Remove the one that is not meant.");
+    }
 }
 
 static void warn_leftovers(const struct data_directory *directory, const struct settings *settings)
