@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is being put: a sealed object, or a document. */
+/* What is being put: a sealed object, or a document, and what it is known by. */
 struct content {
     const struct body *body;
-    const struct object_facts *facts; /* NULL: a document */
+    const struct object_facts *facts; /* of a document: its hash and its length */
+    bool is_document;
 };
 
 static bool facts_are_equal(const struct object_facts *left, const struct object_facts *right)
@@ -23,56 +24,64 @@ static bool facts_are_equal(const struct object_facts *left, const struct object
            strcmp(left->kind, right->kind) == 0 && left->system_identifier == right->system_identifier;
 }
 
+/* What is there. DAMAGED if it cannot be told. */
+static enum repository_result identify(struct repository *repository, const char *key, const char *version_id,
+                                       bool is_document, struct object_facts *facts)
+{
+    struct buffer document = BUFFER_EMPTY;
+    enum repository_result result;
+
+    if (!is_document)
+        return repository_get_facts(repository, key, version_id, facts);
+    *facts = (struct object_facts){.kind = ""};
+    result = repository_get_small(repository, key, version_id, &document);
+    facts->plain_bytes = document.length;
+    if (result == REPOSITORY_OK && sha256_of(document.data, document.length, facts->sha256) != 0)
+        result = REPOSITORY_FAILED;
+    buffer_free(&document);
+    return result;
+}
+
 /* What is there already, compared with what we have. ABSENT if nothing is; DAMAGED if it cannot be told. */
-static enum repository_result compare(struct repository *repository, const char *key, const char *version_id,
+static enum repository_result compare(struct repository *repository, const char *key,
                                       const struct content *content)
 {
     struct object_facts stored;
-    struct buffer document = BUFFER_EMPTY;
-    enum repository_result result;
-    bool same;
+    enum repository_result result = identify(repository, key, NULL, content->is_document, &stored);
 
-    if (content->facts != NULL) {
-        result = repository_get_facts(repository, key, version_id, &stored);
-        same = result == REPOSITORY_OK && facts_are_equal(&stored, content->facts);
-    } else {
-        result = repository_get_small(repository, key, version_id, &document);
-        same = result == REPOSITORY_OK && document.length == content->body->length &&
-               memcmp(document.data, content->body->data, document.length) == 0;
-        buffer_free(&document);
-    }
     if (result != REPOSITORY_OK)
         return result;
-    return same ? REPOSITORY_IDENTICAL : REPOSITORY_COLLISION;
+    return facts_are_equal(&stored, content->facts) ? REPOSITORY_IDENTICAL : REPOSITORY_COLLISION;
 }
 
 /* The versions of a key, newest first. */
 struct versions {
     struct repository *repository;
     const char *key;
-    const struct content *content;
+    bool are_documents;
     unsigned count;
-    bool served_is_ours, first_is_ours;
-    char first[sizeof((struct store_object *)0)->version_id];
+    bool is_damaged; /* the newest */
+    bool has_first;  /* there is one that is not damaged */
+    struct object_facts newest, first;
+    char first_id[sizeof((struct store_object *)0)->version_id];
     bool failed;
 };
 
 static bool look_at_version(void *context, const struct store_version *version)
 {
     struct versions *versions = context;
+    struct object_facts facts;
 
     if (version->is_delete_marker)
         return false; /* what lies behind it was given up by somebody who knew */
-    switch (compare(versions->repository, versions->key, version->version_id, versions->content)) {
+    switch (
+        identify(versions->repository, versions->key, version->version_id, versions->are_documents, &facts)) {
     case REPOSITORY_ABSENT: /* removed just now */
         return true;
-    case REPOSITORY_IDENTICAL:
-        versions->first_is_ours = true;
-        break;
-    case REPOSITORY_COLLISION:
-        versions->first_is_ours = false;
+    case REPOSITORY_OK:
         break;
     case REPOSITORY_DAMAGED: /* nobody's, and never put back */
+        versions->is_damaged = versions->is_damaged || versions->count == 0;
         versions->count++;
         return true;
     default:
@@ -80,8 +89,10 @@ static bool look_at_version(void *context, const struct store_version *version)
         return false;
     }
     if (versions->count++ == 0)
-        versions->served_is_ours = versions->first_is_ours;
-    snprintf(versions->first, sizeof versions->first, "%s", version->version_id);
+        versions->newest = facts;
+    versions->first = facts;
+    versions->has_first = true;
+    snprintf(versions->first_id, sizeof versions->first_id, "%s", version->version_id);
     return true;
 }
 
@@ -92,26 +103,39 @@ static enum repository_result lost(struct repository *repository, const char *ke
     return REPOSITORY_FAILED;
 }
 
-/* Of several contents the first is served again: ours, or another's that we have just come to lie over. */
+/* A document, cluster.json, is also replaced on purpose: that another's lies over another's is no fault. */
+static bool must_be_put_back(const struct versions *versions, const struct content *content)
+{
+    bool is_first = versions->has_first && facts_are_equal(&versions->first, content->facts);
+    bool is_newest = !versions->is_damaged && facts_are_equal(&versions->newest, content->facts);
+
+    if (content->is_document)
+        return is_first != is_newest;
+    return versions->is_damaged || !facts_are_equal(&versions->newest, &versions->first);
+}
+
+/* Of several contents the first is served again, whosever it is. */
 static enum repository_result settle_versions(struct repository *repository, const char *key,
                                               const struct content *content)
 {
-    struct versions versions = {.repository = repository, .key = key, .content = content};
+    struct versions versions = {.repository = repository, .key = key, .are_documents = content->is_document};
 
     if (store_versions(repository->store, key, look_at_version, &versions) != STORE_OK || versions.failed)
         return REPOSITORY_FAILED;
     if (versions.count == 0)
         return lost(repository, key);
-    if (versions.first_is_ours != versions.served_is_ours) {
+    if (!versions.has_first)
+        return REPOSITORY_DAMAGED;
+    if (must_be_put_back(&versions, content)) {
         log_warning("\"%s\" was stored with different contents; the first, version \"%s\", is put back",
-                    store_describe(repository->store, key), versions.first);
-        if (store_put_back(repository->store, key, versions.first) != STORE_OK) {
+                    store_describe(repository->store, key), versions.first_id);
+        if (store_put_back(repository->store, key, versions.first_id) != STORE_OK) {
             log_hint("Until it is put back the later content is what a recovery gets. It is tried again with "
                      "the next call, and needs s3:GetObjectVersion and s3:PutObject.");
             return REPOSITORY_FAILED;
         }
     }
-    return versions.first_is_ours ? REPOSITORY_IDENTICAL : REPOSITORY_COLLISION;
+    return facts_are_equal(&versions.first, content->facts) ? REPOSITORY_IDENTICAL : REPOSITORY_COLLISION;
 }
 
 static bool keeps_versions(const struct repository *repository, const struct store_object *object)
@@ -129,7 +153,7 @@ static enum repository_result check_after_put(struct repository *repository, con
     if (keeps_versions(repository, object)) {
         result = settle_versions(repository, key, content);
     } else {
-        result = compare(repository, key, NULL, content);
+        result = compare(repository, key, content);
         if (result == REPOSITORY_ABSENT)
             return lost(repository, key);
     }
@@ -141,10 +165,10 @@ static enum repository_result look_before_put(struct repository *repository, con
                                               const struct content *content)
 {
     const struct store_object nothing = {.versioned = false};
-    enum repository_result result = compare(repository, key, NULL, content);
+    enum repository_result result = compare(repository, key, content);
 
     /* what is served may have come to lie over the right one */
-    if ((result == REPOSITORY_IDENTICAL || result == REPOSITORY_COLLISION) &&
+    if ((result == REPOSITORY_IDENTICAL || result == REPOSITORY_COLLISION || result == REPOSITORY_DAMAGED) &&
         keeps_versions(repository, &nothing))
         return settle_versions(repository, key, content);
     return result;
@@ -175,7 +199,7 @@ static enum repository_result put(struct repository *repository, const char *key
                         repository->settings->name, object.versioned ? "keeps" : "keeps no");
         return check_after_put(repository, key, content, &object);
     case STORE_EXISTS:
-        result = compare(repository, key, NULL, content);
+        result = compare(repository, key, content);
         if (result != REPOSITORY_ABSENT)
             return result;
         log_error("\"%s\" was there and is gone: something deletes objects here",
@@ -189,7 +213,7 @@ static enum repository_result put(struct repository *repository, const char *key
 enum repository_result repository_put_object(struct repository *repository, const char *key,
                                              const struct body *body, const struct object_facts *facts)
 {
-    const struct content content = {body, facts};
+    const struct content content = {body, facts, false};
 
     return put(repository, key, &content);
 }
@@ -198,9 +222,11 @@ enum repository_result repository_put_small(struct repository *repository, const
                                             const struct buffer *data)
 {
     struct body body = {.data = data->data, .fd = -1, .length = data->length};
-    const struct content content = {&body, NULL};
+    struct object_facts facts = {.plain_bytes = data->length};
+    const struct content content = {&body, &facts, true};
 
     if (sha256_of(data->data, data->length, body.sha256) != 0)
         return REPOSITORY_FAILED;
+    memcpy(facts.sha256, body.sha256, sizeof facts.sha256);
     return put(repository, key, &content);
 }

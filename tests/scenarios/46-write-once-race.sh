@@ -276,11 +276,25 @@ if [ "$STORE" = file ]; then
     expect_output "put back an earlier version.*AccessDenied"
     expect_output "is what a recovery gets"
     expect_true "it can't be put back" has 3
-    push_as 3 1 # what is served is its own, and still that is no success
+    sed -i 's/^timeout = .*/timeout = 1/' "$CONFIG"
+    for answer in status=200 'status=200 code=AccessDenied' 'status=500 code=InternalError' reset=start; do
+        script 'set versions on' 'set condition ignored' "COPY * 1 - $answer"
+        push_as 3 1 # what is served is its own, and still that is no success
+        expect_true "it can't be put back" has 3
+        push_as 1 1
+    done
+    sed -i 's/^timeout = .*/timeout = 120/' "$CONFIG"
     script 'set versions on' 'set condition ignored'
     push_as 4 1 # neither the first nor what lies over it
+    expect_output "is put back"
+    expect_true "anybody puts it back" has 1
     push_as 1 0
-    expect_true "the owner puts it back" has 1
+    for answer in reset=answer close=middle 'done status=503 code=SlowDown'; do
+        script "$overlapping" "COPY * 1 1 $answer"
+        push_as 3 1
+        expect_output "$told"
+        expect_true "done, though the answer was lost" has 1
+    done
     script "$overlapping" "COPY * 1 - hang=start"
     (cd racer.5 && exec wal-push "pg_wal/$name" >output 2>&1) &
     hanging=$!
@@ -292,6 +306,33 @@ if [ "$STORE" = file ]; then
     push_as 5 1
     expect_output "is put back"
     expect_true "the next call does" has 1
+
+    step "the same with many versions, told page by page; damaged ones are nobody's"
+    for page in 1 2 3; do
+        script 'set versions on' 'set condition ignored' "set page $page"
+        push_as 5 1
+        expect_true "a page of $page: the first is found" has 1
+        script "$overlapping" "set page $page"
+        push_as 2 1
+        expect_true "a page of $page: the first is put back" has 1
+    done
+    head -c 5000 /dev/urandom >garbage
+    script 'set versions on' 'set condition ignored' "GET *$name 1 1 swap=$T/garbage"
+    push_as 6 1
+    expect_output "is put back"
+    expect_true "what is damaged does not stay on top" has 1
+    next_name segment
+    contents "$name" $racers
+    object=faults/objects/$S3_BUCKET/$S3_PREFIX/$(wal_key "$name")
+    script 'set versions on' 'set condition ignored' "GET *$name 1 1 swap=$T/garbage"
+    push_as 1 1
+    expect_output "is damaged, and nothing is overwritten"
+    script 'set versions on' 'set condition ignored' $'GET *'$name$' 1 1 status=404 code=NoSuchKey'
+    push_as 1 0
+    script 'set versions on' 'set condition ignored'
+    push_as 1 0
+    push_as 2 1
+    expect_true "the first that is whole is served" has 1
 
     step "a bucket that stops honouring the condition: repository-check says so, --probe settles it"
     script
