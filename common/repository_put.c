@@ -60,9 +60,8 @@ struct versions {
     const char *key;
     bool are_documents;
     unsigned count;
-    bool is_damaged; /* the newest */
-    bool has_first;  /* there is one that is not damaged */
-    struct object_facts newest, first;
+    struct object_facts newest, first; /* all zero: it is damaged */
+    bool is_first_damaged;
     char first_id[sizeof((struct store_object *)0)->version_id];
     bool failed;
 };
@@ -76,14 +75,17 @@ static bool look_at_version(void *context, const struct store_version *version)
         return false; /* what lies behind it was given up by somebody who knew */
     switch (
         identify(versions->repository, versions->key, version->version_id, versions->are_documents, &facts)) {
-    case REPOSITORY_ABSENT: /* removed just now */
-        return true;
     case REPOSITORY_OK:
+        versions->is_first_damaged = false;
         break;
-    case REPOSITORY_DAMAGED: /* nobody's, and never put back */
-        versions->is_damaged = versions->is_damaged || versions->count == 0;
-        versions->count++;
-        return true;
+    case REPOSITORY_DAMAGED:
+        versions->is_first_damaged = true;
+        facts = (struct object_facts){.kind = ""};
+        break;
+    case REPOSITORY_ABSENT:
+        log_error("version \"%s\" of \"%s\" is listed, but cannot be got", version->version_id,
+                  store_describe(versions->repository->store, versions->key));
+        /* fall through */
     default:
         versions->failed = true;
         return false;
@@ -91,7 +93,6 @@ static bool look_at_version(void *context, const struct store_version *version)
     if (versions->count++ == 0)
         versions->newest = facts;
     versions->first = facts;
-    versions->has_first = true;
     snprintf(versions->first_id, sizeof versions->first_id, "%s", version->version_id);
     return true;
 }
@@ -106,12 +107,12 @@ static enum repository_result lost(struct repository *repository, const char *ke
 /* A document, cluster.json, is also replaced on purpose: that another's lies over another's is no fault. */
 static bool must_be_put_back(const struct versions *versions, const struct content *content)
 {
-    bool is_first = versions->has_first && facts_are_equal(&versions->first, content->facts);
-    bool is_newest = !versions->is_damaged && facts_are_equal(&versions->newest, content->facts);
+    bool is_first = facts_are_equal(&versions->first, content->facts);
+    bool is_newest = facts_are_equal(&versions->newest, content->facts);
 
     if (content->is_document)
         return is_first != is_newest;
-    return versions->is_damaged || !facts_are_equal(&versions->newest, &versions->first);
+    return !facts_are_equal(&versions->newest, &versions->first);
 }
 
 /* Of several contents the first is served again, whosever it is. */
@@ -124,7 +125,7 @@ static enum repository_result settle_versions(struct repository *repository, con
         return REPOSITORY_FAILED;
     if (versions.count == 0)
         return lost(repository, key);
-    if (!versions.has_first)
+    if (versions.is_first_damaged) /* it was somebody's: nobody can be told of a success */
         return REPOSITORY_DAMAGED;
     if (must_be_put_back(&versions, content)) {
         log_warning("\"%s\" was stored with different contents; the first, version \"%s\", is put back",

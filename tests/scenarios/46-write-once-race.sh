@@ -277,7 +277,9 @@ if [ "$STORE" = file ]; then
     expect_output "is what a recovery gets"
     expect_true "it can't be put back" has 3
     sed -i 's/^timeout = .*/timeout = 1/' "$CONFIG"
-    for answer in status=200 'status=200 code=AccessDenied' 'status=500 code=InternalError' reset=start; do
+    answers=(status=200)
+    [ -z "$FULL" ] || answers+=('status=200 code=AccessDenied' 'status=500 code=InternalError' reset=start)
+    for answer in "${answers[@]}"; do
         script 'set versions on' 'set condition ignored' "COPY * 1 - $answer"
         push_as 3 1 # what is served is its own, and still that is no success
         expect_true "it can't be put back" has 3
@@ -328,11 +330,50 @@ if [ "$STORE" = file ]; then
     push_as 1 1
     expect_output "is damaged, and nothing is overwritten"
     script 'set versions on' 'set condition ignored' $'GET *'$name$' 1 1 status=404 code=NoSuchKey'
-    push_as 1 0
-    script 'set versions on' 'set condition ignored'
-    push_as 1 0
     push_as 2 1
-    expect_true "the first that is whole is served" has 1
+    expect_output "is damaged, and nothing is overwritten"
+    expect_true "what is damaged is not put back" has 2
+
+    step "a fault at each request: never two successes, and afterwards the first content is served"
+    sed -i 's/^timeout = .*/timeout = 2/' "$CONFIG"
+    push_of() { status=0 && output=$(cd "racer.$1" && wal-push "pg_wal/$name" 2>&1) || status=$?; } # RACER: sets $status
+    fault_at() { # OPERATION NUMBER FAULT: of a push over another's content, with the store's ways in the array $ways
+        contents "$name" 2
+        object=faults/objects/$S3_BUCKET/$S3_PREFIX/$(wal_key "$name")
+        script "${ways[@]}"
+        push_of 1
+        expect_equal "status of the first push ($output)" 0 $status
+        local lines=("${ways[@]}" "GET *$name 1 1 status=404 code=NoSuchKey" "$1 *$name* $2 1 $3")
+        [[ ${ways[*]} = *versions* ]] || unset "lines[-2]" # there it is not told, when calls overlap
+        script "${lines[@]}"
+        push_of 2
+        expect_equal "status over another's content ($output)" 1 $status
+        expect_requests 1 "$1 .* fault=$((${#lines[@]} + 1))"
+        script "${ways[@]}"
+        for number in 2 1 2; do
+            push_of $number
+            expect_equal "status of racer $number afterwards ($output)" $((number - 1)) $status
+        done
+        expect_true "the first is served" has 1
+    }
+    faults_at() { # OPERATION NUMBER
+        local fault
+        for fault in reset=answer garble status=200 'status=404 code=NoSuchVersion' "${more_faults[@]}"; do
+            case "$1 $fault" in PUT*garble | PUT*middle | PUT*length*) continue ;; esac # its answer has no body
+            next_name segment
+            row "${ways[*]}: $1 $2: $fault" fault_at "$1" "$2" "$fault"
+        done
+    }
+    more_faults=()
+    [ -z "$FULL" ] || more_faults=(close=middle 'status=500 code=InternalError' status=404 'status=403 code=AccessDenied'
+        'done status=503 code=SlowDown' length=-9 'status=412 code=PreconditionFailed')
+    ways=('set versions on' 'set condition ignored')
+    faults_at GET 1
+    faults_at GET 2
+    [ -z "$FULL" ] || for place in PUT VERSIONS COPY; do faults_at $place 1; done
+    ways=('set condition ignored')
+    faults_at GET 1
+    expect_rows $((FULL ? 63 : 12))
 
     step "a bucket that stops honouring the condition: repository-check says so, --probe settles it"
     script

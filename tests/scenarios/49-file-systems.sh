@@ -60,6 +60,28 @@ on_small 8 "
     [ -z \"\$(find small -name cluster.json)\" ]
     rm small/full
     repository-init"
+step "a file system that has room, but no inode left"
+on_small 40000 "
+    repository-init
+    used=\$(find small | wc -l)
+    for more in 0 1 2 3; do
+        mount -o remount,nr_inodes=\$((used + more)) small
+        fails 1 'error: could not .*No space left on device' wal-push main/pg_wal/$segment
+        find small -type f | diff - <(echo small/repository/main/cluster.json)
+    done
+    mount -o remount,nr_inodes=\$((used + 4)) small
+    wal-push main/pg_wal/$segment
+    whole $key/$segment main/pg_wal/$segment
+    fails 1 'No space left on device' wal-push main/pg_wal/$next
+    mount -o remount,nr_inodes=100 small
+    cp -r target small/ && touch small/target/recovery.signal
+    mount -o remount,nr_inodes=\$(find small | wc -l) small
+    cd small/target
+    fails 200 'No space left on device' wal-fetch $segment pg_wal/RECOVERYXLOG
+    [ -z \"\$(ls -A pg_wal)\" ]
+    mount -o remount,nr_inodes=100 $T/small
+    wal-fetch $segment pg_wal/RECOVERYXLOG
+    cmp pg_wal/RECOVERYXLOG $T/main/pg_wal/$segment"
 export WALFERRY_CONFIG=$CONFIG
 
 step "a data directory whose file system is full"
@@ -97,6 +119,10 @@ on_small 2000 "
     rm -rf small/copy
     basebackup-fetch -D $T/small/copy
     pg_verifybackup -n -q small/copy"
+on_small 200000 "
+    mount -o remount,nr_inodes=400 small
+    fails 1 'No space left on device' basebackup-fetch -D $T/small/copy
+    [ -z \"\$(find small -name 'pg_control*')\" ]"
 on_small 16 "
     dd if=/dev/zero of=small/full bs=4096 2>/dev/null || true
     find repository -type f | sort >before
