@@ -91,6 +91,22 @@ expect_output "follows the latest timeline, 2, which left timeline 1"
 expect_output "add --timeline 1"
 expect_output "must lie before the last commit|would be made"
 
+step "an LSN whose segment, on the timeline to which it belongs, is not in the archive"
+object_get "$(wal_key 00000002.history)" history.stored
+fork=$(lz4 -dcq history.stored | sed -n 's|^1\t0/\([0-9A-F]*\)\t.*|\1|p') # the first LSN of timeline 2
+printf -v forked '00000001%016X' $((16#$fork >> 20))
+lacks() { # SEGMENT or "" LSN
+    expect_status 0 recovery-config -D "$T/copy" --dry-run --target-lsn "$2"
+    expect_equal "segments that are said to be missing for $2" "$1" "$(sed -n 's/.*WAL segment \([0-9A-F]*\), which holds LSN.*/\1/p' <<<"$output")"
+}
+lacks "" "0/$fork"
+object_get "$(wal_key "$forked")" saved
+object_delete "$(wal_key "$forked")"
+lacks "" "0/$fork"
+lacks "$forked" "$(printf '0/%X' $((16#$fork - 1)))"
+object_put "$(wal_key "$forked")" saved
+lacks "$(printf '00000002%016X' $(((16#$fork >> 20) + 64)))" "$(printf '0/%X' $((16#$fork + (64 << 20))))"
+
 step "wrong usage"
 refused 2 "more than one target" --immediate --standby
 refused 2 "more than one target" --target-name a --target-lsn "$lsn1"
