@@ -305,10 +305,15 @@ static int make_settings(const struct config *config, const char *repository,
         .config = config->path, .repository = repository, .end_at = target->end_at};
     struct setting_list list = {.count = 0};
     char *program_path = restore_command_find_program();
+    char timeline[16];
     char *command = NULL;
     int result = -1;
 
     parts.program = program_path;
+    if (target->timeline_choice == TIMELINE_NUMBER) {
+        snprintf(timeline, sizeof timeline, "%u", target->timeline);
+        parts.timeline = timeline;
+    }
     if (program_path != NULL)
         command = restore_command_build(&parts);
     if (command != NULL && target_settings(target, directory->major, command, &list) == 0)

@@ -59,6 +59,7 @@ char *restore_command_build(const struct restore_command *command)
     if (restore_command_quote(command->program, &text) == 0 &&
         append_option("--config", command->config, &text) == 0 &&
         append_option("--repository", command->repository, &text) == 0 &&
+        append_option("--timeline", command->timeline, &text) == 0 &&
         append_option("--end-at", command->end_at, &text) == 0 &&
         buffer_append_string(&text, " %f \"%p\"") == 0)
         result = string_copy(buffer_string(&text));

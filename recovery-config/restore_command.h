@@ -10,6 +10,7 @@ struct restore_command {
     const char *program;    /* absolute path of wal-fetch */
     const char *config;     /* absolute path */
     const char *repository; /* NULL: all */
+    const char *timeline;   /* NULL, or the number of the one that is recovered */
     const char *end_at;     /* NULL, or the segment from which on nothing is fetched any more */
 };
 

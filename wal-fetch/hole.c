@@ -121,11 +121,14 @@ bool hole_is_in_pg_wal(const struct situation *situation, bool say)
     return holds;
 }
 
-/* The timeline being recovered is that of the highest history file that PostgreSQL put into its own
- * directory. 0 if there is none. */
+/* The timeline being recovered, unless it was told, is that of the highest history file that PostgreSQL put
+ * into its own directory (an earlier recovery along another one may have left that). 0 if there is none. */
 static uint32_t recovered_timeline(const struct situation *situation)
 {
     uint32_t highest = 0;
+
+    if (situation->recovered_timeline != 0)
+        return situation->recovered_timeline;
     DIR *directory = opendir(situation->directory);
 
     if (directory == NULL)

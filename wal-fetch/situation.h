@@ -40,6 +40,7 @@ struct situation {
     char *data_directory; /* its parent */
     enum caller caller;
     struct pg_control control;
+    uint32_t recovered_timeline;                /* --timeline; 0: to be told by the history files in pg_wal */
     int64_t postmaster_pid, postmaster_started; /* 0 when there is none */
     int64_t deadline;                           /* monotonic: when this call must know its answer */
 };

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define SMALL_FILE_MOST_BYTES (1024u * 1024)
@@ -19,6 +20,7 @@ struct fetch {
     struct landing landing;
     struct inquiry inquiry;
     const char *end_at; /* --end-at, else [wal-fetch] end_at; or NULL */
+    uint32_t timeline;  /* --timeline, or 0 */
 };
 
 /* Rule 5. */
@@ -84,6 +86,19 @@ static int set_end_at(void *context, const char *value)
     return 0;
 }
 
+static int set_timeline(void *context, const char *value)
+{
+    char *end;
+    unsigned long long number = strtoull(value, &end, 10);
+
+    if (*value < '1' || *value > '9' || *end != '\0' || number > UINT32_MAX) {
+        log_error("--timeline must be the number of a timeline, not \"%s\"", value);
+        return -1;
+    }
+    ((struct fetch *)context)->timeline = (uint32_t)number;
+    return 0;
+}
+
 static void close_all(struct fetch *fetch)
 {
     inquiry_close(&fetch->inquiry);
@@ -97,6 +112,8 @@ int main(int argc, char **argv)
     static const struct option_spec own[] = {
         {"end-at", 0, "SEGMENT", set_end_at,
          "answer \"not there\" from this segment on: the end of recovery was accepted here"},
+        {"timeline", 0, "N", set_timeline,
+         "the timeline that is recovered, where recovery_target_timeline is a number"},
         {NULL, 0, NULL, NULL, NULL},
     };
     static const struct program program = {
@@ -127,8 +144,10 @@ int main(int argc, char **argv)
         fetch.end_at = fetch.config.wal_fetch_end_at;
     state_open(&fetch.config, &fetch.state);
     status = STATUS_STOP;
-    if (situation_open(&fetch.config, operands[0], operands[1], &fetch.situation) == 0)
+    if (situation_open(&fetch.config, operands[0], operands[1], &fetch.situation) == 0) {
+        fetch.situation.recovered_timeline = fetch.timeline;
         status = run(&fetch, options.repository);
+    }
     close_all(&fetch);
     return status;
 }

@@ -159,6 +159,34 @@ rows 12 00000003
 restore --timeline 1
 rows 10 00000003
 
+step "a timeline by number, in a directory where an earlier attempt left the history of another one"
+expect_status 0 basebackup-fetch -D "$T/other"
+expect_status 0 recovery-config -D "$T/other" --timeline 1 --target-name "end of 4" --action promote --archive=keep
+server_start other
+wait_open other
+sql other "insert into t values (300)"
+archived other
+server_stop other
+attempted() { # to the latest timeline, 3, which left timeline 1 before timeline 2 did
+    restore --target-name "nowhere"
+    start_fails "recovery ended before configured recovery target"
+    expect_true "the history of timeline 3 is in pg_wal" test -e copy/pg_wal/00000003.history
+}
+attempted
+expect_status 0 recovery-config -D "$T/copy" --timeline 2
+rows 12 00000004
+attempted
+expect_status 0 recovery-config -D "$T/copy" --timeline 1
+rows 10 00000004
+take 11 # the first of timeline 2
+attempted
+expect_status 0 recovery-config -D "$T/copy" --timeline 2
+start_fails "\"$(segment 11)\" is missing, but"
+bring 11
+rows 12 00000004
+object_delete "$(wal_key 00000003.history)"
+rm -rf other
+
 step "a hole before the fork that only the new timeline's history shows (rule 3 b): of one segment, of five"
 is_hole_before_fork() { start_fails "\"$(segment "$1")\" is missing, but timeline 2 left timeline 1 only at $fork: a hole"; }
 take 10

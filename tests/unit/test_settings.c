@@ -299,7 +299,8 @@ static void run_in_shell(const char *command, char *output, size_t length)
 /* Through all three readers: configuration file, placeholders, shell. */
 static void check_command(const char *program, const char *config, const char *repository, const char *end_at)
 {
-    const struct restore_command parts = {program, config, repository, end_at};
+    const struct restore_command parts = {
+        .program = program, .config = config, .repository = repository, .end_at = end_at};
     struct setting_list list = {.count = 0};
     struct buffer text = BUFFER_EMPTY;
     struct settings settings;
@@ -371,11 +372,17 @@ static void test_restore_command(void)
 
 static void test_command_is_readable(void)
 {
-    const struct restore_command usual = {"/usr/local/bin/wal-fetch", "/etc/walferry.conf", "offsite", NULL};
+    const struct restore_command usual = {
+        .program = "/usr/local/bin/wal-fetch", .config = "/etc/walferry.conf", .repository = "offsite"};
+    const struct restore_command other = {
+        .program = "wal-fetch", .config = "c", .timeline = "2", .end_at = "000000020000000000000009"};
     char *command = restore_command_build(&usual);
 
     CHECK_TEXT(command,
                "/usr/local/bin/wal-fetch --config /etc/walferry.conf --repository offsite %f \"%p\"");
+    free(command);
+    command = restore_command_build(&other);
+    CHECK_TEXT(command, "wal-fetch --config c --timeline 2 --end-at 000000020000000000000009 %f \"%p\"");
     free(command);
 }
 
