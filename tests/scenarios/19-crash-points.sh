@@ -46,7 +46,7 @@ make_plan() {
             number = ++count[$1, call]
             if (call == "prctl") begun = 1
             if ((call, number) in listed) next
-            listed[call, number] = 1 # also of the loader: each thread counts for itself, and strace would strike that
+            listed[call, number] = 1 # of the loader too: each thread counts for itself, and strace would strike the loader
             if (!begun || call == "prctl") next
             rest = $0; sub(/^[^(]*\(/, "", rest)
             file = "-"
