@@ -65,7 +65,7 @@ expect_visible() { # WHAT EXPECTED DIRECTORY...
 }
 expect_temporary() { # in TMPDIR nothing, in state_dir what is remembered
     expect_visible "in TMPDIR" "" tmp
-    expect_equal "files in state_dir" "" "$(visible state | grep -Ev '^state/(cluster|recovery)-[0-9a-f]{16}\.json$' || true)"
+    expect_equal "files in state_dir" "" "$(visible state | grep -Ev "^state/($remembered)$" || true)"
 }
 call_again() { # the next call, left alone; where somebody has to clean up before, NAME_again does
     status=0

@@ -197,7 +197,7 @@ if [ "$STORE" = s3 ]; then
     while read -r key id; do s3 abort "$S3_PREFIX/$key" "$id"; done <uploads
     expect_equal "uploads after they were aborted" "" "$(s3 uploads "$S3_PREFIX/")"
 fi
-expect_equal "in state_dir" "" "$(find state -type f -printf '%P\n' | grep -Ev '^(cluster|recovery)-[0-9a-f]{16}\.json$' | match state)"
+expect_equal "in state_dir" "" "$(find state -type f -printf '%P\n' | grep -Ev "^($remembered)$" | match state)"
 expect_equal "in TMPDIR" "" "$(find tmp -type f -printf '%P\n' | match temporary)"
 
 step "the leftovers are removed, and nothing is missed"
