@@ -126,6 +126,8 @@ fetch 200 8
 expect_output "WAL from \"$(S 8)\" to \"$(S 9)\" \(2 segments\) was let go of"
 fetch 0 10
 expect_status 1 wal-fetch --end-at "$(S 2)" "$(S 2)" target/pg_wal/RECOVERYXLOG
+expect_status 1 wal-fetch --end-at "$(S 6)" "$(S 6)" target/pg_wal/RECOVERYXLOG # though it is there
+expect_status 0 wal-fetch --end-at "$(S 7)" "$(S 6)" target/pg_wal/RECOVERYXLOG
 for number in {10..30}; do object_delete "$(wal_key "$(S $number)")"; done
 fetch 200 8 # with nothing behind it, too
 expect_output "was let go of"
