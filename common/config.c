@@ -46,6 +46,8 @@ static const struct key keys[] = {
     {"wal-fetch", "switch_wait", VALUE_NUMBER, CONFIG(wal_fetch_switch_wait_seconds), 0, 86400},
     {"wal-fetch", "hole_wait", VALUE_NUMBER, CONFIG(wal_fetch_hole_wait_seconds), 0, 3600},
     {"wal-fetch", "end_at", VALUE_TEXT, CONFIG(wal_fetch_end_at), 0, 0},
+    {"wal-fetch", "read_ahead", VALUE_BYTES, CONFIG(wal_fetch_read_ahead_bytes), 0, 0},
+    {"wal-fetch", "parallel", VALUE_NUMBER, CONFIG(wal_fetch_parallel), 1, 16},
     {"basebackup", "jobs", VALUE_NUMBER, CONFIG(basebackup_jobs), 1, 256},
     {"basebackup", "wal_timeout", VALUE_NUMBER, CONFIG(basebackup_wal_timeout_seconds), 1, 604800},
     {"basebackup", "store_timeout", VALUE_NUMBER, CONFIG(basebackup_store_timeout_seconds), 1, 86400},
@@ -474,6 +476,8 @@ static void set_defaults(struct config *config)
                               .wal_fetch_history_wait_seconds = 60,
                               .wal_fetch_switch_wait_seconds = 300,
                               .wal_fetch_hole_wait_seconds = 10,
+                              .wal_fetch_read_ahead_bytes = 256u * 1024 * 1024,
+                              .wal_fetch_parallel = 4,
                               .basebackup_jobs = cores < 2   ? 2
                                                  : cores > 8 ? 8
                                                              : (unsigned)cores,

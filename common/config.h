@@ -57,6 +57,8 @@ struct config {
     unsigned
         wal_fetch_hole_wait_seconds; /* [wal-fetch] hole_wait = 10: a segment that may arrive out of order */
     char *wal_fetch_end_at;          /* [wal-fetch] end_at = SEGMENT; NULL */
+    uint64_t wal_fetch_read_ahead_bytes; /* [wal-fetch] read_ahead = 256MB; 0: off */
+    unsigned wal_fetch_parallel;         /* [wal-fetch] parallel = 4: segments fetched ahead at a time */
 
     unsigned basebackup_jobs;                  /* [basebackup] jobs; default: number of cores, 2..8 */
     unsigned basebackup_wal_timeout_seconds;   /* [basebackup] wal_timeout = 300 */

@@ -89,17 +89,12 @@ static bool holds_segment(int fd, const struct situation *situation, bool *begun
     unsigned char header[WAL_LONG_HEADER_BYTES];
     struct wal_page page;
     struct stat status;
-    uint64_t number;
 
     *begun = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
              (uint64_t)status.st_size == situation->control.segment_bytes &&
              file_pread_fully(fd, header, sizeof header, 0) == 0 &&
-             wal_page_parse(header, sizeof header, &page) &&
-             page.system_identifier == situation->control.system_identifier &&
-             page.segment_bytes == situation->control.segment_bytes &&
-             page.block_bytes == situation->control.wal_block_bytes &&
-             wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) &&
-             page.address == number * situation->control.segment_bytes;
+             situation_fits_page(situation, header, &page) &&
+             page.segment_bytes == situation->control.segment_bytes;
     return *begun && is_written_to_its_end(fd, &page);
 }
 
@@ -142,9 +137,9 @@ static uint32_t recovered_timeline(const struct situation *situation)
     return highest;
 }
 
-/* Where the timeline being recovered left the segment's timeline; 0 when that cannot be told, or they have
- * nothing in common. */
-static uint64_t left_at(const struct situation *situation, uint32_t timeline)
+/* Where the timeline being recovered left an earlier one; 0 when that cannot be told, or they have nothing in
+ * common. */
+static uint64_t left_at(const struct situation *situation, uint32_t timeline, uint32_t earlier)
 {
     char name[WAL_SEGMENT_NAME_BYTES];
     struct buffer text = BUFFER_EMPTY;
@@ -156,13 +151,20 @@ static uint64_t left_at(const struct situation *situation, uint32_t timeline)
     char *path = path_join(situation->directory, name);
     if (path != NULL && file_read_all(path, HISTORY_MOST_BYTES, &text) == FILE_OK &&
         timeline_history_parse(timeline, buffer_string(&text), text.length, &history, &problem) == 0) {
-        if (!timeline_history_find(&history, situation->parsed.timeline, &end))
+        if (!timeline_history_find(&history, earlier, &end))
             end = 0;
         timeline_history_free(&history);
     }
     buffer_free(&text);
     free(path);
     return end == UINT64_MAX ? 0 : end;
+}
+
+uint64_t hole_timeline_end(const struct situation *situation, uint32_t timeline)
+{
+    uint32_t recovered = recovered_timeline(situation);
+
+    return recovered > timeline ? left_at(situation, recovered, timeline) : 0;
 }
 
 static void explain(const struct situation *situation, const char *why)
@@ -195,7 +197,7 @@ static bool find_fork(const struct situation *situation, struct fork *fork)
     if (fork->timeline <= situation->parsed.timeline ||
         !wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number))
         return false;
-    fork->left_at = left_at(situation, fork->timeline);
+    fork->left_at = left_at(situation, fork->timeline, situation->parsed.timeline);
     fork->segment_end = (number + 1) * situation->control.segment_bytes;
     return fork->left_at != 0;
 }

@@ -15,6 +15,10 @@ bool hole_is_in_pg_wal(const struct situation *situation, bool say);
  * out. */
 bool hole_is_behind_fork(const struct situation *situation);
 
+/* Where the timeline being recovered left this one: nothing from there on is a part of what is being
+ * recovered. 0 when that cannot be told, or this is the timeline itself. */
+uint64_t hole_timeline_end(const struct situation *situation, uint32_t timeline);
+
 enum hole_result {
     HOLE_NONE,    /* the end */
     HOLE_FILLED,  /* the segment has arrived meanwhile */

@@ -12,6 +12,7 @@
 
 #define RECOVERY_AGE_SECONDS 300 /* how long one look at cluster.json serves the misses of one recovery */
 #define FIRST_ROUND_SECONDS 10   /* most that one of several repositories gets before the next is asked */
+#define REST_SECONDS 30          /* how long reading ahead leaves a repository alone that has failed */
 
 int inquiry_open(const struct config *config, const char *only, const struct state *state,
                  const struct situation *situation, struct landing *landing, struct inquiry *inquiry)
@@ -57,7 +58,6 @@ static enum outcome check_content(const struct inquiry *inquiry, const struct ob
     const struct situation *situation = inquiry->situation;
     const struct pg_control *control = &situation->control;
     struct wal_page page;
-    uint64_t number;
 
     if (object_facts_check(facts, wal_kind_name(situation->parsed.kind), situation->content_name,
                            control->system_identifier, what) != 0)
@@ -69,11 +69,7 @@ static enum outcome check_content(const struct inquiry *inquiry, const struct ob
                   inquiry->landing->bytes, control->segment_bytes);
         return OUTCOME_WRONG;
     }
-    if (!wal_page_parse(inquiry->landing->header, sizeof inquiry->landing->header, &page) ||
-        page.system_identifier != control->system_identifier ||
-        page.block_bytes != control->wal_block_bytes ||
-        !wal_segment_number(&situation->parsed, control->segment_bytes, &number) ||
-        page.address != number * control->segment_bytes) {
+    if (!situation_fits_page(situation, inquiry->landing->header, &page)) {
         log_error("%s does not begin with the first page of its segment", what);
         return OUTCOME_DAMAGED;
     }
@@ -83,7 +79,6 @@ static enum outcome check_content(const struct inquiry *inquiry, const struct ob
 static enum outcome get_from(struct inquiry *inquiry, struct repository *repository)
 {
     struct sink sink = landing_sink(inquiry->landing);
-    struct object_facts facts;
     enum outcome outcome = OUTCOME_UNKNOWN;
     char *key;
 
@@ -93,9 +88,9 @@ static enum outcome get_from(struct inquiry *inquiry, struct repository *reposit
                              inquiry->situation->name);
     if (key == NULL)
         return OUTCOME_UNKNOWN;
-    switch (repository_get_object(repository, key, &sink, &facts)) {
+    switch (repository_get_object(repository, key, &sink, &inquiry->facts)) {
     case REPOSITORY_OK:
-        outcome = check_content(inquiry, &facts, store_describe(repository->store, key));
+        outcome = check_content(inquiry, &inquiry->facts, store_describe(repository->store, key));
         break;
     case REPOSITORY_ABSENT:
         outcome = OUTCOME_ABSENT;
@@ -317,4 +312,25 @@ enum outcome inquiry_run(struct inquiry *inquiry)
     if (outcome == OUTCOME_ABSENT)
         log_debug("\"%s\" is in no repository", situation->name);
     return outcome;
+}
+
+enum outcome inquiry_ask_once(struct inquiry *inquiry, unsigned seconds, int64_t *rest)
+{
+    const struct store_limits limits = {.operation_seconds = seconds};
+    enum outcome worst = OUTCOME_ABSENT;
+
+    for (size_t i = 0; i < inquiry->count; i++) {
+        if (monotonic_now() < rest[i])
+            continue;
+        store_set_limits(inquiry->repositories[i].store, &limits);
+        enum outcome outcome = get_from(inquiry, &inquiry->repositories[i]);
+        if (outcome == OUTCOME_FOUND)
+            return OUTCOME_FOUND;
+        if (outcome == OUTCOME_ABSENT)
+            continue;
+        worst = outcome;
+        if (outcome == OUTCOME_UNKNOWN)
+            rest[i] = monotonic_now() + REST_SECONDS * 1000000;
+    }
+    return worst;
 }

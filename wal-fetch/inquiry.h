@@ -14,8 +14,9 @@ struct inquiry {
     struct landing *landing;
     struct repository *repositories; /* those of the configuration, or the chosen one */
     size_t count;
-    size_t unopened;  /* could not even be opened (logged) */
-    int64_t deadline; /* monotonic */
+    size_t unopened;           /* could not even be opened (logged) */
+    int64_t deadline;          /* monotonic */
+    struct object_facts facts; /* of what was found */
 };
 
 /* only: --repository, or NULL. Asks nothing yet. 0, or -1 after logging. inquiry_close in any case. */
@@ -24,6 +25,11 @@ int inquiry_open(const struct config *config, const char *only, const struct sta
 
 /* OUTCOME_FOUND: the whole, verified content is in the landing, which is not finished yet. */
 enum outcome inquiry_run(struct inquiry *inquiry);
+
+/* For reading ahead: asks each once, for seconds without progress at most. Only OUTCOME_FOUND means anything
+ * to anybody. *rest (one for each repository, all 0 at first) remembers which of them failed: such a one is
+ * left alone for a while. */
+enum outcome inquiry_ask_once(struct inquiry *inquiry, unsigned seconds, int64_t *rest);
 
 void inquiry_close(struct inquiry *inquiry);
 

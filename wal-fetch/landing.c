@@ -87,6 +87,11 @@ int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
     return landing->fd < 0 ? -1 : 0;
 }
 
+void landing_lend(int fd, const char *path, uint64_t most_bytes, struct landing *landing)
+{
+    *landing = (struct landing){.path = path, .fd = fd, .most_bytes = most_bytes};
+}
+
 int landing_restart(struct landing *landing)
 {
     landing->bytes = 0;

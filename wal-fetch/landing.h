@@ -22,6 +22,8 @@ struct landing {
 
 /* 0, or -1 after logging. */
 int landing_open(const char *path, uint64_t most_bytes, struct landing *landing);
+/* In a file that is the caller's, and that the caller names and closes: neither finish nor close. */
+void landing_lend(int fd, const char *path, uint64_t most_bytes, struct landing *landing);
 /* Empties it again, for the next repository. 0, or -1 after logging. */
 int landing_restart(struct landing *landing);
 struct sink landing_sink(struct landing *landing);

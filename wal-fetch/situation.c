@@ -17,6 +17,19 @@ bool situation_has_local(const struct situation *situation)
     return there;
 }
 
+bool situation_fits_page(const struct situation *situation, const unsigned char header[WAL_LONG_HEADER_BYTES],
+                         struct wal_page *page)
+{
+    const struct pg_control *control = &situation->control;
+    uint64_t number;
+
+    return wal_page_parse(header, WAL_LONG_HEADER_BYTES, page) &&
+           page->system_identifier == control->system_identifier &&
+           page->block_bytes == control->wal_block_bytes &&
+           wal_segment_number(&situation->parsed, control->segment_bytes, &number) &&
+           page->address == number * control->segment_bytes;
+}
+
 bool situation_is_current(const struct situation *situation)
 {
     int64_t pid, started;

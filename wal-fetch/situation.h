@@ -51,6 +51,9 @@ int situation_open(const struct config *config, const char *name, const char *pa
 /* Is the server that asked still the one that runs? A call that outlived it must not lay its file in the next
  * one's way. */
 bool situation_is_current(const struct situation *situation);
+/* Does this begin the segment that is asked for: its address, this system, this block size? */
+bool situation_fits_page(const struct situation *situation, const unsigned char header[WAL_LONG_HEADER_BYTES],
+                         struct wal_page *page);
 /* Does pg_wal hold a file of the name that is asked for? */
 bool situation_has_local(const struct situation *situation);
 void situation_close(struct situation *situation);

@@ -1,6 +1,7 @@
 /* wal-fetch NAME PATH: PostgreSQL's restore_command. Exit status 0: the whole, verified file is at PATH. 1:
  * it is beyond doubt not in any repository (on a standby also: ask again). 200: could not find out, damaged,
  * wrong place; PostgreSQL stops and can be started again. A signal stays a signal. */
+#include "ahead.h"
 #include "hole.h"
 #include "inquiry.h"
 
@@ -18,6 +19,7 @@ struct fetch {
     struct state state;
     struct situation situation;
     struct landing landing;
+    struct ahead ahead;
     struct inquiry inquiry;
     const char *end_at; /* --end-at, else [wal-fetch] end_at; or NULL */
     uint32_t timeline;  /* --timeline, or 0 */
@@ -43,8 +45,11 @@ static bool needs_sync(const char *path)
     return strcmp(name, "RECOVERYXLOG") != 0 && strcmp(name, "RECOVERYHISTORY") != 0;
 }
 
-static enum outcome land(struct fetch *fetch, enum outcome outcome)
+/* was_ahead: it is not in the landing, or not only. */
+static enum outcome land(struct fetch *fetch, enum outcome outcome, bool was_ahead)
 {
+    int result;
+
     if (outcome != OUTCOME_FOUND)
         return outcome;
     if (!situation_is_current(&fetch->situation)) {
@@ -54,26 +59,49 @@ static enum outcome land(struct fetch *fetch, enum outcome outcome)
     if (fetch->situation.caller == CALLER_RECOVERY && fetch->situation.parsed.kind == WAL_SEGMENT &&
         hole_is_behind_fork(&fetch->situation))
         return OUTCOME_HOLE;
-    return landing_finish(&fetch->landing, needs_sync(fetch->situation.path)) == 0 ? OUTCOME_FOUND
-                                                                                   : OUTCOME_UNKNOWN;
+    if (was_ahead)
+        result = ahead_finish(&fetch->ahead, &fetch->landing);
+    else
+        result = landing_finish(&fetch->landing, needs_sync(fetch->situation.path));
+    return result == 0 ? OUTCOME_FOUND : OUTCOME_UNKNOWN;
 }
 
-static int run(struct fetch *fetch, const char *only)
+/* 0 with the outcome; -1 after logging: nothing can be asked. */
+static int ask(struct fetch *fetch, const char *only, enum outcome *outcome)
 {
     const struct situation *situation = &fetch->situation;
     enum wal_kind kind = situation->parsed.kind;
     uint64_t most =
         kind == WAL_HISTORY || kind == WAL_BACKUP ? SMALL_FILE_MOST_BYTES : situation->control.segment_bytes;
-    enum outcome outcome = OUTCOME_UNKNOWN;
 
-    if (is_at_accepted_end(fetch))
-        return STATUS_ABSENT;
+    *outcome = OUTCOME_UNKNOWN;
     if (inquiry_open(&fetch->config, only, &fetch->state, situation, &fetch->landing, &fetch->inquiry) != 0)
-        return STATUS_STOP;
+        return -1;
     if (landing_open(situation->path, most, &fetch->landing) == 0)
-        outcome = land(fetch, inquiry_run(&fetch->inquiry));
+        *outcome = land(fetch, inquiry_run(&fetch->inquiry), false);
+    return 0;
+}
+
+static int run(struct fetch *fetch, const char *only)
+{
+    enum outcome outcome = OUTCOME_ABSENT;
+    int status = STATUS_STOP;
+
+    ahead_open(&fetch->config, only, &fetch->state, fetch->end_at, &fetch->situation, &fetch->ahead);
+    if (is_at_accepted_end(fetch)) {
+        status = STATUS_ABSENT;
+    } else if (ahead_take(&fetch->ahead, &fetch->landing)) {
+        outcome = land(fetch, OUTCOME_FOUND, true);
+        status = situation_status(&fetch->situation, outcome);
+    } else if (ask(fetch, only, &outcome) == 0) {
+        status = situation_status(&fetch->situation, outcome);
+    }
     landing_close(&fetch->landing);
-    return situation_status(situation, outcome);
+    if (status == STATUS_FOUND)
+        ahead_found(&fetch->ahead);
+    else
+        ahead_over(&fetch->ahead);
+    return status;
 }
 
 static int set_end_at(void *context, const char *value)
@@ -102,6 +130,7 @@ static int set_timeline(void *context, const char *value)
 static void close_all(struct fetch *fetch)
 {
     inquiry_close(&fetch->inquiry);
+    ahead_close(&fetch->ahead);
     situation_close(&fetch->situation);
     state_close(&fetch->state);
     config_free(&fetch->config);
@@ -128,7 +157,7 @@ int main(int argc, char **argv)
         .usage_status = STATUS_STOP,
     };
     struct options options;
-    struct fetch fetch = {.landing.fd = -1};
+    struct fetch fetch = {.landing.fd = -1, .ahead = {.directory = -1, .fd = -1, .part = -1}};
     char **operands;
     int status = options_parse(&program, argc, argv, &options, &fetch, &operands);
 

@@ -86,6 +86,13 @@ static void test_bad(void)
         BASE "[repository x]\nurl = s3://bucket\nendpoint = s3.example.net\n",
         BASE "[repository x]\nurl = s3://bucket\naccess_key = A\n",
         BASE "[wal-fetch]\nend_at = 5\n",
+        BASE "[wal-fetch]\nread_ahead = 256\n",
+        BASE "[wal-fetch]\nread_ahead = 256mb\n",
+        BASE "[wal-fetch]\nread_ahead = -1MB\n",
+        BASE "[wal-fetch]\nread_ahead = MB\n",
+        BASE "[wal-fetch]\nread_ahead = 99999999TB\n",
+        BASE "[wal-fetch]\nparallel = 0\n",
+        BASE "[wal-fetch]\nparallel = 17\n",
         "[cluster]\nname = ../main\n[repository x]\nurl = file:///x\n",
         "[cluster]\nname = main\npgdata = data\n[repository x]\nurl = file:///x\n",
         "[cluster]\nname = main\nstate_dir = tmp\n[repository x]\nurl = file:///x\n",
@@ -99,6 +106,32 @@ static void test_bad(void)
         if (result != -1)
             fprintf(stderr, "accepted: %s\n", table[i]);
         CHECK(result == -1);
+    }
+}
+
+static void test_bytes(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } table[] = {{"0", 0},
+                 {"0MB", 0},
+                 {"1B", 1},
+                 {"1023kB", 1023 * 1024},
+                 {"64 MB", 64 * 1024 * 1024},
+                 {"3GB", UINT64_C(3) << 30},
+                 {"1TB", UINT64_C(1) << 40}};
+    struct config config;
+    char text[200];
+
+    CHECK(load(BASE, 0600, &config) == 0);
+    CHECK(config.wal_fetch_read_ahead_bytes == 256u << 20 && config.wal_fetch_parallel == 4);
+    config_free(&config);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        snprintf(text, sizeof text, BASE "[wal-fetch]\nread_ahead = %s\n", table[i].text);
+        CHECK(load(text, 0600, &config) == 0);
+        CHECK(config.wal_fetch_read_ahead_bytes == table[i].bytes);
+        config_free(&config);
     }
 }
 
@@ -145,6 +178,7 @@ int main(void)
     unsetenv("AWS_REGION");
     test_good();
     test_bad();
+    test_bytes();
     test_long_lines();
     test_permissions();
     unlink(path);
