@@ -247,7 +247,7 @@ static void run_locked(const struct ahead_settings *settings)
     struct ahead ahead = {
         .settings = settings,
         .directory = asked->directory,
-        .parent = getppid(),
+        .parent = settings->parent,
         .begin_until = settings->began + BEGIN_SECONDS * 1000000,
         .most_at_once = allowed_at_once(settings),
     };

@@ -6,6 +6,8 @@
 #include "shipper.h"
 #include "source.h"
 
+#include <sys/types.h>
+
 /* Does a file wait behind this one that can be stored ahead? Costs one access(2). */
 bool ahead_waits(const struct source *source);
 
@@ -16,6 +18,7 @@ struct ahead_settings {
     struct shipper *shipper;    /* that stored it; one of the workers */
     int64_t began, took; /* microseconds: when this call began (monotonic), how long the asked one took */
     int64_t deadline;    /* monotonic: of the call */
+    pid_t parent;        /* when it began */
 };
 
 /* Nothing that goes wrong here is an error of the call; what is left waits until PostgreSQL asks for it.

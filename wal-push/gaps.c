@@ -40,13 +40,15 @@ static int take_lock(const struct state *state)
     return fd;
 }
 
+/* 0; 1 when there is none; -1 after logging. */
 static int read_marker(const struct state *state, const char *name, struct gap *gap)
 {
     struct buffer text = BUFFER_EMPTY;
     char *path = path_join(state->directory, name);
-    int result = -1;
+    enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, MARKER_MOST_BYTES, &text);
+    int result = read == FILE_ABSENT ? 1 : -1;
 
-    if (path != NULL && file_read_all(path, MARKER_MOST_BYTES, &text) == FILE_OK)
+    if (read == FILE_OK)
         result = gap_parse(text.data, text.length, path, gap);
     buffer_free(&text);
     free(path);
@@ -75,6 +77,8 @@ static int rename_marker(const struct state *state, const char *name, const char
     if (from != NULL && to != NULL) {
         if (rename(from, to) == 0)
             result = file_sync_directory(state->directory);
+        else if (errno == ENOENT)
+            result = 0; /* another thread or call did */
         else
             log_error("could not rename file \"%s\": %m", from);
     }
@@ -120,13 +124,29 @@ static int for_each(const struct state *state, uint64_t system_identifier, const
     return result;
 }
 
-/* The gap that ends right before a segment. */
+/* The gap that ends right before a segment, or holds it. */
 struct extension {
     const struct source *source;
     char before[WAL_SEGMENT_NAME_BYTES];
     char name[MARKER_NAME_BYTES]; /* "": there is none */
     struct gap gap;
+    bool is_held; /* it may have been sent: it stays what it is */
 };
+
+static int find_holding(const struct state *state, const char *name, void *context)
+{
+    struct extension *extension = context;
+    struct gap gap;
+
+    if (read_marker(state, name, &gap) != 0)
+        return -1;
+    /* Names of one timeline and of one length: their order is that of the segments. */
+    extension->is_held = extension->is_held || (gap.segment_bytes == extension->source->segment_bytes &&
+                                                memcmp(gap.first, extension->source->name, 8) == 0 &&
+                                                strcmp(gap.first, extension->source->name) <= 0 &&
+                                                strcmp(gap.last, extension->source->name) >= 0);
+    return 0;
+}
 
 static int find_extended(const struct state *state, const char *name, void *context)
 {
@@ -143,8 +163,44 @@ static int find_extended(const struct state *state, const char *name, void *cont
     return 0;
 }
 
-static int add_locked(const struct state *state, const struct source *source)
+/* The name of what says that a repository needs not be told: it has the marker, or all that it tells of. */
+static char *sent_name(const char *marker, const struct config *config,
+                       const struct repository_config *repository)
 {
+    char kind[MARKER_NAME_BYTES + 8];
+
+    snprintf(kind, sizeof kind, "%.*s.in", (int)(strrchr(marker, '.') - marker), marker);
+    return state_name(kind, config, repository);
+}
+
+static bool is_sent(const struct state *state, const char *marker, const struct config *config,
+                    const struct repository_config *repository)
+{
+    char *name = sent_name(marker, config, repository);
+    char *path = name == NULL ? NULL : path_join(state->directory, name);
+    bool result = path != NULL && access(path, F_OK) == 0;
+
+    free(name);
+    free(path);
+    return result;
+}
+
+static void note_sent(const struct state *state, const char *marker, const struct config *config,
+                      const struct repository_config *repository, bool yes)
+{
+    char *name = sent_name(marker, config, repository);
+
+    if (name != NULL && yes)
+        state_write(state, name, "", 0); /* else it is told again */
+    else if (name != NULL)
+        state_forget(state, name);
+    free(name);
+}
+
+static int add_locked(const struct source *source, const struct shipper *shipper)
+{
+    const struct state *state = shipper->state;
+    const struct config *config = shipper->config;
     struct extension extension = {.source = source};
     uint64_t number;
     struct gap *gap = &extension.gap;
@@ -153,9 +209,16 @@ static int add_locked(const struct state *state, const struct source *source)
         return -1;
     if (number > 0)
         wal_segment_name(source->parsed.timeline, number - 1, source->segment_bytes, extension.before);
+    /* The server, or its archiver, ended between this marker and PostgreSQL's own mark: it asks again. */
+    if (for_each(state, source->system_identifier, ".closed", find_holding, &extension) != 0 ||
+        for_each(state, source->system_identifier, ".sent", find_holding, &extension) != 0)
+        return -1;
+    if (extension.is_held)
+        return 0;
     if (for_each(state, source->system_identifier, ".open", find_extended, &extension) != 0)
         return -1;
-    if (extension.name[0] == '\0') {
+    const bool is_new = extension.name[0] == '\0';
+    if (is_new) {
         *gap = (struct gap){.system_identifier = source->system_identifier,
                             .segment_bytes = source->segment_bytes,
                             .since = timestamp_now()};
@@ -168,11 +231,22 @@ static int add_locked(const struct state *state, const struct source *source)
     gap->segments += strcmp(gap->last, source->name) != 0; /* asked for again: it stays the last */
     gap->until = timestamp_now();
     memcpy(gap->last, source->name, WAL_SEGMENT_NAME_BYTES);
-    return write_marker(state, extension.name, gap);
+    /* Durable with the marker, before it tells of more. */
+    for (size_t i = 0; i < config->repository_count; i++)
+        if (!shipper->places[i].has_stored)
+            note_sent(state, extension.name, config, &config->repositories[i], false);
+    if (write_marker(state, extension.name, gap) != 0)
+        return -1;
+    for (size_t i = 0; is_new && i < config->repository_count; i++)
+        if (shipper->places[i].has_stored)
+            note_sent(state, extension.name, config, &config->repositories[i], true);
+    return 0;
 }
 
-int gaps_add(const struct state *state, const struct source *source)
+int gaps_add(const struct source *source, const struct shipper *shipper)
 {
+    const struct state *state = shipper->state;
+
     if (state->directory == NULL) {
         log_error("nothing can be let go of: there is no state directory for the gap marker");
         log_hint("Give [cluster] state_dir a directory that only this user can read and write.");
@@ -181,14 +255,17 @@ int gaps_add(const struct state *state, const struct source *source)
     int lock = take_lock(state);
     if (lock < 0)
         return -1;
-    int result = add_locked(state, source);
+    int result = add_locked(source, shipper);
     close(lock);
     return result;
 }
 
 static int close_marker(const struct state *state, const char *name, void *context)
 {
-    (void)context;
+    const struct repository *repository = context;
+
+    if (is_sent(state, name, repository->config, repository->settings))
+        return 0; /* it may grow on */
     return rename_marker(state, name, ".closed");
 }
 
@@ -196,14 +273,21 @@ static int send_marker(const struct state *state, const char *name, void *contex
 {
     struct repository *repository = context;
     struct gap gap;
+    int read;
 
-    if (read_marker(state, name, &gap) != 0)
+    if (is_sent(state, name, repository->config, repository->settings) ||
+        (read = read_marker(state, name, &gap)) == 1) /* every repository has it meanwhile */
+        return 0;
+    if (read != 0)
         return -1;
     enum repository_result result = gap_put(repository, &gap);
     if (result == REPOSITORY_OK)
         log_info("told repository \"%s\" that %" PRIu64 " segments from \"%s\" to \"%s\" are missing",
                  repository->settings->name, gap.segments, gap.first, gap.last);
-    return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
+    if (result != REPOSITORY_OK && result != REPOSITORY_IDENTICAL)
+        return -1;
+    note_sent(state, name, repository->config, repository->settings, true);
+    return 0;
 }
 
 static bool has_marker(const struct state *state, uint64_t system_identifier, const char *ending)
@@ -228,20 +312,28 @@ int gaps_send(const struct state *state, struct repository *repository, uint64_t
         int lock = take_lock(state);
         if (lock < 0)
             return -1;
-        result = for_each(state, system_identifier, ".open", close_marker, NULL);
+        result = for_each(state, system_identifier, ".open", close_marker, repository);
         close(lock);
     }
     return result == 0 ? for_each(state, system_identifier, ".closed", send_marker, repository) : -1;
 }
 
-static int mark_sent(const struct state *state, const char *name, void *context)
+static int finish_marker(const struct state *state, const char *name, void *context)
 {
-    (void)context;
-    return rename_marker(state, name, ".sent");
+    const struct config *config = context;
+
+    for (size_t i = 0; i < config->repository_count; i++)
+        if (!is_sent(state, name, config, &config->repositories[i]))
+            return 0;
+    if (rename_marker(state, name, ".sent") != 0)
+        return 0; /* it stays what it is */
+    for (size_t i = 0; i < config->repository_count; i++)
+        note_sent(state, name, config, &config->repositories[i], false);
+    return 0;
 }
 
-void gaps_all_sent(const struct state *state, uint64_t system_identifier)
+void gaps_finish(const struct config *config, const struct state *state, uint64_t system_identifier)
 {
     if (state->directory != NULL && has_marker(state, system_identifier, ".closed"))
-        (void)for_each(state, system_identifier, ".closed", mark_sent, NULL); /* else they are sent again */
+        (void)for_each(state, system_identifier, ".closed", finish_marker, (void *)(uintptr_t)config);
 }

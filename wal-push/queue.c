@@ -24,14 +24,21 @@ static bool is_waiting(const struct source *source, uint64_t number)
     return result;
 }
 
-/* Segments that wait from this one on, on its timeline. PostgreSQL archives in order, so those that wait are
- * neighbours, and the last one is found by halving: some 40 looks for 100,000, where reading the directory
- * costs as many as there are files. */
+/* A .backup file tells of a backup and is no WAL: no recovery asks for it. But those behind it wait for it.
+ */
+static bool can_be_let_go_of(const struct source *source)
+{
+    return source->parsed.kind == WAL_SEGMENT || source->parsed.kind == WAL_BACKUP;
+}
+
+/* Segments that wait from this one on, on its timeline; behind it, if it is a file of another kind.
+ * PostgreSQL archives in order, so those that wait are neighbours, and the last one is found by halving: some
+ * 40 looks for 100,000, where reading the directory costs as many as there are files. */
 static uint64_t count_waiting(const struct source *source)
 {
     uint64_t first, known = 0, beyond = 1;
 
-    if (source->parsed.kind != WAL_SEGMENT ||
+    if (source->parsed.kind == WAL_HISTORY || source->segment_bytes == 0 ||
         !wal_segment_number(&source->parsed, source->segment_bytes, &first))
         return 0;
     while (beyond < SEARCH_MOST && is_waiting(source, first + beyond)) {
@@ -45,7 +52,7 @@ static uint64_t count_waiting(const struct source *source)
         else
             beyond = middle;
     }
-    return known + 1;
+    return source->parsed.kind == WAL_SEGMENT ? known + 1 : known;
 }
 
 static uint64_t mebibytes(uint64_t segments, const struct source *source)
@@ -59,9 +66,15 @@ static bool is_over(const struct config *config, const struct source *source, ui
     return *waiting > 0 && *waiting > config->wal_push_queue_limit_bytes / source->segment_bytes;
 }
 
-static int let_go(const struct state *state, const struct source *source, uint64_t waiting)
+static int let_go(const struct source *source, const struct shipper *shipper, uint64_t waiting)
 {
-    if (gaps_add(state, source) != 0) {
+    if (source->parsed.kind == WAL_BACKUP) {
+        log_warning("\"%s\" is LET GO OF, not archived: %" PRIu64 " segments (%" PRIu64
+                    " MiB) wait behind it, more than queue_limit, and on_full = drop; no recovery needs it",
+                    source->name, waiting, mebibytes(waiting, source));
+        return 0;
+    }
+    if (gaps_add(source, shipper) != 0) {
         log_error("\"%s\" is not let go of: that could not be noted durably", source->name);
         return 1;
     }
@@ -72,37 +85,60 @@ static int let_go(const struct state *state, const struct source *source, uint64
     return 0;
 }
 
-bool queue_skips_try(const struct config *config, const struct state *state, const struct source *source)
+static bool has_failed_lately(const struct shipper *shipper, size_t index)
 {
     struct buffer text = BUFFER_EMPTY;
-    uint64_t waiting;
     int64_t age;
-    bool failed_lately = config->wal_push_drops && source->parsed.kind == WAL_SEGMENT &&
-                         state_read(state, FAILED_NAME, &text, &age) == 0 && age < TRY_AGAIN_SECONDS;
+    char *name = state_name(FAILED_NAME, shipper->config, &shipper->config->repositories[index]);
+    bool result =
+        name != NULL && state_read(shipper->state, name, &text, &age) == 0 && age < TRY_AGAIN_SECONDS;
 
     buffer_free(&text);
-    return failed_lately && is_over(config, source, &waiting);
+    free(name);
+    return result;
 }
 
-int queue_failed(const struct config *config, const struct state *state, const struct source *source,
-                 bool was_tried)
+void queue_leave_out(const struct source *source, struct shipper *shipper)
 {
     uint64_t waiting;
 
-    if (was_tried && config->wal_push_drops)
-        state_write(state, FAILED_NAME, "", 0);
+    if (!shipper->config->wal_push_drops || !can_be_let_go_of(source) ||
+        !is_over(shipper->config, source, &waiting))
+        return;
+    for (size_t i = 0; i < shipper->config->repository_count; i++)
+        shipper->places[i].is_left_out =
+            shipper->config->repositories[i].required && has_failed_lately(shipper, i);
+}
+
+int queue_failed(const struct source *source, const struct shipper *shipper)
+{
+    const struct config *config = shipper->config;
+    uint64_t waiting;
+
+    for (size_t i = 0; config->wal_push_drops && i < config->repository_count; i++) {
+        char *name =
+            !shipper->places[i].has_failed ? NULL : state_name(FAILED_NAME, config, &config->repositories[i]);
+        if (name != NULL)
+            state_write(shipper->state, name, "", 0);
+        free(name);
+    }
     if (!is_over(config, source, &waiting))
         return 1;
-    if (config->wal_push_drops)
-        return let_go(state, source, waiting);
+    if (config->wal_push_drops && can_be_let_go_of(source))
+        return let_go(source, shipper, waiting);
     log_error("%" PRIu64 " segments (%" PRIu64 " MiB) wait to be archived, more than queue_limit", waiting,
               mebibytes(waiting, source));
-    log_hint("Nothing is let go of (on_full = stop): pg_wal grows until archiving works again.");
+    log_hint("Nothing is let go of (%s): pg_wal grows until archiving works again.",
+             config->wal_push_drops ? "no file of this kind" : "on_full = stop");
     return 1;
 }
 
-void queue_went_on(const struct config *config, const struct state *state)
+void queue_went_on(const struct shipper *shipper)
 {
-    if (config->wal_push_drops)
-        state_forget(state, FAILED_NAME);
+    for (size_t i = 0; shipper->config->wal_push_drops && i < shipper->config->repository_count; i++) {
+        char *name = state_name(FAILED_NAME, shipper->config, &shipper->config->repositories[i]);
+        if (name != NULL)
+            state_forget(shipper->state, name);
+        free(name);
+    }
 }

@@ -2,21 +2,18 @@
 #ifndef WALFERRY_QUEUE_H
 #define WALFERRY_QUEUE_H
 
+#include "shipper.h"
 #include "source.h"
 
-#include "common/config.h"
-#include "common/state.h"
+/* When so much waits that this segment is to be let go of if it cannot be stored: the repositories that could
+ * not be used a moment ago are left out. Else a dead one would cost each segment the whole time limit, and
+ * the disk would fill all the same; the others get theirs. */
+void queue_leave_out(const struct source *source, struct shipper *shipper);
 
-/* Does so much wait that this segment is to be let go of without another try, since the last one failed a
- * moment ago? Else a dead store would cost each segment the whole time limit, and the disk would fill all the
- * same. */
-bool queue_skips_try(const struct config *config, const struct state *state, const struct source *source);
-
-/* After a failure of a store, or without a try: the exit status, 1; or 0 when the segment was let go of,
- * durably marked as a gap. Logs how much waits when it is more than the limit. */
-int queue_failed(const struct config *config, const struct state *state, const struct source *source,
-                 bool was_tried);
+/* After a failure of a store: the exit status, 1; or 0 when the segment was let go of, durably marked as a
+ * gap. Logs how much waits when it is more than the limit. */
+int queue_failed(const struct source *source, const struct shipper *shipper);
 /* After a success. */
-void queue_went_on(const struct config *config, const struct state *state);
+void queue_went_on(const struct shipper *shipper);
 
 #endif

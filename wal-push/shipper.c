@@ -218,11 +218,9 @@ static int ship_to(const struct shipment *shipment, size_t index)
     store_set_limits(place->repository.store, &limits);
     if (check_cluster(shipment, &place->repository) != 0)
         return -1;
-    /* Before any later segment. */
-    if (!place->has_gaps &&
-        gaps_send(shipper->state, &place->repository, shipment->source->system_identifier) != 0)
+    /* Before any later segment; another call may have let go of one meanwhile. */
+    if (gaps_send(shipper->state, &place->repository, shipment->source->system_identifier) != 0)
         return -1;
-    place->has_gaps = true;
     return put_into(shipment, &place->repository);
 }
 
@@ -232,6 +230,7 @@ static void ship_to_those(struct shipment *shipment, bool required)
 
     for (size_t i = 0; i < shipper->config->repository_count; i++) {
         const struct repository_config *settings = &shipper->config->repositories[i];
+        struct shipper_place *place = &shipper->places[i];
         if (settings->required != required)
             continue;
         if (!is_chosen(shipper, settings)) {
@@ -239,16 +238,20 @@ static void ship_to_those(struct shipment *shipment, bool required)
                 log_warning("required repository \"%s\" is left out (--repository)", settings->name);
             continue;
         }
-        if (!shipper->places[i].is_left_out && ship_to(shipment, i) == 0) {
-            shipment->stored++;
-        } else if (required || shipper->only != NULL) {
+        bool is_tried = !place->is_left_out;
+        place->has_stored = is_tried && ship_to(shipment, i) == 0;
+        place->has_failed = is_tried && !place->has_stored;
+        shipment->stored += place->has_stored;
+        shipment->to_do -= is_tried;
+        if (place->has_stored)
+            continue;
+        if (required || shipper->only != NULL) {
             shipment->required_failed = true;
         } else {
             log_warning("repository \"%s\" (required = no) is left without \"%s\"", settings->name,
                         shipment->source->name);
-            shipper->places[i].is_left_out = true; /* of what else this call ships: it would wait each time */
+            place->is_left_out = true; /* of what else this call ships: it would wait each time */
         }
-        shipment->to_do--;
     }
 }
 
@@ -264,12 +267,12 @@ int shipper_ship(struct shipper *shipper, struct source *source, int64_t deadlin
         return -1;
     memcpy(sha256, shipment.facts.sha256, SHA256_BYTES);
     for (size_t i = 0; i < shipper->config->repository_count; i++)
-        shipment.to_do += is_chosen(shipper, &shipper->config->repositories[i]);
+        shipment.to_do +=
+            is_chosen(shipper, &shipper->config->repositories[i]) && !shipper->places[i].is_left_out;
     ship_to_those(&shipment, true);
     ship_to_those(&shipment, false);
     if (shipment.required_failed || shipment.stored == 0)
         return -1;
-    if (shipper->only == NULL)
-        gaps_all_sent(shipper->state, source->system_identifier);
+    gaps_finish(shipper->config, shipper->state, source->system_identifier);
     return 0;
 }

@@ -13,8 +13,8 @@
 struct shipper_place {
     struct repository repository;
     bool is_open;
-    bool has_gaps;    /* the gap markers were sent */
-    bool is_left_out; /* required = no, and it failed */
+    bool has_stored, has_failed; /* the last file; neither: it was not tried there */
+    bool is_left_out; /* it is not tried: required = no, and it failed; or it failed a moment ago (queue.h) */
 };
 
 struct shipper {

@@ -11,6 +11,8 @@
 #include "common/options.h"
 #include "common/timestamp.h"
 
+#include <unistd.h>
+
 #define SPOOLS_BYTES (40u * 1024 * 1024) /* compressed files in memory, of all workers together */
 
 struct push {
@@ -20,6 +22,7 @@ struct push {
     struct source source;
     struct shipper shipper;
     int64_t began, deadline; /* monotonic */
+    pid_t parent;            /* when it began: the archiver, or the shell that it started */
 };
 
 static int ship(struct push *push)
@@ -46,6 +49,7 @@ static void look_ahead(struct push *push)
         .began = push->began,
         .took = monotonic_now() - push->began,
         .deadline = push->deadline,
+        .parent = push->parent,
     };
 
     if (push->only == NULL && push->config.wal_push_ahead > 0 && ahead_waits(&push->source))
@@ -57,16 +61,14 @@ static int push_asked(struct push *push)
 {
     const bool by_hand = push->only != NULL;
 
-    if (!by_hand && queue_skips_try(&push->config, &push->state, &push->source))
-        return queue_failed(&push->config, &push->state, &push->source, false);
     if (shipper_open(&push->config, &push->state, push->only, SPOOLS_BYTES / push->config.wal_push_parallel,
                      &push->shipper) != 0)
         return 1;
+    if (!by_hand)
+        queue_leave_out(&push->source, &push->shipper);
     if (ship(push) != 0)
-        return by_hand || push->shipper.is_refused
-                   ? 1
-                   : queue_failed(&push->config, &push->state, &push->source, true);
-    queue_went_on(&push->config, &push->state);
+        return by_hand || push->shipper.is_refused ? 1 : queue_failed(&push->source, &push->shipper);
+    queue_went_on(&push->shipper);
     look_ahead(push);
     return 0;
 }
@@ -100,7 +102,8 @@ int main(int argc, char **argv)
                     "configuration.",
     };
     struct options options;
-    struct push push = {.source.fd = -1, .shipper.spool = OBJECT_SPOOL_EMPTY, .began = monotonic_now()};
+    struct push push = {
+        .source.fd = -1, .shipper.spool = OBJECT_SPOOL_EMPTY, .began = monotonic_now(), .parent = getppid()};
     char **operands;
     int status = options_parse(&program, argc, argv, &options, NULL, &operands);
 

@@ -73,7 +73,7 @@ expect_true "its seal" grep -q "\"sha256\":\"$(<sum)\"" state/gap-*-"$(S 2)".ope
 step "never .history, and never what is refused for another reason than the store"
 expect_status 1 wal-push main/pg_wal/00000002.history
 cp "main/pg_wal/$(S 7)" kept && cp "main/pg_wal/$(S 8)" "main/pg_wal/$(S 7)"
-rm -f state/push-failed
+rm -f state/push-failed-*
 push 1 7
 expect_output "is not archived"
 cp kept "main/pg_wal/$(S 7)"
@@ -82,7 +82,7 @@ expect_equal "markers" "$(S 2).open" "$(markers)"
 step "the store is back: the marker goes there before any later segment"
 up
 setting 'ahead = 0\nqueue_limit = 10MB\non_full = drop'
-rm -f state/push-failed
+rm -f state/push-failed-*
 if [ "$STORE" = file ]; then # where it can't be put, nothing goes
     mkdir -p "repository/$(wal_key "$(S 2)").gap"
     setting 'ahead = 0'
@@ -105,7 +105,7 @@ archive 8
 archive 9
 up
 setting 'queue_limit = 10MB\non_full = drop'
-rm -f state/push-failed
+rm -f state/push-failed-*
 archive 10
 expect_output "ahead, 20 more"
 expect_equal "markers" "$(S 2).sent $(S 8).sent" "$(markers)"
@@ -134,3 +134,79 @@ expect_output "was let go of"
 object_get "$(wal_key "$(S 8)").gap" gap && sed -i 's/"segments":2/"segments":3/' gap && object_put "$(wal_key "$(S 8)").gap" gap
 fetch 200 8
 expect_output "damaged"
+
+step "two required repositories, one away: the other gets all; the marker goes to each, once, before later segments"
+printf '[repository there]\nurl = file://%s\n' "$T/there" >>up.conf
+cp up.conf "$CONFIG"
+mkdir there
+expect_status 0 repository-init
+setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
+for number in {31..45}; do segment_write "$number" "main/pg_wal/$(S "$number")" && : >"main/pg_wal/archive_status/$(S "$number").ready"; done
+there() { find "${1:-there}" -path '*/wal/*' -type f -printf '%f\n' | LC_ALL=C sort | paste -sd' '; }
+again() { rm -f state/push-failed-*; } # as after half a minute
+mv there there.away
+archive 31
+expect_output "LET GO OF"
+archive 32
+expect_equal "tries where it failed a moment ago" "" "$(grep '"there"' <<<"$output" || true)"
+again
+archive 33
+expect_equal "messages of here, which has all" "" "$(grep 'told repository' <<<"$output" || true)"
+expect_equal "markers" "$(S 31).open" "$(markers | tr ' ' '\n' | grep -v 'sent$\|json$' | paste -sd' ')"
+for number in 31 32 33; do expect_true "$number" object_exists "$(wal_key "$(S $number)")"; done
+mv there.away there
+again
+archive 34
+expect_output 'told repository "there" that 3 segments'
+expect_equal "messages of here" "" "$(grep 'told repository "here"' <<<"$output" || true)"
+expect_equal "what is there" "$(S 31).gap $(S 34)" "$(there)"
+expect_equal "markers" "$(S 2).sent $(S 8).sent $(S 31).sent" "$(markers)"
+
+step "what was let go of is asked for again, since the server ended before it had marked that"
+mv there there.away
+down
+again
+archive 35
+up
+setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
+for i in 1 2 3; do # each time the marker goes to here, but the segment not to there
+    again
+    push 0 35
+    expect_equal "collisions" "" "$(grep -i "other content" <<<"$output" || true)"
+done
+mv there.away there
+again
+archive 36
+expect_equal "what is there" "$(S 31).gap $(S 34) $(S 35).gap $(S 36)" "$(there)"
+
+step "a repository that is not required gets the marker, too"
+echo "required = no" >>up.conf
+cp up.conf "$CONFIG"
+setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
+mv there there.away
+down
+archive 37
+up
+again
+setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
+archive 38
+expect_output 'told repository "here"'
+archive 39
+expect_equal "messages of here" "" "$(grep 'told repository "here"' <<<"$output" || true)"
+mv there.away there
+archive 40
+expect_output 'told repository "there"'
+expect_equal "what is there" "$(S 31).gap $(S 34) $(S 35).gap $(S 36) $(S 37).gap $(S 40)" "$(there)"
+expect_true "no more to send" test -e state/gap-*-"$(S 37)".sent
+
+step "a .backup file keeps nobody who waits behind it, and is no gap"
+: >"main/pg_wal/archive_status/$(S 40).00000028.backup.ready"
+printf 'START WAL LOCATION: 0/2800028 (file %s)\n' "$(S 40)" >"main/pg_wal/$(S 40).00000028.backup"
+mv there there.away
+down
+expect_status 0 wal-push "main/pg_wal/$(S 40).00000028.backup"
+expect_output "backup\" is LET GO OF"
+setting 'ahead = 0\nqueue_limit = 3MB'
+expect_status 1 wal-push "main/pg_wal/$(S 40).00000028.backup"
+expect_output "5 segments \(5 MiB\) wait to be archived"
+expect_equal "markers" "$(S 2).sent $(S 8).sent $(S 31).sent $(S 35).sent $(S 37).sent" "$(markers)"
