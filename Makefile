@@ -1,4 +1,4 @@
-# walferry. Targets: all demo check check-full coverage bench asan tsan lint install clean
+# walferry. Targets: all demo check check-full coverage valgrind bench asan tsan lint install clean
 # Every program FOLDER/NAME has its main in FOLDER/NAME.c (dashes become underscores); the other files of a folder and all of
 # common/ are linked from archives, so a program carries only what it uses.
 
@@ -105,6 +105,12 @@ check-full: tests-built
 coverage:
 	tests/coverage
 
+# Memcheck's view of the programs, in the scenarios that can bear programs which are thirty times slower. Those left out trace or
+# kill by system call (19, 21), hold the time (09, 29-outage, 47), or limit memory and files (48).
+valgrind: all units
+	tests/install valgrind
+	tests/run --valgrind --only '!(unit/*|asan/*|09-*|19-*|21-*|29-outage*|47-*|48-*)'
+
 # Walferry beside pgBackRest and beside the floor, on this machine, as ratios of one run.
 bench:
 	bench/run
@@ -114,6 +120,6 @@ tests-built:
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) all units
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) asan
 
-.PHONY: demo check check-full coverage bench bench-programs tests-built
+.PHONY: demo check check-full coverage valgrind bench bench-programs tests-built
 
 include tests/fuzz/rules.mk

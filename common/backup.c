@@ -260,7 +260,7 @@ static void read_tablespaces(struct reader *reader, struct backup *backup)
         tablespace->oid = (uint32_t)need_uint(&item, "oid", 1, UINT32_MAX);
         tablespace->name = read_text(&item, "name", false);
         tablespace->location = read_text(&item, "location", true);
-        if (item.wrong != NULL || tablespace->location[0] != '/')
+        if (item.wrong != NULL || tablespace->location == NULL || tablespace->location[0] != '/')
             reader->wrong = "tablespaces";
     }
 }

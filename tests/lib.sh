@@ -3,6 +3,7 @@
 #   T         the scenario's own directory: made here, removed here with everything that was started
 #   PROGRAMS  directory of walferry's programs       PG_BIN  that of PostgreSQL's (OLD_PG_BIN: of the older of two)
 #   SOURCE    the source tree (read only)            KEEP    where logs go when the scenario fails
+#   SLOW      empty, or how many times as long everything may take
 #   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph writes them, for STORE=s3
 # A scenario that reaches its end and leaves no process behind has passed. Helpers that start processes remember nothing but $T:
 # whatever lives with WALFERRY_TEST=$T in its environment is ours.
@@ -64,7 +65,7 @@ expect_output() { # extended regular expression, in $output of the last expect_s
     grep -Eiq -- "$1" <<<"$output" || fail "expected a message like \"$1\", found \"$output\""
 }
 wait_until() { # SECONDS WHAT COMMAND...: tries until the command succeeds
-    local end=$((SECONDS + $1)) what=$2
+    local end=$((SECONDS + $1 * ${SLOW:-1})) what=$2
     shift 2
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || fail "waited in vain for: $what ($*)"

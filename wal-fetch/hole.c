@@ -44,7 +44,7 @@ static bool ends_with_switch(const struct page_place *place, const unsigned char
 {
     const size_t header = place->offset == 0 ? WAL_LONG_HEADER_BYTES : SHORT_HEADER_BYTES;
     const size_t end = (used + 7) / 8 * 8;
-    unsigned char record[RECORD_HEADER_BYTES];
+    unsigned char record[RECORD_HEADER_BYTES] = {0};
     uint32_t length;
 
     if (end <= header)

@@ -90,7 +90,7 @@ static bool parse_line(const char *text, size_t length, int64_t now, struct line
     if (memcmp(check, last + 1, 16) != 0)
         return false;
     long long written = strtoll(text + WAL_SEGMENT_NAME_BYTES, &end, 10);
-    if (written > now || now - written > STORED_AGE_SECONDS)
+    if (*end != ' ' || written > now || written < now - STORED_AGE_SECONDS)
         return false;
     line->name = text;
     line->identity = end + 1 + SHA256_HEX_BYTES;

@@ -10,6 +10,8 @@
 
 #include "common/store.h"
 
+#include <time.h> /* before the next line changes it */
+
 #define nanosleep(wanted, left) ((void)(wanted), (void)(left), 0)
 #include "common/http.c" /* its static functions are called below, and its table of libcurl's is changed */
 #undef nanosleep

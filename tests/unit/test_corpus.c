@@ -14,6 +14,7 @@
 #include "tests/fuzz/fuzz_config.c"
 #include "tests/fuzz/fuzz_control.c"
 #include "tests/fuzz/fuzz_credentials.c"
+#include "tests/fuzz/fuzz_gap.c"
 #include "tests/fuzz/fuzz_history.c"
 #include "tests/fuzz/fuzz_index.c"
 #include "tests/fuzz/fuzz_lz4.c"
@@ -22,6 +23,7 @@
 #include "tests/fuzz/fuzz_part.c"
 #include "tests/fuzz/fuzz_s3.c"
 #include "tests/fuzz/fuzz_settings.c"
+#include "tests/fuzz/fuzz_stored.c"
 #include "tests/fuzz/fuzz_timestamp.c"
 #include "tests/fuzz/fuzz_upload.c"
 #include "tests/fuzz/fuzz_wal.c"
@@ -37,6 +39,7 @@ static const struct {
     {"config", fuzz_config},
     {"control", fuzz_control},
     {"credentials", fuzz_credentials},
+    {"gap", fuzz_gap},
     {"history", fuzz_history},
     {"index", fuzz_index},
     {"lz4", fuzz_lz4},
@@ -45,6 +48,7 @@ static const struct {
     {"part", fuzz_part},
     {"s3", fuzz_s3},
     {"settings", fuzz_settings},
+    {"stored", fuzz_stored},
     {"timestamp", fuzz_timestamp},
     {"upload", fuzz_upload},
     {"wal", fuzz_wal},
