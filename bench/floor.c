@@ -67,6 +67,16 @@ static void worker_open(struct worker *worker)
         die("memory");
 }
 
+static void worker_close(struct worker *worker)
+{
+    curl_easy_cleanup(worker->curl);
+    EVP_MD_CTX_free(worker->hash);
+    LZ4F_freeCompressionContext(worker->encoder);
+    LZ4F_freeDecompressionContext(worker->decoder);
+    free(worker->plain);
+    free(worker->stored);
+}
+
 /* LZ4 and SHA-256 */
 
 static const LZ4F_preferences_t preferences = {
@@ -424,6 +434,7 @@ static void *back_up(void *context)
     }
     if (worker.length > 0)
         put_next(&worker);
+    worker_close(&worker);
     return NULL;
 }
 
@@ -440,6 +451,7 @@ static void *restore(void *context)
         LZ4F_resetDecompressionContext(worker.decoder);
         get(&worker, key, path);
     }
+    worker_close(&worker);
     return NULL;
 }
 

@@ -133,7 +133,7 @@ static void write_message(const char *level, const char *format, va_list argumen
         if (last_was_shown) {                                                                                \
             va_list arguments;                                                                               \
             va_start(arguments, format);                                                                     \
-            write_message(level_name(is_muted ? LOG_DEBUG : level), format, arguments);                      \
+            write_message(level_name(is_muted ? LOG_DEBUG : (level)), format, arguments);                    \
             va_end(arguments);                                                                               \
         }                                                                                                    \
         errno = saved_errno;                                                                                 \
