@@ -64,6 +64,7 @@ expect_status() {
 expect_output() { # extended regular expression, in $output of the last expect_status
     grep -Eiq -- "$1" <<<"$output" || fail "expected a message like \"$1\", found \"$output\""
 }
+slowly() { echo $(($1 * ${SLOW:-1})); } # NUMBER: so much time, where the programs are slow
 wait_until() { # SECONDS WHAT COMMAND...: tries until the command succeeds
     local end=$((SECONDS + $1 * ${SLOW:-1})) what=$2
     shift 2

@@ -52,7 +52,7 @@ choose_config() { # COUNT: a fault that is there for ever is not waited for
 }
 began() { began=$SECONDS; }
 in_time() { # COUNT: nothing takes longer than its limit allows
-    [ "$1" != - ] || expect_true "within its time limit, not $((SECONDS - began)) s" test $((SECONDS - began)) -le 8
+    [ "$1" != - ] || expect_true "within its time limit, not $((SECONDS - began)) s" test $((SECONDS - began)) -le "$(slowly 8)"
 }
 says() { # MESSAGE, which may stand on two lines; "-": any
     output=${output//$'\n'/ }
