@@ -59,7 +59,7 @@ units: $(addprefix $(BUILD)/unit/,$(UNITS))
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcurl -lcrypto -llz4 -lpthread
-bench-programs: $(BUILD)/bench/floor $(BUILD)/bench/measure
+bench-programs: $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 
 # What is not initialised has a pattern, so that reading it shows.
 asan:
@@ -69,7 +69,7 @@ tsan:
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' $(BUILD)/tsan/unit/test_worker_pool
 	$(BUILD)/tsan/unit/test_worker_pool
 
-SOURCES = $(wildcard common/*.[ch] tests/unit/*.[ch] bench/*.c $(foreach f,$(FOLDERS),$(f)/*.[ch]))
+SOURCES = $(wildcard common/*.[ch] tests/unit/*.[ch] bench/*.[ch] $(foreach f,$(FOLDERS),$(f)/*.[ch]))
 lint:
 	clang-format --dry-run -Werror $(SOURCES)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability -D_GNU_SOURCE -I. $(filter %.c,$(SOURCES))

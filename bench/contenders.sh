@@ -29,8 +29,10 @@ CONF
     printf '[main]\npg1-path=%s\npg1-socket-path=%s\npg1-user=postgres\n' "$T/main" "$T/run/main"
 }
 set_up() {
+    need_main
     walferry=(--config "$T/walferry.$store.conf")
     pgbackrest=(pgbackrest --config="$T/pgbackrest.$store.conf" --stanza=main)
+    system=$main_system
     [ ! -e "$T/pgbackrest.$store.conf" ] || return 0
     say "walferry and pgBackRest for the store $store"
     mkdir -p "$T/pgbackrest" "$T/floor" "$T/pgbackrest.log.d"

@@ -1,13 +1,17 @@
 /* floor: the least that carrying PostgreSQL's files costs with these libraries, plainly written, to measure
  * walferry by. No retries, no trailer, no configuration, no check of what the file is; not a program to use.
  *
- *   floor push FILE KEY             read, SHA-256, LZ4, SHA-256 of what is sent, one PUT over a new TLS
- * connection floor fetch KEY FILE            one GET, LZ4, SHA-256, a file floor backup JOBS DIRECTORY KEY
- * the same for all its files, into objects KEY-1, KEY-2, ... of 14 MiB and more floor restore JOBS KEY
- * DIRECTORY  one file for each object, on disk at the end
+ * - floor push FILE KEY: read, SHA-256, LZ4, SHA-256 of what is sent, one PUT over a new TLS connection
+ * - floor segments JOBS DIRECTORY KEY: the same for each file there, to KEY/NAME; a worker keeps its
+ * connection
+ * - floor fetch KEY FILE: one GET, LZ4, SHA-256, a file
+ * - floor backup JOBS DIRECTORY KEY: as push for all its files, into objects KEY-1, KEY-2, ... of 14 MiB and
+ * more
+ * - floor restore JOBS KEY DIRECTORY: one file for each object, on disk at the end
  *
  * The place is FLOOR_DIRECTORY, or S3_ENDPOINT with the other variables that tests/ceph writes. */
 #include <curl/curl.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -438,6 +442,22 @@ static void *back_up(void *context)
     return NULL;
 }
 
+static void *push_segments(void *context)
+{
+    struct worker worker;
+    char key[1024];
+    size_t i;
+
+    (void)context;
+    worker_open(&worker);
+    while ((i = atomic_fetch_add(&next_file, 1)) < file_count) {
+        pack_file(&worker, files[i], NULL);
+        snprintf(key, sizeof key, "%s%s", key_prefix, strrchr(files[i], '/'));
+        put(&worker, key);
+    }
+    return NULL;
+}
+
 static void *restore(void *context)
 {
     struct worker worker;
@@ -467,6 +487,23 @@ static void run_workers(const char *jobs, void *(*work)(void *context), void *co
             die("thread");
     for (long i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
+}
+
+static void run_segments(char **arguments)
+{
+    char path[1024];
+    struct dirent **entries;
+    int count = scandir(arguments[1], &entries, NULL, alphasort);
+
+    key_prefix = arguments[2];
+    for (int i = 0; i < count && file_count < FILES_MOST; i++)
+        if (strlen(entries[i]->d_name) == 24) {
+            snprintf(path, sizeof path, "%s/%s", arguments[1], entries[i]->d_name);
+            files[file_count++] = strdup(path);
+        }
+    if (file_count == 0)
+        die("no segments in %s", arguments[1]);
+    run_workers(arguments[0], push_segments, NULL);
 }
 
 /* The number of objects lies between the two calls in a file of the current directory. */
@@ -510,12 +547,14 @@ int main(int argc, char **argv)
     } else if (argc == 4 && strcmp(argv[1], "fetch") == 0) {
         worker_open(&worker);
         get(&worker, argv[2], argv[3]);
+    } else if (argc == 5 && strcmp(argv[1], "segments") == 0) {
+        run_segments(argv + 2);
     } else if (argc == 5 && strcmp(argv[1], "backup") == 0) {
         run_backup(argv + 2);
     } else if (argc == 5 && strcmp(argv[1], "restore") == 0) {
         run_restore(argv + 2);
     } else {
-        die("usage: floor push|fetch|backup|restore ...");
+        die("usage: floor push|segments|fetch|backup|restore ...");
     }
     return 0;
 }

@@ -2,7 +2,7 @@
 # stores: s3 file
 contenders=(walferry pgbackrest floor)
 rounds=$BACKUP_ROUNDS
-begin() { :; }
+begin() { set_up; }
 prepare() { archive_with "$1"; }
 call() { backup_call "$1"; }
 check() { :; } # they wait for their WAL and say themselves whether all is there

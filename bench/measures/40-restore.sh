@@ -4,6 +4,7 @@ contenders=(walferry pgbackrest floor)
 rounds=$BACKUP_ROUNDS
 begin() {
     local who
+    set_up
     for who in "${contenders[@]}"; do
         archive_with "$who"
         backup_call "$who"

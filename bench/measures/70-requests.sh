@@ -1,0 +1,48 @@
+# goal: requests that one call sends, as the store's own log has them
+# stores: s3
+log=${S3_CA%/tls/*}/log/client.rgw.log
+requests() { # of one kind, in the order of the log
+    sed -n "$((log_begin + 1)),\$ s/.*beast: .*\"\([A-Z]* [^ ]*\) HTTP.*/\1/p" "$log" | grep "backlog-$1/\|prefix=backlog-$1\|/$S3_BUCKET/? *\|$S3_BUCKET?" || true
+}
+count() { # WHAT GOAL COMMAND...: whatever its status
+    local what=$1 goal=$2 found
+    log_begin=$(wc -l <"$log")
+    (cd "$place" && "${@:3}") || true
+    sleep 0.5 # the log is written behind the answer
+    found=$(requests walferry | sed 's/?.*list-type.*/ LIST/; s/^GET .* LIST/LIST/; s/ .*//' | sort | uniq -c | awk '{ printf "%s%s %s", n++ ? " + " : "", $1, $2 }')
+    echo "count $measure $what: ${found:-none} | $goal" >>"$RESULTS"
+}
+all() {
+    local first second
+    need_backlog
+    backlog_set_up
+    backlog_empty walferry
+    first=${segments[0]} second=${segments[1]} place=$T/backlog
+    backlog_wait 1
+    wal-push "${walferry[@]}" "backlog/pg_wal/$first" # cluster.json is remembered now
+    rm backlog/pg_wal/archive_status/*
+    : >"backlog/pg_wal/archive_status/$second.ready"
+    count push "1 PUT" wal-push "${walferry[@]}" "pg_wal/$second"
+    count "push-identical" "1 GET + 1 PUT" wal-push "${walferry[@]}" "pg_wal/$second"
+    # a server that waits in recovery, and does not ask meanwhile
+    waiting=2
+    recovery_prepare walferry
+    sed -i 's/^recovery_target_action = .*/recovery_target_action = pause/' lost/postgresql.conf
+    echo "wal_retrieve_retry_interval = 1h" >>lost/postgresql.conf
+    server_start lost
+    wait_paused lost
+    by_hand recovery " + 1 LIST"
+    server_stop lost immediate
+    sed -i '/^recovery_target/d' lost/postgresql.conf
+    mv lost/recovery.signal lost/standby.signal
+    server_start lost
+    wait_until 60 "the end of the archive" grep -q " 1$" calls
+    by_hand standby ""
+    server_stop lost immediate
+}
+by_hand() { # WHO-ASKS ONE-MORE
+    place=$T/lost
+    sleep 2 # what was begun ahead is done
+    count "$1-hit" "1 GET" wal-fetch "${walferry[@]}" "$first" pg_wal/RECOVERYXLOG
+    count "$1-miss" "1 GET$2" wal-fetch "${walferry[@]}" "${segments[2]}" pg_wal/RECOVERYXLOG
+}
