@@ -89,6 +89,7 @@ backlog_set_up() { # sets $label, and the commands $walferry and $pgbackrest
 }
 # An empty repository, and nothing remembered of an earlier one.
 backlog_empty() { # WHO
+    rm -f "$T/archived.$store.$1"
     if [ "$store" = s3 ]; then s3 purge "backlog-$1/"
     else
         rm -rf "$T/backlog-$1"
@@ -153,7 +154,7 @@ need_archived() { # WHO
     backlog_set_up
     backlog_prepare "$1"
     backlog_call "$1"
-    there "${command[@]}"
+    there measure "$T/unused" "${command[@]}" # it waits for what goes on in the background
     backlog_check "$1"
     : >"$T/archived.$store.$1"
 }

@@ -9,7 +9,6 @@ begin() {
     delayed=$delay_port
     backlog_set_up
     fact "segments.$measure" "$waiting"
-    rm -f archived.s3.*
 }
 prepare() { backlog_prepare "$1"; }
 call() { backlog_call "$1"; }
