@@ -141,7 +141,7 @@ cp up.conf "$CONFIG"
 mkdir there
 expect_status 0 repository-init
 setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
-for number in {31..45}; do segment_write "$number" "main/pg_wal/$(S "$number")" && : >"main/pg_wal/archive_status/$(S "$number").ready"; done
+for number in {31..46}; do segment_write "$number" "main/pg_wal/$(S "$number")" && : >"main/pg_wal/archive_status/$(S "$number").ready"; done
 there() { find "${1:-there}" -path '*/wal/*' -type f -printf '%f\n' | LC_ALL=C sort | paste -sd' '; }
 again() { rm -f state/push-failed-*; } # as after half a minute
 mv there there.away
@@ -162,22 +162,29 @@ expect_equal "messages of here" "" "$(grep 'told repository "here"' <<<"$output"
 expect_equal "what is there" "$(S 31).gap $(S 34)" "$(there)"
 expect_equal "markers" "$(S 2).sent $(S 8).sent $(S 31).sent" "$(markers)"
 
-step "what was let go of is asked for again, since the server ended before it had marked that"
+step "what was let go of is asked for again, since the server ended before it had marked that; or its power went"
 mv there there.away
+again
+archive 35 # here has it
 down
 again
-archive 35
+archive 36 # and not this one
 up
 setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
-for i in 1 2 3; do # each time the marker goes to here, but the segment not to there
+again
+push 0 36
+expect_output 'told repository "here" that 2 segments'
+for number in 35 36; do mv "main/pg_wal/archive_status/$(S $number)."{done,ready}; done
+for i in 1 2; do # each time the marker goes to here, but the segment not to there
     again
+    rm -f state/gap-*.in-*
     push 0 35
     expect_equal "collisions" "" "$(grep -i "other content" <<<"$output" || true)"
 done
 mv there.away there
 again
-archive 36
-expect_equal "what is there" "$(S 31).gap $(S 34) $(S 35).gap $(S 36)" "$(there)"
+archive 37
+expect_equal "what is there" "$(S 31).gap $(S 34) $(S 35).gap $(S 37)" "$(there)"
 
 step "a repository that is not required gets the marker, too"
 echo "required = no" >>up.conf
@@ -185,28 +192,28 @@ cp up.conf "$CONFIG"
 setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
 mv there there.away
 down
-archive 37
+archive 38
 up
 again
 setting 'ahead = 0\nqueue_limit = 3MB\non_full = drop'
-archive 38
-expect_output 'told repository "here"'
 archive 39
+expect_output 'told repository "here"'
+archive 40
 expect_equal "messages of here" "" "$(grep 'told repository "here"' <<<"$output" || true)"
 mv there.away there
-archive 40
+archive 41
 expect_output 'told repository "there"'
-expect_equal "what is there" "$(S 31).gap $(S 34) $(S 35).gap $(S 36) $(S 37).gap $(S 40)" "$(there)"
-expect_true "no more to send" test -e state/gap-*-"$(S 37)".sent
+expect_equal "what is there" "$(S 31).gap $(S 34) $(S 35).gap $(S 37) $(S 38).gap $(S 41)" "$(there)"
+expect_true "no more to send" test -e state/gap-*-"$(S 38)".sent
 
 step "a .backup file keeps nobody who waits behind it, and is no gap"
-: >"main/pg_wal/archive_status/$(S 40).00000028.backup.ready"
-printf 'START WAL LOCATION: 0/2800028 (file %s)\n' "$(S 40)" >"main/pg_wal/$(S 40).00000028.backup"
+: >"main/pg_wal/archive_status/$(S 41).00000028.backup.ready"
+printf 'START WAL LOCATION: 0/2900028 (file %s)\n' "$(S 41)" >"main/pg_wal/$(S 41).00000028.backup"
 mv there there.away
 down
-expect_status 0 wal-push "main/pg_wal/$(S 40).00000028.backup"
+expect_status 0 wal-push "main/pg_wal/$(S 41).00000028.backup"
 expect_output "backup\" is LET GO OF"
 setting 'ahead = 0\nqueue_limit = 3MB'
-expect_status 1 wal-push "main/pg_wal/$(S 40).00000028.backup"
+expect_status 1 wal-push "main/pg_wal/$(S 41).00000028.backup"
 expect_output "5 segments \(5 MiB\) wait to be archived"
-expect_equal "markers" "$(S 2).sent $(S 8).sent $(S 31).sent $(S 35).sent $(S 37).sent" "$(markers)"
+expect_equal "markers" "$(S 2).sent $(S 8).sent $(S 31).sent $(S 35).sent $(S 38).sent" "$(markers)"
