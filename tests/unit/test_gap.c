@@ -6,6 +6,7 @@
 #include "common/state.h"
 #include "unit.h"
 #include "wal-push/gaps.h"
+#include "wal-push/shipper.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -80,19 +81,23 @@ static void test_state(void)
                             .system_identifier = five_to_seven.system_identifier,
                             .segment_bytes = 16u << 20};
     const uint64_t system = source.system_identifier;
-    struct repository nowhere;
+    char name[] = "main", url[] = "file:///nowhere";
+    struct repository_config place = {.name = name, .url = url};
+    const struct config config = {.cluster_name = name, .repositories = &place, .repository_count = 1};
+    struct shipper_place places[1] = {{.has_failed = true}};
+    const struct shipper shipper = {.config = &config, .state = &state, .places = places};
+    struct repository nowhere = {.config = &config, .settings = &place, .state = &state};
 
-    memset(&nowhere, 0, sizeof nowhere);
     source.parsed = wal_name_parse(source.name);
-    CHECK(gaps_add(&state, &source) == -1);
+    CHECK(gaps_add(&source, &shipper) == -1);
     CHECK(gaps_send(&state, &nowhere, system) == 0);
-    gaps_all_sent(&state, system);
+    gaps_finish(&config, &state, system);
 
     CHECK(mkdtemp(directory) != NULL);
     state.directory = directory;
     CHECK(gaps_send(&state, &nowhere, system) == 0);
-    CHECK(gaps_add(&state, &source) == 0);
-    CHECK(gaps_add(&state, &source) == 0); /* asked for again: still one */
+    CHECK(gaps_add(&source, &shipper) == 0);
+    CHECK(gaps_add(&source, &shipper) == 0); /* asked for again: still one */
     char *lock = path_join(directory, "gaps.lock");
     char *open_marker = string_printf("%s/gap-7574912398475612345-%s.open", directory, source.name);
     char *closed_marker = string_printf("%s/gap-7574912398475612345-%s.closed", directory, source.name);
@@ -107,22 +112,22 @@ static void test_state(void)
 
     /* no lock to be had */
     CHECK(unlink(lock) == 0 && mkdir(lock, 0700) == 0);
-    CHECK(gaps_add(&state, &source) == -1);
+    CHECK(gaps_add(&source, &shipper) == -1);
     CHECK(gaps_send(&state, &nowhere, system) == -1);
     CHECK(rmdir(lock) == 0);
     int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0);
-    CHECK(gaps_add(&state, &source) == -1); /* five seconds */
+    CHECK(gaps_add(&source, &shipper) == -1); /* five seconds */
     close(fd);
 
     /* damaged markers */
     CHECK(file_replace(open_marker, "{}", 2, 0600) == 0);
-    CHECK(gaps_add(&state, &source) == -1);
+    CHECK(gaps_add(&source, &shipper) == -1);
     CHECK(gaps_send(&state, &nowhere, system) == -1); /* closed now, and not sent */
     CHECK(access(closed_marker, F_OK) == 0);
 
     unit_remove_tree(directory);
-    CHECK(gaps_add(&state, &source) == -1);
+    CHECK(gaps_add(&source, &shipper) == -1);
     CHECK(gaps_send(&state, &nowhere, system) == -1);
     free(lock);
     free(open_marker);
