@@ -197,6 +197,35 @@ static void note_sent(const struct state *state, const char *marker, const struc
     free(name);
 }
 
+static bool has_stored(const struct shipper *shipper, const char *name, const char *marker)
+{
+    for (size_t i = 0; i < shipper->config->repository_count; i++) {
+        char *stored = shipper->places[i].has_stored
+                           ? sent_name(marker, shipper->config, &shipper->config->repositories[i])
+                           : NULL;
+        bool is_it = stored != NULL && strcmp(stored, name) == 0;
+        free(stored);
+        if (is_it)
+            return true;
+    }
+    return false;
+}
+
+/* The marker grows: all must be told, also repositories that the configuration does not name just now, but
+ * those that have what it tells of. */
+static void forget_sent(const struct shipper *shipper, const char *marker)
+{
+    const size_t length = (size_t)(strrchr(marker, '.') - marker);
+    DIR *directory = opendir(shipper->state->directory);
+
+    for (struct dirent *item; directory != NULL && (item = readdir(directory)) != NULL;)
+        if (strncmp(item->d_name, marker, length) == 0 && strncmp(item->d_name + length, ".in-", 4) == 0 &&
+            !has_stored(shipper, item->d_name, marker))
+            state_forget(shipper->state, item->d_name);
+    if (directory != NULL)
+        closedir(directory);
+}
+
 static int add_locked(const struct source *source, const struct shipper *shipper)
 {
     const struct state *state = shipper->state;
@@ -231,10 +260,7 @@ static int add_locked(const struct source *source, const struct shipper *shipper
     gap->segments += strcmp(gap->last, source->name) != 0; /* asked for again: it stays the last */
     gap->until = timestamp_now();
     memcpy(gap->last, source->name, WAL_SEGMENT_NAME_BYTES);
-    /* Durable with the marker, before it tells of more. */
-    for (size_t i = 0; i < config->repository_count; i++)
-        if (!shipper->places[i].has_stored)
-            note_sent(state, extension.name, config, &config->repositories[i], false);
+    forget_sent(shipper, extension.name); /* durable with the marker, before it tells of more */
     if (write_marker(state, extension.name, gap) != 0)
         return -1;
     for (size_t i = 0; is_new && i < config->repository_count; i++)
