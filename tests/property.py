@@ -1,7 +1,7 @@
 """What tests/property-push and tests/property-fetch share: contents, stores that fail, processes, and the running of sequences.
 
 A sequence is drawn from SEED and its number alone, so that it can be drawn again; what chance is left is the machine's: where a
-kill strikes. See the scenarios 56-property-push and 57-property-fetch.
+kill strikes. See the scenarios 62-property-push and 63-property-fetch.
 """
 import atexit, ctypes, functools, hashlib, importlib.machinery, importlib.util, json, os, random, select, shutil, signal, socket
 import struct, subprocess, sys, threading, time, traceback
@@ -122,7 +122,8 @@ def copy_tree(source, target):
 
 LIBC, LZ4 = ctypes.CDLL(None), ctypes.CDLL("liblz4.so.1")
 LZ4.LZ4F_decompress.restype = ctypes.c_size_t
-OUT = ctypes.create_string_buffer(SEGMENT_BYTES)
+LZ4.LZ4F_compressFrame.restype = ctypes.c_size_t
+OUT, PACKED = ctypes.create_string_buffer(SEGMENT_BYTES), ctypes.create_string_buffer(SEGMENT_BYTES + 65536)
 
 
 def lz4_frame(data):
@@ -151,6 +152,19 @@ def open_object(data):
     facts = json.loads(trailer[8:])
     require(facts["frame_bytes"] == length and facts["plain_bytes"] == len(content), f"a trailer does not fit: {facts}")
     return content, facts
+
+
+def seal(content, kind, name, system, timeline):
+    """The object, as wal-push would store it."""
+    preferences = struct.pack("<iiiiQIiiIIIII", 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0) # a checksum of the content
+    length = LZ4.LZ4F_compressFrame(PACKED, ctypes.c_size_t(len(PACKED)), content, ctypes.c_size_t(len(content)), preferences)
+    require(0 < length < len(PACKED), "LZ4F_compressFrame")
+    facts = {"walferry": 1, "kind": kind, "name": name, "codec": "lz4", "plain_bytes": len(content),
+             "plain_sha256": hashlib.sha256(content).hexdigest(), "frame_bytes": length, "system_identifier": system,
+             "timeline": timeline, "postgresql_version": 15}
+    text = json.dumps(facts, separators=(",", ":"))[:-1].encode()
+    text += b',"sha256":"' + hashlib.sha256(text).hexdigest().encode() + b'"}'
+    return ctypes.string_at(PACKED, length) + struct.pack("<II", 0x184D2A5F, TRAILER_BYTES - 8) + text.ljust(TRAILER_BYTES - 9) + b"\n"
 
 
 # ---- stores
