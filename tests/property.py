@@ -178,6 +178,10 @@ class Store:
     def config(self):
         raise NotImplementedError
 
+    def is_blind(self):
+        """Can nothing at all be read?"""
+        return self.broken in ("away", "closed", "in the way")
+
 
 class Directory(Store):
     def __init__(self, path, home):
@@ -294,6 +298,9 @@ class FaultServer(Store):
             f"* * {at} - status=500 code=InternalError done", f"* * {at} - status=500 code=InternalError", "accept"])
         self.script(["set accept reset"] if self.broken == "accept" else
                     [self.broken.replace("*", operation, 1) for operation in ("PUT", "GET")])
+
+    def is_blind(self):
+        return self.broken is not None and (self.broken == "accept" or self.broken.startswith("* * 1 "))
 
     def heal(self):
         self.broken = None
@@ -568,7 +575,13 @@ def run_sequences(worker_maker, count, seed, only, workers=2):
         os.close(tells)
         pids.append(pid)
         pipes.append(os.fdopen(told))
-    stop = lambda *_: [os.kill(pid, signal.SIGTERM) for pid in pids]
+    def stop(*_):
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+
     signal.signal(signal.SIGTERM, stop)
     total, failures = Counter(), 0
     for pid, pipe in zip(pids, pipes):

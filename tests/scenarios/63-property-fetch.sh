@@ -64,4 +64,4 @@ slow=1 # sanitized programs take ten times as long to start
 number=$(((FULL ? 10000 : 500) / slow))
 sequences directory $number
 expect_happened directory $number
-sequences faults $(((FULL ? 400 : 20) / slow))
+sequences faults $(((FULL ? 400 : 10) / slow))
