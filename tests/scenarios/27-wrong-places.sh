@@ -138,10 +138,11 @@ fi
 step "emptied in the middle of a recovery: no end of the WAL either"
 server_stop standby # its answers are not to be this recovery's
 third=$(object_list | sed -n 's|^main/.*/wal/0000000100000000/\([0-9A-F]*\) .*|\1|p' | tail -3 | head -1)
+sed 's/^hole_wait = .*/&\nread_ahead = 0/' "$CONFIG" >alone.conf && chmod 600 alone.conf # what was read ahead would be handed over
 {
     printf '#!/bin/bash\nhere=%s\n' "$here"
     declare -f emptied s3
-    printf '[ "$1" != %s ] || (cd %s && emptied wrong)\nexec %s/wal-fetch --config %s "$@"\n' "$third" "$T" "$PROGRAMS" "$CONFIG"
+    printf '[ "$1" != %s ] || (cd %s && emptied wrong)\nexec %s/wal-fetch --config %s "$@"\n' "$third" "$T" "$PROGRAMS" "$T/alone.conf"
 } >fetch
 chmod 700 fetch
 cp copy/postgresql.auto.conf before.conf
