@@ -109,7 +109,7 @@ coverage:
 # kill by system call (19, 21), hold the time (09, 29-outage, 47), or limit memory and files (48).
 valgrind: all units
 	tests/install valgrind
-	tests/run --valgrind --only '!(unit/*|asan/*|09-*|19-*|21-*|29-outage*|47-*|48-*|56-property*)'
+	tests/run --valgrind --only '!(unit/*|asan/*|09-*|19-*|21-*|29-outage*|47-*|48-*|*-property-*)'
 
 # Walferry beside pgBackRest and beside the floor, on this machine, as ratios of one run.
 bench:

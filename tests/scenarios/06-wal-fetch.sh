@@ -176,6 +176,10 @@ cp main/global/pg_control target/global/
 expect_status 200 wal-fetch
 expect_status 200 wal-fetch "$(S 2)"
 expect_status 200 wal-fetch --nonsense "$(S 2)" x
+expect_status 200 wal-fetch --end-at nonsense "$(S 2)" x
+expect_output "must be the name of a WAL segment"
+expect_status 200 wal-fetch --timeline nonsense "$(S 2)" x
+expect_output "must be the number of a timeline"
 expect_status 200 wal-fetch --config "$T/nowhere.conf" "$(S 2)" x
 expect_absent x x.walferry
 fetch 0 recovery "$(S 2)"
