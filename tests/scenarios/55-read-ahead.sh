@@ -138,7 +138,7 @@ helper_ended
 write copy $((count + 3)) $((count + 20))
 server_stop copy
 
-step "a recovery across both timelines; one of the first alone"
+step "a recovery across both timelines; one of the first alone" # wound: pgbackrest#2423, #2806
 restore
 server_start copy
 wait_open copy

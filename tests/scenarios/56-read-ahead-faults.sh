@@ -132,7 +132,7 @@ done
 fetch 0 7
 server_ends
 
-step "of another recovery, repository, directory or server: never looked at, and dropped"
+step "of another recovery, repository, directory or server: never looked at, and dropped" # wound: wal-g#904; plugin-barman-cloud#1007; pgbackrest#1357, #2768
 server_begins
 fetch 0 1 && fetch 0 2
 wait_until 10 "four segments" has_ahead 3 4 5 6
@@ -194,7 +194,7 @@ wait_until 10 "what follows" has_ahead 6 7 8 9
 expect_gets 1 3 4 5 6 7 8 9
 server_ends
 
-step "the store fails while it is read ahead, or what it has is damaged: nothing is said, and the call that asks finds out"
+step "the store fails while it is read ahead, or what it has is damaged: nothing is said, and the call that asks finds out" # wound: plugin-barman-cloud#516, #603
 sed -i 's/^timeout = 4/timeout = 1/' "$CONFIG"
 for fault in status=503\ code=SlowDown reset=answer garble status=403\ code=AccessDenied; do
     echo "-- $fault"
