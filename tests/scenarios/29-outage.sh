@@ -68,7 +68,7 @@ unset CEPH_ARGS
 store_start
 mapfile -t settings <ceph/env
 export "${settings[@]}" S3_PREFIX=pg
-STORE=s3 config_write $'[wal-push]\ntimeout = 1\n[wal-fetch]\ntimeout = 2\nstandby_timeout = 1\nhistory_wait = 1\nswitch_wait = 60\nhole_wait = 1'
+STORE=s3 config_write $'[wal-push]\ntimeout = 1\n[wal-fetch]\ntimeout = 2\nstandby_timeout = 1\nhistory_wait = 1\nswitch_wait = 60\nhole_wait = 1\nread_ahead = 0' # what is read ahead outlives the store
 server_create main --wal-segsize=1
 echo "archive_command = '$PROGRAMS/wal-push --config $CONFIG %p && echo %f >>$T/left'" >>main/postgresql.conf
 expect_status 0 repository-init
