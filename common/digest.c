@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -37,25 +36,16 @@ static const struct library_function crypto_functions[] = {
     {"HMAC", &libcrypto.hmac},
 };
 
-static bool crypto_is_loaded;
-
-static void load_crypto(void)
-{
-    crypto_is_loaded = library_load("libcrypto.so.3", "libssl3", crypto_functions,
-                                    sizeof crypto_functions / sizeof *crypto_functions) == 0;
-}
-
-static int need_crypto(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, load_crypto);
-    return crypto_is_loaded ? 0 : -1;
-}
+static struct library crypto = {
+    .soname = "libcrypto.so.3",
+    .package = "libssl3",
+    .functions = crypto_functions,
+    .count = sizeof crypto_functions / sizeof *crypto_functions,
+};
 
 int sha256_begin(struct sha256 *hash)
 {
-    if (need_crypto() != 0)
+    if (library_need(&crypto) != 0)
         return -1;
     if (hash->state == NULL)
         hash->state = libcrypto.md_ctx_new();
@@ -84,7 +74,7 @@ void sha256_free(struct sha256 *hash)
 
 int sha256_of(const void *data, size_t length, unsigned char digest[SHA256_BYTES])
 {
-    if (need_crypto() != 0)
+    if (library_need(&crypto) != 0)
         return -1;
     if (libcrypto.digest(data, length, digest, NULL, libcrypto.sha256(), NULL) != 1)
         return log_out_of_memory();
@@ -96,7 +86,7 @@ int hmac_sha256(const void *key, size_t key_length, const void *data, size_t len
 {
     unsigned mac_length = SHA256_BYTES;
 
-    if (need_crypto() != 0)
+    if (library_need(&crypto) != 0)
         return -1;
     if (libcrypto.hmac(libcrypto.sha256(), key, (int)key_length, data, length, mac, &mac_length) == NULL)
         return log_out_of_memory();
@@ -107,7 +97,7 @@ int md5_base64(const void *data, size_t length, char base64[25])
 {
     unsigned char digest[16];
 
-    if (need_crypto() != 0)
+    if (library_need(&crypto) != 0)
         return -1;
     if (libcrypto.digest(data, length, digest, NULL, libcrypto.md5(), NULL) != 1) {
         log_error("OpenSSL on this machine refuses MD5, which S3 demands for this request");

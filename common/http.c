@@ -236,22 +236,21 @@ static const struct library_function curl_functions[] = {
     {"curl_getdate", &libcurl.getdate},
 };
 
-static bool curl_is_loaded, curl_is_ready;
-
-static void load_curl(void)
+static int begin_curl(void)
 {
-    curl_is_loaded = library_load("libcurl.so.4", "libcurl4", curl_functions,
-                                  sizeof curl_functions / sizeof *curl_functions) == 0;
-    curl_is_ready = curl_is_loaded && libcurl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    if (libcurl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+        return 0;
+    log_error("could not begin with libcurl %s", libcurl.version_info(CURLVERSION_NOW)->version);
+    return -1;
 }
 
-static bool have_curl(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, load_curl);
-    return curl_is_loaded;
-}
+static struct library curl_library = {
+    .soname = "libcurl.so.4",
+    .package = "libcurl4",
+    .functions = curl_functions,
+    .count = sizeof curl_functions / sizeof *curl_functions,
+    .begin = begin_curl,
+};
 
 static bool set_options(struct http *http, const struct http_settings *settings)
 {
@@ -299,14 +298,14 @@ struct http *http_open(const struct http_settings *settings)
 {
     struct http *http;
 
-    if (!have_curl())
+    if (library_need(&curl_library) != 0)
         return NULL;
     http = calloc(1, sizeof *http);
     if (http == NULL) {
         log_out_of_memory();
         return NULL;
     }
-    http->curl = curl_is_ready ? libcurl.easy_init() : NULL;
+    http->curl = libcurl.easy_init();
     http->connect_timeout_seconds = settings->connect_timeout_seconds;
     if (http->curl == NULL || !set_options(http, settings)) {
         log_error("could not set up libcurl %s: it lacks TLS or an option that is needed",
@@ -606,7 +605,7 @@ const char *http_header(const struct http_response *response, const char *name)
 
 bool http_parse_date(const char *text, int64_t *value)
 {
-    time_t seconds = have_curl() ? libcurl.getdate(text, NULL) : -1;
+    time_t seconds = library_need(&curl_library) == 0 ? libcurl.getdate(text, NULL) : -1;
 
     if (seconds <= 0 || seconds > DATE_SECONDS_MOST)
         return false;

@@ -11,9 +11,18 @@ struct library_function {
     void *pointer; /* to the function pointer that gets its address */
 };
 
-/* soname as the linker would have noted it; package: Debian's, for the hint. 0, or -1 after logging. Stays
- * loaded until the process ends. */
-int library_load(const char *soname, const char *package, const struct library_function *functions,
-                 size_t count);
+/* A static one for each library. */
+struct library {
+    const char *soname;  /* as the linker would have noted it */
+    const char *package; /* Debian's, for the hint */
+    const struct library_function *functions;
+    size_t count;
+    int (*begin)(void); /* called once, when it is loaded; 0, or -1 after logging. May be NULL */
+    int state;          /* library.c's */
+};
+
+/* Loads it, from whatever thread, the first time. 0, or -1: after logging the first time. Stays loaded until
+ * the process ends. */
+int library_need(struct library *library);
 
 #endif

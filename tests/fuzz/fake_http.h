@@ -126,7 +126,7 @@ static struct store *fake_store(const uint8_t *answers, size_t length)
                                                     .secret_key = secret};
     static const struct store_limits limits = {.operation_seconds = 3600, .deadline = 0};
 
-    FUZZ_CHECK(have_curl());
+    FUZZ_CHECK(library_need(&curl_library) == 0);
     libcurl.easy_setopt = fake_setopt;
     libcurl.easy_getinfo = fake_getinfo;
     libcurl.easy_perform = fake_perform;
