@@ -16,7 +16,7 @@
 #define LINE_MOST_BYTES 8000
 #define SECTION_MOST_BYTES 49 /* inih cuts longer ones silently */
 
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_BYTES, VALUE_SWITCH, VALUE_ADDRESSING, VALUE_ON_FULL };
+enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_BYTES, VALUE_SWITCH, VALUE_CHOICE };
 
 struct key {
     const char *section; /* "repository" stands for every [repository NAME] */
@@ -24,47 +24,51 @@ struct key {
     enum value_kind kind;
     size_t offset; /* in struct config, or struct repository_config */
     unsigned least, most;
+    const char *no, *yes; /* the two words of a choice */
 };
 
 #define CONFIG(member) offsetof(struct config, member)
 #define REPOSITORY(member) offsetof(struct repository_config, member)
 
 static const struct key keys[] = {
-    {"cluster", "name", VALUE_TEXT, CONFIG(cluster_name), 0, 0},
-    {"cluster", "pgdata", VALUE_TEXT, CONFIG(pgdata), 0, 0},
-    {"cluster", "conninfo", VALUE_TEXT, CONFIG(conninfo), 0, 0},
-    {"cluster", "state_dir", VALUE_TEXT, CONFIG(state_dir), 0, 0},
-    {"compression", "level", VALUE_NUMBER, CONFIG(compression_level), 1, 12},
-    {"wal-push", "timeout", VALUE_NUMBER, CONFIG(wal_push_timeout_seconds), 1, 3600},
-    {"wal-push", "ahead", VALUE_NUMBER, CONFIG(wal_push_ahead), 0, 1024},
-    {"wal-push", "parallel", VALUE_NUMBER, CONFIG(wal_push_parallel), 1, 32},
-    {"wal-push", "queue_limit", VALUE_BYTES, CONFIG(wal_push_queue_limit_bytes), 0, 0},
-    {"wal-push", "on_full", VALUE_ON_FULL, CONFIG(wal_push_drops), 0, 0},
-    {"wal-fetch", "timeout", VALUE_NUMBER, CONFIG(wal_fetch_timeout_seconds), 1, 86400},
-    {"wal-fetch", "standby_timeout", VALUE_NUMBER, CONFIG(wal_fetch_standby_timeout_seconds), 1, 3600},
-    {"wal-fetch", "history_wait", VALUE_NUMBER, CONFIG(wal_fetch_history_wait_seconds), 0, 86400},
-    {"wal-fetch", "switch_wait", VALUE_NUMBER, CONFIG(wal_fetch_switch_wait_seconds), 0, 86400},
-    {"wal-fetch", "hole_wait", VALUE_NUMBER, CONFIG(wal_fetch_hole_wait_seconds), 0, 3600},
-    {"wal-fetch", "end_at", VALUE_TEXT, CONFIG(wal_fetch_end_at), 0, 0},
-    {"wal-fetch", "read_ahead", VALUE_BYTES, CONFIG(wal_fetch_read_ahead_bytes), 0, 0},
-    {"wal-fetch", "parallel", VALUE_NUMBER, CONFIG(wal_fetch_parallel), 1, 16},
-    {"basebackup", "jobs", VALUE_NUMBER, CONFIG(basebackup_jobs), 1, 256},
-    {"basebackup", "wal_timeout", VALUE_NUMBER, CONFIG(basebackup_wal_timeout_seconds), 1, 604800},
-    {"basebackup", "store_timeout", VALUE_NUMBER, CONFIG(basebackup_store_timeout_seconds), 1, 86400},
-    {"repository", "url", VALUE_TEXT, REPOSITORY(url), 0, 0},
-    {"repository", "region", VALUE_TEXT, REPOSITORY(region), 0, 0},
-    {"repository", "endpoint", VALUE_TEXT, REPOSITORY(endpoint), 0, 0},
-    {"repository", "addressing", VALUE_ADDRESSING, REPOSITORY(path_style), 0, 0},
-    {"repository", "ca_file", VALUE_TEXT, REPOSITORY(ca_file), 0, 0},
-    {"repository", "tls_verify", VALUE_SWITCH, REPOSITORY(tls_verify), 0, 0},
-    {"repository", "access_key", VALUE_TEXT, REPOSITORY(access_key), 0, 0},
-    {"repository", "secret_key", VALUE_TEXT, REPOSITORY(secret_key), 0, 0},
-    {"repository", "session_token", VALUE_TEXT, REPOSITORY(session_token), 0, 0},
-    {"repository", "credentials_file", VALUE_TEXT, REPOSITORY(credentials_file), 0, 0},
-    {"repository", "profile", VALUE_TEXT, REPOSITORY(profile), 0, 0},
-    {"repository", "connect_timeout", VALUE_NUMBER, REPOSITORY(connect_timeout_seconds), 1, 600},
-    {"repository", "request_timeout", VALUE_NUMBER, REPOSITORY(request_timeout_seconds), 1, 3600},
-    {"repository", "required", VALUE_SWITCH, REPOSITORY(required), 0, 0},
+    {"cluster", "name", VALUE_TEXT, CONFIG(cluster_name), 0, 0, NULL, NULL},
+    {"cluster", "pgdata", VALUE_TEXT, CONFIG(pgdata), 0, 0, NULL, NULL},
+    {"cluster", "conninfo", VALUE_TEXT, CONFIG(conninfo), 0, 0, NULL, NULL},
+    {"cluster", "state_dir", VALUE_TEXT, CONFIG(state_dir), 0, 0, NULL, NULL},
+    {"compression", "level", VALUE_NUMBER, CONFIG(compression_level), 1, 12, NULL, NULL},
+    {"wal-push", "timeout", VALUE_NUMBER, CONFIG(wal_push_timeout_seconds), 1, 3600, NULL, NULL},
+    {"wal-push", "ahead", VALUE_NUMBER, CONFIG(wal_push_ahead), 0, 1024, NULL, NULL},
+    {"wal-push", "parallel", VALUE_NUMBER, CONFIG(wal_push_parallel), 1, 32, NULL, NULL},
+    {"wal-push", "queue_limit", VALUE_BYTES, CONFIG(wal_push_queue_limit_bytes), 0, 0, NULL, NULL},
+    {"wal-push", "on_full", VALUE_CHOICE, CONFIG(wal_push_drops), 0, 0, "stop", "drop"},
+    {"wal-fetch", "timeout", VALUE_NUMBER, CONFIG(wal_fetch_timeout_seconds), 1, 86400, NULL, NULL},
+    {"wal-fetch", "standby_timeout", VALUE_NUMBER, CONFIG(wal_fetch_standby_timeout_seconds), 1, 3600, NULL,
+     NULL},
+    {"wal-fetch", "history_wait", VALUE_NUMBER, CONFIG(wal_fetch_history_wait_seconds), 0, 86400, NULL, NULL},
+    {"wal-fetch", "switch_wait", VALUE_NUMBER, CONFIG(wal_fetch_switch_wait_seconds), 0, 86400, NULL, NULL},
+    {"wal-fetch", "hole_wait", VALUE_NUMBER, CONFIG(wal_fetch_hole_wait_seconds), 0, 3600, NULL, NULL},
+    {"wal-fetch", "end_at", VALUE_TEXT, CONFIG(wal_fetch_end_at), 0, 0, NULL, NULL},
+    {"wal-fetch", "read_ahead", VALUE_BYTES, CONFIG(wal_fetch_read_ahead_bytes), 0, 0, NULL, NULL},
+    {"wal-fetch", "parallel", VALUE_NUMBER, CONFIG(wal_fetch_parallel), 1, 16, NULL, NULL},
+    {"basebackup", "jobs", VALUE_NUMBER, CONFIG(basebackup_jobs), 1, 256, NULL, NULL},
+    {"basebackup", "wal_timeout", VALUE_NUMBER, CONFIG(basebackup_wal_timeout_seconds), 1, 604800, NULL,
+     NULL},
+    {"basebackup", "store_timeout", VALUE_NUMBER, CONFIG(basebackup_store_timeout_seconds), 1, 86400, NULL,
+     NULL},
+    {"repository", "url", VALUE_TEXT, REPOSITORY(url), 0, 0, NULL, NULL},
+    {"repository", "region", VALUE_TEXT, REPOSITORY(region), 0, 0, NULL, NULL},
+    {"repository", "endpoint", VALUE_TEXT, REPOSITORY(endpoint), 0, 0, NULL, NULL},
+    {"repository", "addressing", VALUE_CHOICE, REPOSITORY(path_style), 0, 0, "virtual", "path"},
+    {"repository", "ca_file", VALUE_TEXT, REPOSITORY(ca_file), 0, 0, NULL, NULL},
+    {"repository", "tls_verify", VALUE_SWITCH, REPOSITORY(tls_verify), 0, 0, NULL, NULL},
+    {"repository", "access_key", VALUE_TEXT, REPOSITORY(access_key), 0, 0, NULL, NULL},
+    {"repository", "secret_key", VALUE_TEXT, REPOSITORY(secret_key), 0, 0, NULL, NULL},
+    {"repository", "session_token", VALUE_TEXT, REPOSITORY(session_token), 0, 0, NULL, NULL},
+    {"repository", "credentials_file", VALUE_TEXT, REPOSITORY(credentials_file), 0, 0, NULL, NULL},
+    {"repository", "profile", VALUE_TEXT, REPOSITORY(profile), 0, 0, NULL, NULL},
+    {"repository", "connect_timeout", VALUE_NUMBER, REPOSITORY(connect_timeout_seconds), 1, 600, NULL, NULL},
+    {"repository", "request_timeout", VALUE_NUMBER, REPOSITORY(request_timeout_seconds), 1, 3600, NULL, NULL},
+    {"repository", "required", VALUE_SWITCH, REPOSITORY(required), 0, 0, NULL, NULL},
 };
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
@@ -196,16 +200,12 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
         if (parse_switch(value, member))
             return 1;
         return problem(loading, string_printf("\"%s\" must be yes or no, not \"%s\"", key->name, value));
-    case VALUE_ADDRESSING:
-        *(bool *)member = strcmp(value, "path") == 0;
-        if (*(bool *)member || strcmp(value, "virtual") == 0)
+    case VALUE_CHOICE:
+        *(bool *)member = strcmp(value, key->yes) == 0;
+        if (*(bool *)member || strcmp(value, key->no) == 0)
             return 1;
-        return problem(loading, string_printf("\"addressing\" must be path or virtual, not \"%s\"", value));
-    case VALUE_ON_FULL:
-        *(bool *)member = strcmp(value, "drop") == 0;
-        if (*(bool *)member || strcmp(value, "stop") == 0)
-            return 1;
-        return problem(loading, string_printf("\"on_full\" must be stop or drop, not \"%s\"", value));
+        return problem(loading, string_printf("\"%s\" must be %s or %s, not \"%s\"", key->name, key->yes,
+                                              key->no, value));
     }
     return 0;
 }
@@ -420,7 +420,7 @@ static int check_repository(const struct loading *loading, struct repository_con
     else
         log_error("%s: url must begin with file:// or s3://, not \"%s\"", place, repository->url);
     for (size_t i = 0; i < KEY_COUNT; i++)
-        if (keys[i].kind == VALUE_ADDRESSING && !seen[i])
+        if (strcmp(keys[i].name, "addressing") == 0 && !seen[i])
             repository->path_style = repository->endpoint != NULL;
     free(place);
     return result;
