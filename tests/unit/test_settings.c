@@ -287,13 +287,12 @@ static void replace_placeholders(const char *command, const char *file, const ch
 
 /* Runs the command in /bin/sh as PostgreSQL does; the program prints its arguments, each closed by a bar and
  * a line end. */
-static void run_in_shell(const char *command, char *output, size_t length)
+static void run_in_shell(char *command, char *output, size_t length)
 {
-    FILE *stream = popen(command, "r");
-    size_t got = stream == NULL ? 0 : fread(output, 1, length - 1, stream);
+    static char shell[] = "/bin/sh", option[] = "-c";
+    char *const arguments[] = {shell, option, command, NULL};
 
-    output[got] = '\0';
-    CHECK(stream != NULL && pclose(stream) == 0);
+    CHECK(unit_run(arguments, output, length) == 0);
 }
 
 /* Through all three readers: configuration file, placeholders, shell. */

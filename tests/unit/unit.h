@@ -6,6 +6,8 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int unit_passed, unit_failed;
 
@@ -43,6 +45,33 @@ static inline int unit_remove_entry(const char *path, const struct stat *status,
 static inline void unit_remove_tree(const char *path)
 {
     CHECK(nftw(path, unit_remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
+/* Runs a program, found by $PATH, and reads what it writes to standard output, at most bytes - 1, into
+ * output. Its exit status; -1 when there is none. */
+static inline int unit_run(char *const arguments[], char *output, size_t bytes)
+{
+    int ends[2], status = -1;
+    size_t length = 0;
+    ssize_t got;
+
+    output[0] = '\0';
+    if (pipe(ends) != 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execvp(arguments[0], arguments);
+        _exit(127);
+    }
+    close(ends[1]);
+    while (pid > 0 && (got = read(ends[0], output + length, bytes - 1 - length)) > 0)
+        length += (size_t)got;
+    close(ends[0]);
+    output[length] = '\0';
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static inline int unit_done(const char *name)
