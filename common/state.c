@@ -5,14 +5,17 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define STATE_MOST_BYTES (1024 * 1024)
+#define LOCK_PAUSE_MILLISECONDS 50
 
 static bool is_ours_alone(const char *directory)
 {
@@ -44,20 +47,27 @@ void state_close(struct state *state)
     state->directory = NULL;
 }
 
+int state_identity(const struct config *config, const struct repository_config *repository,
+                   struct buffer *out)
+{
+    return buffer_printf(out, "%s\n%s\n%s\n%s\n", config->cluster_name, repository->url,
+                         repository->endpoint == NULL ? "" : repository->endpoint,
+                         repository->region == NULL ? "" : repository->region);
+}
+
 char *state_name(const char *kind, const struct config *config, const struct repository_config *repository)
 {
     unsigned char digest[SHA256_BYTES];
     char hex[17];
     char *name = NULL;
-    char *identity = string_printf("%s\n%s\n%s\n%s\n", config->cluster_name, repository->url,
-                                   repository->endpoint == NULL ? "" : repository->endpoint,
-                                   repository->region == NULL ? "" : repository->region);
+    struct buffer identity = BUFFER_EMPTY;
 
-    if (identity != NULL && sha256_of(identity, strlen(identity), digest) == 0) {
+    if (state_identity(config, repository, &identity) == 0 &&
+        sha256_of(identity.data, identity.length, digest) == 0) {
         hex_encode(digest, 8, hex);
         name = string_printf("%s-%s.json", kind, hex);
     }
-    free(identity);
+    buffer_free(&identity);
     return name;
 }
 
@@ -117,4 +127,25 @@ void state_forget(const struct state *state, const char *name)
     if (path != NULL)
         unlink(path);
     free(path);
+}
+
+int state_lock(const struct state *state, const char *name, unsigned milliseconds)
+{
+    const struct timespec pause = {0, LOCK_PAUSE_MILLISECONDS * 1000000};
+    char *path = state == NULL || state->directory == NULL ? NULL : path_join(state->directory, name);
+    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    for (unsigned waited = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+         waited += LOCK_PAUSE_MILLISECONDS) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || waited >= milliseconds) {
+            int saved_errno = errno;
+            close(fd);
+            fd = -1;
+            errno = saved_errno;
+        } else {
+            nanosleep(&pause, NULL);
+        }
+    }
+    free(path);
+    return fd;
 }

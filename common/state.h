@@ -15,6 +15,11 @@ struct state {
 void state_open(const struct config *config, struct state *state);
 void state_close(struct state *state);
 
+/* What makes a repository this one, also where its section has another name: a few lines, appended. 0, or -1
+ * after logging. */
+int state_identity(const struct config *config, const struct repository_config *repository,
+                   struct buffer *out);
+
 /* A name made of kind and what makes a repository this one (URL, endpoint, cluster name), not the section's
  * name: "cluster-<16 hex>.json". Caller frees. NULL after logging. */
 char *state_name(const char *kind, const struct config *config, const struct repository_config *repository);
@@ -25,5 +30,9 @@ int state_read(const struct state *state, const char *name, struct buffer *out, 
 /* Failures are logged at debug level only. */
 void state_write(const struct state *state, const char *name, const void *data, size_t length);
 void state_forget(const struct state *state, const char *name);
+
+/* A lock between processes, by a file of this name that stays. Waits at most so many milliseconds. Its
+ * descriptor, closed on exec, which unlocks by being closed; -1 with errno set when it is not to be had. */
+int state_lock(const struct state *state, const char *name, unsigned milliseconds);
 
 #endif

@@ -26,19 +26,14 @@ static char *identity(const struct ahead *ahead, const struct stat *data_directo
     const struct situation *situation = ahead->situation;
     const struct config *config = ahead->config;
     struct buffer text = BUFFER_EMPTY;
-    int failed =
-        buffer_printf(&text, "%" PRIu64 "\n%s\n%ju %ju\n%" PRId64 " %" PRId64 "\n%s\n",
-                      situation->control.system_identifier, ahead->data_directory,
-                      (uintmax_t)data_directory->st_dev, (uintmax_t)data_directory->st_ino,
-                      situation->postmaster_pid, situation->postmaster_started, config->cluster_name);
+    int failed = buffer_printf(&text, "%" PRIu64 "\n%s\n%ju %ju\n%" PRId64 " %" PRId64 "\n",
+                               situation->control.system_identifier, ahead->data_directory,
+                               (uintmax_t)data_directory->st_dev, (uintmax_t)data_directory->st_ino,
+                               situation->postmaster_pid, situation->postmaster_started);
 
-    for (size_t i = 0; failed == 0 && i < config->repository_count; i++) {
-        const struct repository_config *repository = &config->repositories[i];
-        if (ahead->only == NULL || strcmp(ahead->only, repository->name) == 0)
-            failed = buffer_printf(&text, "%s\n%s\n%s\n", repository->url,
-                                   repository->endpoint == NULL ? "" : repository->endpoint,
-                                   repository->region == NULL ? "" : repository->region);
-    }
+    for (size_t i = 0; failed == 0 && i < config->repository_count; i++)
+        if (ahead->only == NULL || strcmp(ahead->only, config->repositories[i].name) == 0)
+            failed = state_identity(config, &config->repositories[i], &text);
     if (failed == 0)
         return (char *)text.data;
     buffer_free(&text);

@@ -1,18 +1,16 @@
 #include "ahead.h"
 
+#include "archive_status.h"
 #include "stored.h"
 
 #include "common/file.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -57,15 +55,6 @@ static void name_of(const struct ahead *ahead, uint64_t number, char name[WAL_SE
     wal_segment_name(asked->parsed.timeline, number, asked->segment_bytes, name);
 }
 
-static bool is_ready(const char *directory, const char *name)
-{
-    char *path = string_printf("%s/archive_status/%s.ready", directory, name);
-    bool result = path != NULL && access(path, F_OK) == 0;
-
-    free(path);
-    return result;
-}
-
 bool ahead_waits(const struct source *source)
 {
     char name[WAL_SEGMENT_NAME_BYTES];
@@ -75,7 +64,7 @@ bool ahead_waits(const struct source *source)
         !wal_segment_number(&source->parsed, source->segment_bytes, &number))
         return false;
     wal_segment_name(source->parsed.timeline, number + 1, source->segment_bytes, name);
-    return is_ready(source->directory, name);
+    return archive_status_waits(source->directory, name);
 }
 
 static uint64_t lowest_at_work(const struct ahead *ahead)
@@ -108,7 +97,7 @@ static uint64_t take(struct worker *worker)
             continue;
         }
         name_of(ahead, ahead->next, name);
-        if (!is_ready(ahead->directory, name))
+        if (!archive_status_waits(ahead->directory, name))
             break;
         char *path = path_join(ahead->directory, name);
         if (path == NULL)
@@ -171,7 +160,7 @@ static void start_another(struct ahead *ahead)
     if (ahead->worker_count >= ahead->at_once || ahead->next >= ahead->end || must_end(ahead))
         return;
     name_of(ahead, ahead->next, name);
-    if (!is_ready(ahead->directory, name))
+    if (!archive_status_waits(ahead->directory, name))
         return;
     struct worker *worker = &ahead->workers[ahead->worker_count];
     *worker = (struct worker){.ahead = ahead, .shipper = &worker->own, .index = ahead->worker_count};
@@ -227,20 +216,6 @@ static unsigned allowed_at_once(const struct ahead_settings *settings)
                                                                   : settings->config->wal_push_parallel;
 }
 
-/* One call a cluster looks ahead; -1: another one does, or there is no place for the lock. */
-static int take_lock(const struct state *state)
-{
-    char *path = state->directory == NULL ? NULL : path_join(state->directory, LOCK_NAME);
-    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-    free(path);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static void run_locked(const struct ahead_settings *settings)
 {
     const struct source *asked = settings->asked;
@@ -277,7 +252,7 @@ static void run_locked(const struct ahead_settings *settings)
 
 void ahead_run(const struct ahead_settings *settings)
 {
-    int lock = take_lock(settings->state);
+    int lock = state_lock(settings->state, LOCK_NAME, 0); /* one call a cluster looks ahead */
 
     if (lock < 0)
         return;

@@ -7,36 +7,24 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #define LOCK_NAME "gaps.lock"
-#define LOCK_TRIES 100 /* of 50 ms: who holds it writes one small file */
+#define LOCK_MILLISECONDS 5000 /* who holds it writes one small file */
 #define MARKER_MOST_BYTES 65536
 #define MARKER_NAME_BYTES 128
 
 /* Its descriptor, or -1 after logging. */
 static int take_lock(const struct state *state)
 {
-    char *path = path_join(state->directory, LOCK_NAME);
-    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = state_lock(state, LOCK_NAME, LOCK_MILLISECONDS);
 
-    for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
-        if ((errno != EWOULDBLOCK && errno != EINTR) || i == LOCK_TRIES) {
-            close(fd);
-            fd = -1;
-        } else {
-            usleep(50000);
-        }
-    }
     if (fd < 0)
         log_error("could not lock file \"%s/%s\": %m", state->directory, LOCK_NAME);
-    free(path);
     return fd;
 }
 

@@ -1,5 +1,6 @@
 #include "queue.h"
 
+#include "archive_status.h"
 #include "gaps.h"
 
 #include "common/buffer.h"
@@ -7,7 +8,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define FAILED_NAME "push-failed"
 #define TRY_AGAIN_SECONDS 30
@@ -18,10 +18,7 @@ static bool is_waiting(const struct source *source, uint64_t number)
     char name[WAL_SEGMENT_NAME_BYTES];
 
     wal_segment_name(source->parsed.timeline, number, source->segment_bytes, name);
-    char *path = string_printf("%s/archive_status/%s.ready", source->directory, name);
-    bool result = path != NULL && access(path, F_OK) == 0;
-    free(path);
-    return result;
+    return archive_status_waits(source->directory, name);
 }
 
 /* A .backup file tells of a backup and is no WAL: no recovery asks for it. But those behind it wait for it.

@@ -1,5 +1,7 @@
 #include "source.h"
 
+#include "archive_status.h"
+
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -97,36 +99,18 @@ static enum source_result check_page(struct source *source, const struct wal_pag
     return SOURCE_OK;
 }
 
-/* 1, 0, or -1 after logging. */
-static int is_in_archive_status(const struct source *source, const char *name, const char *suffix)
-{
-    char *path = string_printf("%s/archive_status/%s%s", source->directory, name, suffix);
-    int result = -1;
-
-    if (path == NULL)
-        return -1;
-    if (access(path, F_OK) == 0)
-        result = 1;
-    else if (errno == ENOENT || errno == ENOTDIR)
-        result = 0;
-    else
-        log_error("could not access file \"%s\": %m", path);
-    free(path);
-    return result;
-}
-
 /* Rule 16: half a segment, pushed by hand, would keep the whole one out for ever. The server marks what it
  * has finished; it renames .ready to .done, so .ready is looked for first. Where marks have no place, no
  * server writes. */
 static enum source_result check_finished(const struct source *source)
 {
-    int found = is_in_archive_status(source, source->name, ".ready");
+    int found = archive_status_has(source->directory, source->name, ".ready");
 
     if (found == 0)
-        found = is_in_archive_status(source, source->name, ".done");
+        found = archive_status_has(source->directory, source->name, ".done");
     if (found != 0)
         return found > 0 ? SOURCE_OK : SOURCE_REFUSED;
-    found = is_in_archive_status(source, "", "");
+    found = archive_status_has(source->directory, "", "");
     if (found <= 0)
         return found == 0 ? SOURCE_OK : SOURCE_REFUSED;
     refuse(source, "the server may still write to it (archive_status has neither .ready nor .done of it)");

@@ -1,5 +1,7 @@
 #include "stored.h"
 
+#include "archive_status.h"
+
 #include "common/file.h"
 #include "common/log.h"
 
@@ -29,16 +31,14 @@ static uint64_t line_check(const char *line, size_t length)
     return check;
 }
 
-/* The repositories by what they are, not by their sections' names. */
 static int write_head(const struct config *config, struct buffer *out)
 {
-    if (buffer_printf(out, "%s\ncluster %s\n", STORED_VERSION, config->cluster_name) != 0)
+    if (buffer_printf(out, "%s\n", STORED_VERSION) != 0)
         return -1;
     for (size_t i = 0; i < config->repository_count; i++) {
         const struct repository_config *repository = &config->repositories[i];
-        if (buffer_printf(out, "repository %s endpoint %s region %s required %d\n", repository->url,
-                          repository->endpoint == NULL ? "" : repository->endpoint,
-                          repository->region == NULL ? "" : repository->region, repository->required) != 0)
+        if (state_identity(config, repository, out) != 0 ||
+            buffer_printf(out, "required %d\n", repository->required) != 0)
             return -1;
     }
     return buffer_append_string(out, "\n");
@@ -162,11 +162,10 @@ bool stored_had(const struct stored *stored, const char *path)
 /* What PostgreSQL has been told of is not asked for again: only what still waits is kept. */
 static bool still_waits(const char *directory, const char *line)
 {
-    char *ready = string_printf("%s/archive_status/%.24s.ready", directory, line);
-    bool result = ready != NULL && access(ready, F_OK) == 0;
+    char name[WAL_SEGMENT_NAME_BYTES];
 
-    free(ready);
-    return result;
+    snprintf(name, sizeof name, "%.24s", line);
+    return archive_status_waits(directory, name);
 }
 
 static int write_new(struct stored *stored, const struct buffer *text)
