@@ -3,40 +3,12 @@
 # stores: file
 # limit: 600
 . "$(dirname "$0")/../lib.sh"
-. "$here/faults.sh"
+program=wal-fetch
+. "$here/property.sh"
 
-step "a cluster, and its home in a repository"
-cluster_create
-mkdir cluster && mv main/global main/PG_VERSION template cluster/ && rm -rf main target
-STORE=file config_write && sed -i "s|^pgdata = .*|pgdata = $T/cluster|" "$CONFIG"
-expect_status 0 repository-init
-mv repository/main/cluster.json home.json
-
-# In memory, where fsync costs nothing and there is room.
-place=$T/place
-mkdir place
-if [ "$(stat -f -c %T "$T")" != tmpfs ] && [ "$(stat -f -c %T /dev/shm)" = tmpfs ] && [ -w /dev/shm ] &&
-    [ "$(df --output=avail -k /dev/shm | tail -1)" -gt 300000 ]; then
-    place=$(mktemp -d /dev/shm/walferry.XXXXXX)
-    trap 'status=$?; set +e; trap - ERR; end_processes_of "$T"; chmod -R u+rwX "$place"; rm -rf "$place"; (exit $status); clean_up' EXIT
-fi
-sequences() { # KIND NUMBER
-    step "$2 sequences: $1"
-    mkdir "$place/$1"
-    "$here/property-fetch" "$place/$1" "$T/cluster" "$T/home.json" "$(command -v wal-fetch)" "$T/$1" "$1" "$2" "$SEED" ${SEQUENCE:-} >"$1.txt" &&
-        status=0 || status=$?
-    tail -n 400 "$1.txt"
-    [ $status = 0 ] || fail "sequences: $1"
-}
-# expect_happened KIND NUMBER: a sequence in which nothing happens proves nothing. So often in a hundred sequences at the least,
-# which is a third of what it is on the average.
-expect_happened() {
-    local often what found
-    [ -z "${SEQUENCE:-}" ] || return 0
-    while read -r often what; do
-        found=$(awk -v what="$what" '{ number = $1; sub(/^ *[0-9]+ /, "") } $0 == what { print number }' "$1.txt")
-        expect_true "$1: \"$what\", ${found:-0} times" test "${found:-0}" -ge $((often * $2 / 100))
-    done <<'END'
+number=$(((FULL ? 10000 : 500) / slow))
+sequences directory $number
+expect_happened directory $number <<'END'
 500 calls, recovery: 0
 50 calls, recovery: 1
 20 calls, recovery: 200
@@ -57,11 +29,4 @@ expect_happened() {
 2 other repositories
 10 store failures
 END
-}
-slow=1 # sanitized programs take ten times as long to start
-! grep -q __asan "$(command -v wal-fetch)" || slow=10
-
-number=$(((FULL ? 10000 : 500) / slow))
-sequences directory $number
-expect_happened directory $number
 sequences faults $(((FULL ? 400 : 10) / slow))
