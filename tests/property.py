@@ -108,6 +108,13 @@ def copy_file(source, target):
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def exchange(one, other):
+    """renameat2(2) with RENAME_EXCHANGE"""
+    here, swap = -100, 2
+    if LIBC.renameat2(here, os.fsencode(one), here, os.fsencode(other), swap):
+        raise OSError(ctypes.get_errno(), "renameat2", str(one))
+
+
 def copy_tree(source, target):
     target.mkdir()
     for entry in os.scandir(source):
@@ -120,7 +127,7 @@ def copy_tree(source, target):
 
 # ---- sealed objects (docs/format.md), opened without walferry
 
-LIBC, LZ4 = ctypes.CDLL(None), ctypes.CDLL("liblz4.so.1")
+LIBC, LZ4 = ctypes.CDLL(None, use_errno=True), ctypes.CDLL("liblz4.so.1")
 LZ4.LZ4F_decompress.restype = ctypes.c_size_t
 LZ4.LZ4F_compressFrame.restype = ctypes.c_size_t
 OUT, PACKED = ctypes.create_string_buffer(SEGMENT_BYTES), ctypes.create_string_buffer(SEGMENT_BYTES + 65536)
@@ -208,8 +215,9 @@ class Directory(Store):
             for folder in [wal, *wal.glob("0*/")]:
                 folder.chmod(0o500)
         else:
-            wal.rename(wal.parent / ".wal-away")
-            wal.touch()
+            away = wal.parent / ".wal-away"
+            away.touch()
+            exchange(wal, away) # in one step: between two, a program at work would make the directory anew
         self.broken = how
 
     def heal(self):
