@@ -3,6 +3,7 @@
 #include "read_ahead.h"
 
 #include "common/buffer.h"
+#include "common/digest.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/timestamp.h"
@@ -42,11 +43,10 @@ static char *identity(const struct ahead *ahead, const struct stat *data_directo
 
 static bool find_name(struct ahead *ahead)
 {
-    unsigned char digest[SHA256_BYTES];
+    unsigned char digest[CHECKSUM_BYTES];
     char hex[17];
     struct stat status;
     char *text;
-    bool named = false;
 
     ahead->data_directory = realpath(ahead->situation->data_directory, NULL);
     if (ahead->data_directory == NULL || stat(ahead->data_directory, &status) != 0)
@@ -54,13 +54,13 @@ static bool find_name(struct ahead *ahead)
     ahead->owner = (struct ahead_owner){ahead->situation->postmaster_pid,
                                         ahead->situation->postmaster_started, ahead->data_directory};
     text = identity(ahead, &status);
-    if (text != NULL && sha256_of(text, strlen(text), digest) == 0) {
-        hex_encode(digest, 8, hex);
-        snprintf(ahead->name, sizeof ahead->name, "ahead-%s", hex);
-        named = true;
-    }
+    if (text == NULL)
+        return false;
+    checksum_of(text, strlen(text), digest);
+    hex_encode(digest, 8, hex);
+    snprintf(ahead->name, sizeof ahead->name, "ahead-%s", hex);
     free(text);
-    return named;
+    return true;
 }
 
 /* The helper has another working directory. */
@@ -122,11 +122,11 @@ static bool verify(const struct ahead *ahead, int fd, const struct sink *copy)
 {
     const struct situation *situation = ahead->situation;
     const uint64_t bytes = situation->control.segment_bytes;
-    unsigned char *chunk = malloc(CHUNK_BYTES), digest[SHA256_BYTES];
-    struct sha256 hash = {NULL};
+    unsigned char *chunk = malloc(CHUNK_BYTES), digest[CHECKSUM_BYTES];
+    struct checksum checksum = {NULL};
     struct wal_page page;
     struct stat status;
-    bool good = chunk != NULL && sha256_begin(&hash) == 0 && fstat(fd, &status) == 0 &&
+    bool good = chunk != NULL && checksum_begin(&checksum) == 0 && fstat(fd, &status) == 0 &&
                 S_ISREG(status.st_mode) && (uint64_t)status.st_size == bytes;
 
     for (uint64_t offset = 0; good && offset < bytes; offset += CHUNK_BYTES) {
@@ -135,13 +135,13 @@ static bool verify(const struct ahead *ahead, int fd, const struct sink *copy)
                (offset > 0 || situation_fits_page(situation, chunk, &page)) &&
                (copy == NULL || sink_write(copy, chunk, length) == 0);
         if (good)
-            sha256_update(&hash, chunk, length);
+            checksum_update(&checksum, chunk, length);
     }
     if (good) {
-        sha256_finish(&hash, digest);
-        good = memcmp(digest, ahead->file.sha256, SHA256_BYTES) == 0;
+        checksum_digest(&checksum, digest);
+        good = memcmp(digest, ahead->file.checksum, CHECKSUM_BYTES) == 0;
     }
-    sha256_free(&hash);
+    checksum_free(&checksum);
     free(chunk);
     return good;
 }

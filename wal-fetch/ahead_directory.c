@@ -1,6 +1,7 @@
 #include "ahead_directory.h"
 
 #include "common/buffer.h"
+#include "common/digest.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pg_control.h"
@@ -231,11 +232,11 @@ int ahead_directory_open(const char *state_directory, const char *name, bool mak
 
 /* Segments */
 
-/* NAME-<64 hex>? */
+/* NAME-<32 hex>? */
 static bool parse_file_name(const char *name, struct ahead_file *file)
 {
-    if (strlen(name) >= sizeof file->name || strlen(name) != SEGMENT_LENGTH + 1 + SHA256_HEX_BYTES - 1 ||
-        name[SEGMENT_LENGTH] != '-' || !hex_decode(name + SEGMENT_LENGTH + 1, file->sha256, SHA256_BYTES))
+    if (strlen(name) >= sizeof file->name || strlen(name) != SEGMENT_LENGTH + 1 + CHECKSUM_HEX_BYTES - 1 ||
+        name[SEGMENT_LENGTH] != '-' || !hex_decode(name + SEGMENT_LENGTH + 1, file->checksum, CHECKSUM_BYTES))
         return false;
     memcpy(file->name, name, strlen(name) + 1);
     return true;
@@ -328,12 +329,12 @@ int ahead_part_begin(int directory, const char *segment, bool *is_taken)
     return -1;
 }
 
-bool ahead_part_finish(int directory, const char *segment, const unsigned char sha256[SHA256_BYTES])
+bool ahead_part_finish(int directory, const char *segment, const unsigned char checksum[CHECKSUM_BYTES])
 {
-    char part[AHEAD_FILE_NAME_BYTES], whole[AHEAD_FILE_NAME_BYTES], hex[SHA256_HEX_BYTES];
+    char part[AHEAD_FILE_NAME_BYTES], whole[AHEAD_FILE_NAME_BYTES], hex[CHECKSUM_HEX_BYTES];
 
     part_name(segment, part);
-    hex_encode(sha256, SHA256_BYTES, hex);
+    hex_encode(checksum, CHECKSUM_BYTES, hex);
     snprintf(whole, sizeof whole, "%s-%s", segment, hex);
     if (renameat(directory, part, directory, whole) == 0)
         return true;

@@ -4,20 +4,20 @@
  *     position         what was handed over last, and whose directory this is; gone: reading ahead is over
  *     lock             locked by the helper for as long as it lives
  *     NAME.part        being fetched; locked by the helper until it is whole, or given up
- *     NAME-<sha256>    a whole segment with the hash of its plain content
+ *     NAME-<checksum>  a whole segment, with the checksum of the bytes that its SHA-256 was right for
  *
  * All of it is safe to lose, and nothing in it is believed unverified. */
 #ifndef WALFERRY_AHEAD_DIRECTORY_H
 #define WALFERRY_AHEAD_DIRECTORY_H
 
-#include "common/digest.h"
+#include "common/checksum.h"
 #include "common/wal.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AHEAD_NAME_BYTES 24       /* "ahead-<16 hex>" */
-#define AHEAD_FILE_NAME_BYTES 104 /* the longest of the above */
+#define AHEAD_NAME_BYTES 24      /* "ahead-<16 hex>" */
+#define AHEAD_FILE_NAME_BYTES 72 /* the longest of the above */
 
 /* The server whose recovery it is. */
 struct ahead_owner {
@@ -42,7 +42,7 @@ int ahead_lock(int directory);
 /* A segment that is there, whole. */
 struct ahead_file {
     char name[AHEAD_FILE_NAME_BYTES];
-    unsigned char sha256[SHA256_BYTES];
+    unsigned char checksum[CHECKSUM_BYTES];
 };
 bool ahead_file_find(int directory, const char *segment, struct ahead_file *file);
 /* Removes all segments but those of this timeline from number least to most. */
@@ -51,8 +51,8 @@ void ahead_file_keep(int directory, uint32_t segment_bytes, uint32_t timeline, u
 /* NAME.part, locked by whoever fetches the segment: the helper, or a call that the helper must not forestall.
  * -1 when somebody else has it; or when it cannot be made, after logging at debug level. */
 int ahead_part_begin(int directory, const char *segment, bool *is_taken);
-/* Makes it NAME-<sha256>, or removes it. The caller unlocks it by closing it. */
-bool ahead_part_finish(int directory, const char *segment, const unsigned char sha256[SHA256_BYTES]);
+/* Makes it NAME-<checksum>, or removes it. The caller unlocks it by closing it. */
+bool ahead_part_finish(int directory, const char *segment, const unsigned char checksum[CHECKSUM_BYTES]);
 void ahead_part_give_up(int directory, const char *segment);
 
 enum ahead_wait {

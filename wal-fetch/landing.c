@@ -87,15 +87,19 @@ int landing_open(const char *path, uint64_t most_bytes, struct landing *landing)
     return landing->fd < 0 ? -1 : 0;
 }
 
-void landing_lend(int fd, const char *path, uint64_t most_bytes, struct landing *landing)
+int landing_lend(int fd, const char *path, uint64_t most_bytes, struct checksum *checksum,
+                 struct landing *landing)
 {
-    *landing = (struct landing){.path = path, .fd = fd, .most_bytes = most_bytes};
+    *landing = (struct landing){.path = path, .fd = fd, .most_bytes = most_bytes, .checksum = checksum};
+    return checksum_begin(checksum);
 }
 
 int landing_restart(struct landing *landing)
 {
     landing->bytes = 0;
     landing->too_long = false;
+    if (landing->checksum != NULL && checksum_begin(landing->checksum) != 0)
+        return -1;
     if (ftruncate(landing->fd, 0) == 0 && lseek(landing->fd, 0, SEEK_SET) == 0)
         return 0;
     log_error("could not empty the file for \"%s\": %m", landing->path);
@@ -118,6 +122,8 @@ static int land(void *context, const void *data, size_t length)
         log_error("could not write file \"%s\": %m", landing->path);
         return -1;
     }
+    if (landing->checksum != NULL)
+        checksum_update(landing->checksum, data, length);
     landing->bytes += length;
     return 0;
 }

@@ -6,6 +6,7 @@
 #define WALFERRY_LANDING_H
 
 #include "common/buffer.h"
+#include "common/checksum.h"
 #include "common/wal.h"
 
 #include <stdbool.h>
@@ -17,13 +18,16 @@ struct landing {
     uint64_t bytes;                              /* written so far */
     uint64_t most_bytes;                         /* more than this is refused */
     unsigned char header[WAL_LONG_HEADER_BYTES]; /* the first bytes */
+    struct checksum *checksum;                   /* of what is written, if not NULL; borrowed */
     bool too_long;                               /* the object had more than most_bytes: logged as damage */
 };
 
 /* 0, or -1 after logging. */
 int landing_open(const char *path, uint64_t most_bytes, struct landing *landing);
-/* In a file that is the caller's, and that the caller names and closes: neither finish nor close. */
-void landing_lend(int fd, const char *path, uint64_t most_bytes, struct landing *landing);
+/* In a file that is the caller's, and that the caller names and closes: neither finish nor close. The
+ * checksum begins anew. 0, or -1 after logging. */
+int landing_lend(int fd, const char *path, uint64_t most_bytes, struct checksum *checksum,
+                 struct landing *landing);
 /* Empties it again, for the next repository. 0, or -1 after logging. */
 int landing_restart(struct landing *landing);
 struct sink landing_sink(struct landing *landing);

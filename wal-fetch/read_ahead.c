@@ -47,6 +47,7 @@ struct task {
 struct worker {
     struct situation situation;
     struct landing landing;
+    struct checksum checksum; /* of what lands */
     struct inquiry inquiry;
     int64_t *rest;
 };
@@ -101,15 +102,18 @@ static int fetch(void *context, void *argument)
     struct task *task = argument;
     struct helper *helper = task->helper;
     int directory = helper->ahead->directory;
+    unsigned char checksum[CHECKSUM_BYTES];
     bool found = false;
 
     worker->situation.name = task->name;
     worker->situation.parsed = wal_name_parse(task->name);
     snprintf(worker->situation.content_name, sizeof worker->situation.content_name, "%s", task->name);
-    landing_lend(task->fd, task->name, helper->situation.control.segment_bytes, &worker->landing);
-    if (inquiry_ask_once(&worker->inquiry, helper->seconds, worker->rest) == OUTCOME_FOUND) {
+    if (landing_lend(task->fd, task->name, helper->situation.control.segment_bytes, &worker->checksum,
+                     &worker->landing) == 0 &&
+        inquiry_ask_once(&worker->inquiry, helper->seconds, worker->rest) == OUTCOME_FOUND) {
+        checksum_digest(&worker->checksum, checksum);
         pthread_mutex_lock(&helper->mutex); /* nothing gets a name any more when the directory is cleared */
-        found = !helper->is_over && ahead_part_finish(directory, task->name, worker->inquiry.facts.sha256);
+        found = !helper->is_over && ahead_part_finish(directory, task->name, checksum);
         pthread_mutex_unlock(&helper->mutex);
     }
     if (!found)

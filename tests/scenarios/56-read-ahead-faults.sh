@@ -124,7 +124,7 @@ truncate -s 1000000 "$(others 4)"
 cp "main/pg_wal/$(S 9)" "$(others 5)" # whole, but not the one of that name
 rm "$(others 6)"
 segment_write 1 foreign # right hash, but another address
-cp foreign "state/$(cd state && ls -d ahead-*)/$(S 6)-$(sha256sum foreign | cut -d' ' -f1)"
+cp foreign "state/$(cd state && ls -d ahead-*)/$(S 6)-$(xxh128sum foreign | cut -d' ' -f1)"
 for number in 3 4 5 6; do
     fetch_itself $number
     expect_output "warning: what was read ahead of \"$(S $number)\" is not what it was"

@@ -77,7 +77,7 @@ static void test_position(int directory)
 
 static void test_segments(int directory)
 {
-    unsigned char hash[SHA256_BYTES];
+    unsigned char hash[CHECKSUM_BYTES];
     struct ahead_file file;
 
     memset(hash, 0xab, sizeof hash);
@@ -85,7 +85,7 @@ static void test_segments(int directory)
         put(directory, segment(1, number), hash);
     put(directory, segment(2, 5), hash);
     CHECK(ahead_file_find(directory, segment(1, 5), &file));
-    CHECK(memcmp(file.sha256, hash, sizeof hash) == 0 && strlen(file.name) == 24 + 1 + 64);
+    CHECK(memcmp(file.checksum, hash, sizeof hash) == 0 && strlen(file.name) == 24 + 1 + 32);
     CHECK(strncmp(file.name, segment(1, 5), 24) == 0);
     CHECK(!has(directory, segment(1, 2)));
     ahead_file_keep(directory, SEGMENT_BYTES, 1, 5, 7);
@@ -99,7 +99,7 @@ static void test_segments(int directory)
 /* Another process has the segment in hand for so long. */
 static pid_t hold(int directory, const char *name, unsigned milliseconds, bool finishes)
 {
-    static const unsigned char hash[SHA256_BYTES];
+    static const unsigned char hash[CHECKSUM_BYTES];
     pid_t pid = fork();
     bool is_taken;
 
@@ -150,7 +150,7 @@ static void test_parts(int directory)
 
 static void test_dropping(int directory)
 {
-    static const unsigned char hash[SHA256_BYTES];
+    static const unsigned char hash[CHECKSUM_BYTES];
     char path[200];
 
     put(directory, segment(1, 5), hash);
