@@ -1,4 +1,4 @@
-/* HTTP through one function: prepare, send, classify, back off, try again. Layer 1; the only user of libcurl.
+/* HTTP through one function: prepare, send, classify, back off, try again. Layer 1.
  *
  * TLS 1.2 or newer, verified. No redirect is followed here, no "Expect: 100-continue" is sent (a server that
  * answers before the body leaves the connection hanging: seen with Ceph). A proxy is taken from

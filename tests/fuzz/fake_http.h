@@ -1,8 +1,8 @@
-/* common/http.c with a fake libcurl under it: a request is answered with the next piece of the input, so that
- * all of the S3 driver runs on answers that no server would give. An answer is what goes over the wire,
- * "HTTP/1.1 200 OK", header lines, an empty line and the body; one that begins with "!" is cut behind its
- * last byte, "?" is no answer at all. When there are no more, the last answer is a failure that nobody tries
- * again after. */
+/* common/http.c and http_transfer.c with a fake libcurl under them: a request is answered with the next piece
+ * of the input, so that all of the S3 driver runs on answers that no server would give. An answer is what
+ * goes over the wire, "HTTP/1.1 200 OK", header lines, an empty line and the body; one that begins with "!"
+ * is cut behind its last byte, "?" is no answer at all. When there are no more, the last answer is a failure
+ * that nobody tries again after. */
 #ifndef WALFERRY_FAKE_HTTP_H
 #define WALFERRY_FAKE_HTTP_H
 
@@ -13,7 +13,8 @@
 #include <time.h> /* before the next line changes it */
 
 #define nanosleep(wanted, left) ((void)(wanted), (void)(left), 0)
-#include "common/http.c" /* its static functions are called below, and its table of libcurl's is changed */
+#include "common/http.c"          /* its pauses are none */
+#include "common/http_transfer.c" /* its static functions are called below, and its table of libcurl's is changed */
 #undef nanosleep
 
 #include <stdarg.h>
