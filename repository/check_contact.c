@@ -6,6 +6,7 @@
 #include "common/s3_client.h"
 #include "common/timestamp.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,7 +21,13 @@ static bool check_directory(struct check *check)
     const char *path = check->repository->settings->path, *pgdata = check->repository->config->pgdata;
     struct stat status, data_status;
 
-    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
+    bool exists = stat(path, &status) == 0;
+
+    if (!exists && errno != ENOENT && errno != ENOTDIR) {
+        check_say(check, FINDING_FAILURE, "could not stat directory \"%s\": %m", path);
+        return false;
+    }
+    if (!exists || !S_ISDIR(status.st_mode)) {
         check_say(check, FINDING_FAILURE,
                   "directory \"%s\" is not there: is it mounted? repository-init makes it", path);
         return false;

@@ -72,62 +72,8 @@ expect_absent long moved
 
 # ---- too little of something: more of it step by step, until it is enough
 
-# What each case sets: its command and the status of a failure. NAME_reset, NAME_whole, NAME_check (nothing is half visible).
-objects() { find repository -type f -printf '%P\n' | LC_ALL=C sort; }
-push_reset() { rm -f "repository/$(wal_key "$segment")"; }
-push_whole() { lz4 -dcq "repository/$(wal_key "$segment")" 2>/dev/null | cmp -s - by.hand; }
-push_check() { ! stored || push_whole || fail "half an object"; }
-fetch_reset() { rm -f copy/pg_wal/RECOVERY*; }
-fetch_whole() { cmp -s copy/pg_wal/RECOVERYXLOG by.hand; }
-fetch_check() { [ -z "$(find copy/pg_wal -type f)" ] || fetch_whole || fail "something that is not the segment has its name"; }
-init_reset() { rm -rf new; }
-init_whole() { grep -q '"sha256":"[0-9a-f]\{64\}"}' new/main/cluster.json; }
-init_check() { [ ! -e new/main/cluster.json ] || init_whole || fail "half a cluster.json"; }
-check_reset() { objects >before; }
-check_whole() { objects >now && cmp -s before now; }
-check_check() { # a probe whose making or removal failed may stay (docs/leftovers.md)
-    find repository -regextype posix-extended -regex '.*/main/probe-[0-9a-f]{16}' -type f >probes
-    [ "$status" != 0 ] || expect_equal "probes that a success left behind" "" "$(cat probes)"
-    xargs -r rm -f <probes
-    check_whole || fail "left behind: $(diff before now)"
-}
-list_reset() { :; }
-list_whole() { grep -q "$id" <<<"$output"; }
-list_check() { :; }
-backup_reset() { find "repository/main/$system/base" -mindepth 1 -maxdepth 1 ! -name "$id" -exec rm -rf {} +; }
-backup_whole() { [ "$(find "repository/main/$system/base" -name manifest.json | wc -l)" = 2 ]; }
-backup_check() {
-    local listed=1
-    if backup_whole; then
-        listed=2
-        rm -rf restored moved
-        basebackup-fetch --quiet -D "$T/restored" -T "${place//=/\\=}=$T/moved" && pg_verifybackup -n -q restored || fail "a backup that is listed is not whole"
-        rm -rf restored moved
-    fi
-    expect_equal "backups in the list" $listed "$(basebackup-list --json | grep -c '"id":')"
-}
-restore_reset() { rm -rf restored moved; }
-restore_whole() { [ -e restored/global/pg_control ] && pg_verifybackup -n -q restored; }
-restore_check() { [ ! -e restored/global/pg_control ] || restore_whole || fail "a directory that is not whole has a global/pg_control"; }
-config_reset() { rm -f copy/*.signal && cp before.conf copy/postgresql.auto.conf; }
-config_whole() { [ -e copy/recovery.signal ] && grep -q ^restore_command copy/postgresql.auto.conf; }
-config_check() { # the settings are whole, and come before the signal file
-    config_whole || { [ ! -e copy/recovery.signal ] && { cmp -s copy/postgresql.auto.conf before.conf || grep -q ^recovery_target_timeline copy/postgresql.auto.conf; }; } ||
-        fail "half a configuration: $(cat copy/postgresql.auto.conf)"
-}
-choose() { # NAME
-    name=$1 failing=1
-    case $1 in
-    push) command=(wal-push --config "$T/archive.conf" "$T/by.hand.d/pg_wal/$segment") ;;
-    fetch) command=(wal-fetch "$segment" "$T/copy/pg_wal/RECOVERYXLOG") failing=200 ;;
-    init) command=(repository-init --config "$T/new.conf") ;;
-    check) command=(repository-check) ;;
-    list) command=(basebackup-list) ;;
-    backup) command=(basebackup-push --checkpoint=fast) ;;
-    restore) command=(basebackup-fetch -D "$T/restored" -T "${place//=/\\=}=$T/moved") ;;
-    config) command=(recovery-config -D "$T/copy") ;;
-    esac
-}
+keys=repository new=new
+. "$here/cases.sh"
 squeeze() { # NAME ULIMIT-OPTION FIRST MOST PERCENT: each step is so much more than the one before, at least 1
     local value=$3 failures=0
     choose "$1"
@@ -156,15 +102,7 @@ squeeze() { # NAME ULIMIT-OPTION FIRST MOST PERCENT: each step is so much more t
     echo "$name: $2 $value is enough; $failures times it was told that less is not"
     told=$((told + failures))
 }
-step "what the cases need"
-mkdir -p copy by.hand.d/pg_wal by.hand.d/global
-expect_status 0 wal-fetch "$segment" "$T/by.hand"
-cp by.hand "by.hand.d/pg_wal/$segment"
-cp "$main/global/pg_control" by.hand.d/global/ && cp "$main/PG_VERSION" by.hand.d/
-sed "s|^url = .*|url = file://$T/new|" "$CONFIG" >new.conf && chmod 600 new.conf
-rm -rf copy && expect_status 0 basebackup-fetch --quiet -D "$T/copy" -T "${place//=/\\=}=$T/copy.moved"
-cp copy/postgresql.auto.conf before.conf
-touch copy/recovery.signal
+cases_prepare
 told=0
 sanitized() { nm -D "$PROGRAMS/wal-push" | grep __asan_init >/dev/null; }
 if sanitized; then echo "memory: not tried, the programs' AddressSanitizer needs terabytes of addresses"
