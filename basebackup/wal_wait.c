@@ -1,6 +1,5 @@
 #include "wal_wait.h"
 
-#include "common/gap.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "interrupt.h"
@@ -19,8 +18,13 @@ struct search {
     const struct wal_wait *wait;
     uint64_t next;
     uint64_t last;
-    bool is_gap; /* it was let go of */
+    char gap_last[WAL_SEGMENT_NAME_BYTES]; /* up to here WAL was let go of, says a marker seen so far */
 };
+
+static void name_missing(const struct search *search, char name[WAL_SEGMENT_NAME_BYTES])
+{
+    wal_segment_name(search->wait->timeline, search->next, search->wait->segment_bytes, name);
+}
 
 static bool see_key(void *context, const char *key, uint64_t bytes)
 {
@@ -28,14 +32,17 @@ static bool see_key(void *context, const char *key, uint64_t bytes)
     const char *slash = strrchr(key, '/');
     const char *file = slash == NULL ? key : slash + 1;
     struct wal_name name = wal_name_parse(file);
-    char missing[WAL_SEGMENT_NAME_BYTES];
+    char missing[WAL_SEGMENT_NAME_BYTES], first[WAL_SEGMENT_NAME_BYTES], last[WAL_SEGMENT_NAME_BYTES];
     uint64_t number;
 
     (void)bytes;
-    wal_segment_name(search->wait->timeline, search->next, search->wait->segment_bytes, missing);
-    if (gap_is_name(file) && strncmp(file, missing, strlen(missing)) == 0) {
-        search->is_gap = true;
-        return false;
+    name_missing(search, missing);
+    if (wal_gap_name_parse(file, first, last)) {
+        if (strcmp(first, missing) > 0)
+            return false;
+        if (strcmp(last, search->gap_last) > 0)
+            memcpy(search->gap_last, last, sizeof last);
+        return true; /* all the same the segment may be there */
     }
     if (name.kind != WAL_SEGMENT || !wal_segment_number(&name, search->wait->segment_bytes, &number))
         return true;
@@ -45,21 +52,21 @@ static bool see_key(void *context, const char *key, uint64_t bytes)
     return number < search->next && search->next <= search->last;
 }
 
-/* Goes on where the search stands. 0, or -1 after logging. */
+/* Goes on where the search stands; it begins where a marker that covers the next one would. 0, or -1 after
+ * logging. */
 static int look(struct targets *targets, struct target *target, struct search *search)
 {
-    char name[WAL_SEGMENT_NAME_BYTES], timeline[32];
+    char begin[WAL_SEGMENT_NAME_BYTES], timeline[32];
     struct store_listing listing = {.page_keys = 1000, .each = see_key, .context = search};
-    char *start_after = NULL, *prefix;
     int result = -1;
 
+    search->gap_last[0] = '\0';
     snprintf(timeline, sizeof timeline, "wal/%08X", (unsigned)search->wait->timeline);
-    prefix = repository_system_key(&target->repository, targets->system_identifier, timeline);
-    if (search->next > 0) {
-        wal_segment_name(search->wait->timeline, search->next - 1, search->wait->segment_bytes, name);
-        start_after = repository_wal_key(&target->repository, targets->system_identifier, name);
-    }
-    if (prefix != NULL && (search->next == 0 || start_after != NULL)) {
+    name_missing(search, begin);
+    begin[WAL_GAP_COMMON] = '\0';
+    char *prefix = repository_system_key(&target->repository, targets->system_identifier, timeline);
+    char *start_after = repository_wal_key(&target->repository, targets->system_identifier, begin);
+    if (prefix != NULL && start_after != NULL) {
         listing.prefix = prefix;
         listing.start_after = start_after;
         result = store_list(target->repository.store, &listing) == STORE_OK ? 0 : -1;
@@ -82,6 +89,12 @@ static void log_missing(const struct wal_wait *wait, const struct target *target
     free(archiver);
 }
 
+/* Is the missing one not to arrive any more? */
+static bool is_gap(const struct search *search, const char *missing)
+{
+    return strcmp(missing, search->gap_last) <= 0;
+}
+
 static int wait_for_target(const struct wal_wait *wait, struct targets *targets, struct target *target,
                            struct search *search, int64_t deadline)
 {
@@ -94,9 +107,9 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
             return target_give_up(targets, target);
         if (search->next > search->last)
             return 0;
-        wal_segment_name(wait->timeline, search->next, wait->segment_bytes, missing);
+        name_missing(search, missing);
         int64_t now = monotonic_now();
-        if (search->is_gap) {
+        if (is_gap(search, missing)) {
             log_error(
                 "WAL segment %s, which the backup needs, was let go of ([wal-push] on_full = drop), says "
                 "repository \"%s\"",
@@ -130,10 +143,16 @@ static void look_once(struct targets *targets, struct target *target, struct sea
         return;
     }
     if (search->next <= search->last) {
-        wal_segment_name(search->wait->timeline, search->next, search->wait->segment_bytes, missing);
-        log_warning("WAL segment %s has not arrived in repository \"%s\" yet: there the backup cannot be "
-                    "restored before it does",
-                    missing, target->repository.settings->name);
+        name_missing(search, missing);
+        if (is_gap(search, missing))
+            log_warning(
+                "WAL segment %s was let go of ([wal-push] on_full = drop), says repository \"%s\": from "
+                "there the backup cannot be restored",
+                missing, target->repository.settings->name);
+        else
+            log_warning("WAL segment %s has not arrived in repository \"%s\" yet: there the backup cannot be "
+                        "restored before it does",
+                        missing, target->repository.settings->name);
     }
 }
 
@@ -144,14 +163,14 @@ int wal_wait(const struct wal_wait *wait, struct targets *targets)
     for (size_t i = 0; i < targets->count; i++) {
         struct target *target = &targets->items[i];
         struct search search = {wait, wait->start_lsn / wait->segment_bytes,
-                                (wait->stop_lsn - 1) / wait->segment_bytes, false};
+                                (wait->stop_lsn - 1) / wait->segment_bytes, ""};
         if (target_is_alive(target) && target->is_required &&
             wait_for_target(wait, targets, target, &search, deadline) != 0)
             return -1;
     }
     for (size_t i = 0; i < targets->count; i++) {
         struct search search = {wait, wait->start_lsn / wait->segment_bytes,
-                                (wait->stop_lsn - 1) / wait->segment_bytes, false};
+                                (wait->stop_lsn - 1) / wait->segment_bytes, ""};
         if (target_is_alive(&targets->items[i]) && !targets->items[i].is_required)
             look_once(targets, &targets->items[i], &search);
     }

@@ -9,17 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool gap_is_name(const char *name)
-{
-    char segment[WAL_SEGMENT_NAME_BYTES];
-
-    if (strlen(name) != WAL_SEGMENT_NAME_BYTES - 1 + 4 ||
-        strcmp(name + WAL_SEGMENT_NAME_BYTES - 1, ".gap") != 0)
-        return false;
-    snprintf(segment, sizeof segment, "%.24s", name);
-    return wal_name_parse(segment).kind == WAL_SEGMENT;
-}
-
 int gap_seal(const struct gap *gap, struct buffer *out)
 {
     struct json *document = document_new("gap");
@@ -56,13 +45,14 @@ static bool parse_time(const struct json *document, const char *member, int64_t 
     return text != NULL && timestamp_parse(text, time) == TIMESTAMP_OK;
 }
 
-/* First and last must be of one timeline, and as far apart as it says. */
+/* First and last must be near enough for one marker, and as far apart as it says. */
 static bool is_consistent(const struct gap *gap)
 {
     struct wal_name first = wal_name_parse(gap->first), last = wal_name_parse(gap->last);
     uint64_t first_number, last_number;
 
-    return first.timeline == last.timeline && wal_segment_size_is_legal(gap->segment_bytes) &&
+    return memcmp(gap->first, gap->last, WAL_GAP_COMMON) == 0 &&
+           wal_segment_size_is_legal(gap->segment_bytes) &&
            wal_segment_number(&first, gap->segment_bytes, &first_number) &&
            wal_segment_number(&last, gap->segment_bytes, &last_number) && last_number >= first_number &&
            last_number - first_number + 1 == gap->segments;
@@ -96,42 +86,65 @@ int gap_parse(const void *data, size_t length, const char *what, struct gap *gap
     return -1;
 }
 
-static char *gap_key(const struct repository *repository, uint64_t system_identifier, const char *segment)
+static char *gap_key(const struct repository *repository, uint64_t system_identifier, const char *name)
 {
     char rest[2 * OBJECT_NAME_BYTES];
 
-    snprintf(rest, sizeof rest, "wal/%.16s/%.24s.gap", segment, segment);
+    snprintf(rest, sizeof rest, "wal/%.16s/%s", name, name);
     return repository_system_key(repository, system_identifier, rest);
+}
+
+static void gap_name(const struct gap *gap, char name[WAL_GAP_NAME_BYTES])
+{
+    snprintf(name, WAL_GAP_NAME_BYTES, "%.24s-%.24s.gap", gap->first, gap->last);
 }
 
 enum repository_result gap_put(struct repository *repository, const struct gap *gap)
 {
     struct buffer text = BUFFER_EMPTY;
-    char *key = gap_key(repository, gap->system_identifier, gap->first);
+    char name[WAL_GAP_NAME_BYTES];
     enum repository_result result = REPOSITORY_FAILED;
 
+    gap_name(gap, name);
+    char *key = gap_key(repository, gap->system_identifier, name);
     if (key != NULL && gap_seal(gap, &text) == 0)
         result = repository_put_small(repository, key, &text);
-    if (result == REPOSITORY_COLLISION)
-        log_error("a gap marker of \"%s\" is in repository \"%s\" already, with other content", gap->first,
-                  repository->settings->name);
+    /* A standby that archives, too, was first; or this server, before it lost its state_dir. */
+    if (result == REPOSITORY_COLLISION) {
+        log_debug("repository \"%s\" was told of \"%s\" by another", repository->settings->name, name);
+        result = REPOSITORY_IDENTICAL;
+    }
     buffer_free(&text);
     free(key);
     return result;
 }
 
-enum repository_result gap_get(struct repository *repository, uint64_t system_identifier, const char *segment,
+/* Is this what a marker of that name, of that system, tells of? */
+static bool has_name(const struct gap *gap, uint64_t system_identifier, const char *name, const char *what)
+{
+    char found[WAL_GAP_NAME_BYTES];
+
+    gap_name(gap, found);
+    if (gap->system_identifier == system_identifier && strcmp(found, name) == 0)
+        return true;
+    log_error("%s tells of another gap than its name", what);
+    return false;
+}
+
+enum repository_result gap_get(struct repository *repository, uint64_t system_identifier, const char *name,
                                struct gap *gap)
 {
     struct buffer text = BUFFER_EMPTY;
-    char *key = gap_key(repository, system_identifier, segment);
+    char *key = gap_key(repository, system_identifier, name);
     enum repository_result result =
         key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
 
-    if (result == REPOSITORY_OK &&
-        (gap_parse(text.data, text.length, store_describe(repository->store, key), gap) != 0 ||
-         gap->system_identifier != system_identifier || strcmp(gap->first, segment) != 0))
-        result = REPOSITORY_DAMAGED;
+    if (result == REPOSITORY_OK) {
+        const char *what = store_describe(repository->store, key);
+        if (gap_parse(text.data, text.length, what, gap) != 0 ||
+            !has_name(gap, system_identifier, name, what))
+            result = REPOSITORY_DAMAGED;
+    }
     buffer_free(&text);
     free(key);
     return result;

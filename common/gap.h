@@ -1,7 +1,7 @@
 /* A gap marker: WAL of one timeline that was let go of on purpose ([wal-push] on_full = drop), from one
- * segment to another. It is stored before any later segment, as <first segment>.gap beside them, so that a
- * recovery which comes to the first missing segment finds it with the request that it makes there anyway.
- * Layer 3. Format: docs/format.md. */
+ * segment to another. It is stored before any later segment, beside them, and its name says from where to
+ * where (wal.h): so a recovery finds it, wherever in the gap it begins, with the listing that it makes at a
+ * missing segment anyway. A longer gap is several of them. Layer 3. Format: docs/format.md. */
 #ifndef WALFERRY_GAP_H
 #define WALFERRY_GAP_H
 
@@ -23,13 +23,9 @@ int gap_seal(const struct gap *gap, struct buffer *out); /* 0, or -1 after loggi
 /* 0, or -1 after logging that what is damaged. */
 int gap_parse(const void *data, size_t length, const char *what, struct gap *gap);
 
-/* OK and IDENTICAL: it is there. */
+/* OK and IDENTICAL: it is there, or another's that tells of the same segments. */
 enum repository_result gap_put(struct repository *repository, const struct gap *gap);
-/* The gap that begins with this segment. */
-enum repository_result gap_get(struct repository *repository, uint64_t system_identifier, const char *segment,
+enum repository_result gap_get(struct repository *repository, uint64_t system_identifier, const char *name,
                                struct gap *gap);
-
-/* "<segment>.gap"? */
-bool gap_is_name(const char *name);
 
 #endif

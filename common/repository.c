@@ -12,6 +12,7 @@
 #define SMALL_OBJECT_BYTES (16u * 1024 * 1024)
 #define HISTORY_MOST_BYTES (1024u * 1024)
 #define LATER_SEGMENT_KEYS 20
+#define SEGMENTS_OF_MARKER 256 /* what begins with the same WAL_GAP_COMMON digits */
 
 int repository_open(const struct config *config, const struct repository_config *settings,
                     const struct state *state, const struct store_limits *limits,
@@ -359,6 +360,7 @@ static bool look_at_key(void *context, const char *key, uint64_t bytes)
 {
     struct later_search *search = context;
     const char *name = strrchr(key, '/') + 1;
+    char first[WAL_SEGMENT_NAME_BYTES], last[WAL_SEGMENT_NAME_BYTES];
 
     (void)bytes;
     if (strcmp(name, search->before) == 0) {
@@ -371,8 +373,9 @@ static bool look_at_key(void *context, const char *key, uint64_t bytes)
     }
     if (strncmp(name, search->segment, 24) == 0 && strncmp(name + 24, ".partial", 8) == 0)
         search->later->partial = true;
-    if (strncmp(name, search->segment, 24) == 0 && strcmp(name + 24, ".gap") == 0)
-        search->later->gap = true;
+    if (wal_gap_name_parse(name, first, last) && strcmp(first, search->segment) <= 0 &&
+        strcmp(last, search->segment) >= 0)
+        memcpy(search->later->gap, name, WAL_GAP_NAME_BYTES);
     return true;
 }
 
@@ -384,6 +387,7 @@ enum repository_result repository_later_segment(struct repository *repository, u
     struct later_search search = {before, segment, later};
     struct wal_name name = wal_name_parse(segment);
     uint64_t number;
+    unsigned from_start = name.segment % SEGMENTS_OF_MARKER;
     enum repository_result result = REPOSITORY_FAILED;
 
     *later = (struct later_segment){.partial = false};
@@ -392,10 +396,13 @@ enum repository_result repository_later_segment(struct repository *repository, u
         wal_segment_name(name.timeline, number - 1, segment_bytes, before);
         wal_segment_name(name.timeline, number - 2, segment_bytes, start);
     }
+    if (from_start > 0) /* else no marker begins before it, but its neighbour does */
+        start[WAL_GAP_COMMON] = '\0';
     snprintf(rest, sizeof rest, "wal/%.8s", segment);
     char *prefix = repository_system_key(repository, system_identifier, rest);
     char *start_after = repository_wal_key(repository, system_identifier, start);
-    struct store_listing listing = {prefix, start_after, LATER_SEGMENT_KEYS, look_at_key, &search};
+    struct store_listing listing = {prefix, start_after, LATER_SEGMENT_KEYS + from_start, look_at_key,
+                                    &search};
     if (prefix != NULL && start_after != NULL && store_list(repository->store, &listing) == STORE_OK)
         result = REPOSITORY_OK;
     free(prefix);

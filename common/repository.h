@@ -102,14 +102,14 @@ enum repository_result repository_get_small(struct repository *repository, const
 enum repository_result repository_put_small(struct repository *repository, const char *key,
                                             const struct buffer *data);
 
-/* What lies around a segment on its timeline: one LIST of a few keys, more only when other names are in the
- * way. */
+/* What lies around a segment on its timeline: one LIST of a few keys and those that begin as a gap marker
+ * that covers the segment would (at most 256 segments), more only when other names are in the way. */
 struct later_segment {
     char next[WAL_SEGMENT_NAME_BYTES]; /* the nearest later segment, at any distance; "" when there is none */
-    bool has_before; /* the segment before it is there: so this place is not an emptied one */
-    bool has_itself; /* it has arrived since it was asked for */
-    bool partial;    /* <segment>.partial is there (looked for only up to the nearest) */
-    bool gap;        /* <segment>.gap, too: it was let go of (gap.h) */
+    bool has_before;              /* the segment before it is there: so this place is not an emptied one */
+    bool has_itself;              /* it has arrived since it was asked for */
+    bool partial;                 /* <segment>.partial is there (looked for only up to the nearest) */
+    char gap[WAL_GAP_NAME_BYTES]; /* a marker says that it was let go of (gap.h); "" when there is none */
 };
 enum repository_result repository_later_segment(struct repository *repository, uint64_t system_identifier,
                                                 const char *segment, uint32_t segment_bytes,

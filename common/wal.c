@@ -97,6 +97,20 @@ void wal_history_name(uint32_t timeline, char out[WAL_SEGMENT_NAME_BYTES])
     snprintf(out, WAL_SEGMENT_NAME_BYTES, "%08X.history", timeline);
 }
 
+bool wal_gap_name_parse(const char *name, char first[WAL_SEGMENT_NAME_BYTES],
+                        char last[WAL_SEGMENT_NAME_BYTES])
+{
+    const size_t digits = WAL_SEGMENT_NAME_BYTES - 1;
+
+    if (strlen(name) != WAL_GAP_NAME_BYTES - 1 || name[digits] != '-' ||
+        strcmp(name + 2 * digits + 1, ".gap") != 0)
+        return false;
+    snprintf(first, WAL_SEGMENT_NAME_BYTES, "%.24s", name);
+    snprintf(last, WAL_SEGMENT_NAME_BYTES, "%.24s", name + digits + 1);
+    return wal_name_parse(first).kind == WAL_SEGMENT && wal_name_parse(last).kind == WAL_SEGMENT &&
+           memcmp(first, last, WAL_GAP_COMMON) == 0 && strcmp(first, last) <= 0;
+}
+
 /* Up to 8 hex digits of either case, then end. */
 static bool parse_lsn_half(const char *text, char end, uint32_t *value, const char **next)
 {

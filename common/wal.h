@@ -41,6 +41,15 @@ void wal_segment_name(uint32_t timeline, uint64_t number, uint32_t segment_bytes
                       char out[WAL_SEGMENT_NAME_BYTES]);
 void wal_history_name(uint32_t timeline, char out[WAL_SEGMENT_NAME_BYTES]);
 
+/* The name of a gap marker (gap.h) in a repository: "<first segment>-<last segment>.gap". Both begin with the
+ * same WAL_GAP_COMMON digits: the markers that may cover a segment are found among 256 segments of its
+ * folder. */
+#define WAL_GAP_NAME_BYTES 54
+#define WAL_GAP_COMMON 22
+/* False for any other name. */
+bool wal_gap_name_parse(const char *name, char first[WAL_SEGMENT_NAME_BYTES],
+                        char last[WAL_SEGMENT_NAME_BYTES]);
+
 /* "0/3000028". False unless it is well formed. */
 bool lsn_parse(const char *text, uint64_t *lsn);
 void lsn_format(uint64_t lsn, char out[24]);

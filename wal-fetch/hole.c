@@ -240,14 +240,14 @@ bool hole_is_behind_fork(const struct situation *situation)
 
 /* What is missing was let go of on purpose, and the server that did so left a marker. */
 static enum hole_result explain_gap(const struct situation *situation, struct repository *repository,
-                                    bool say)
+                                    const char *marker, bool say)
 {
     char since[TIMESTAMP_TEXT_BYTES], until[TIMESTAMP_TEXT_BYTES];
     struct gap gap;
 
     if (!say)
         return HOLE_FOUND;
-    if (gap_get(repository, situation->control.system_identifier, situation->name, &gap) != REPOSITORY_OK)
+    if (gap_get(repository, situation->control.system_identifier, marker, &gap) != REPOSITORY_OK)
         return HOLE_UNKNOWN;
     timestamp_format(gap.since, since);
     timestamp_format(gap.until, until);
@@ -277,8 +277,8 @@ enum hole_result hole_look(const struct situation *situation, struct repository 
             return HOLE_UNKNOWN;
         if (later.has_itself)
             return HOLE_FILLED;
-        if (later.gap)
-            return explain_gap(situation, &repositories[i], say);
+        if (later.gap[0] != '\0')
+            return explain_gap(situation, &repositories[i], later.gap, say);
         report->partial = report->partial || later.partial;
         report->place_is_alive = report->place_is_alive && later.has_before;
         if (later.next[0] != '\0' && (nearest[0] == '\0' || strcmp(later.next, nearest) < 0))

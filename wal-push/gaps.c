@@ -17,6 +17,8 @@
 #define LOCK_MILLISECONDS 5000 /* who holds it writes one small file */
 #define MARKER_MOST_BYTES 65536
 #define MARKER_NAME_BYTES 128
+#define OPEN ".open"
+#define CLOSED ".closed"
 
 /* Its descriptor, or -1 after logging. */
 static int take_lock(const struct state *state)
@@ -75,7 +77,8 @@ static int rename_marker(const struct state *state, const char *name, const char
     return result;
 }
 
-/* The next marker of this system that ends so, in the order of the directory; false at its end. */
+/* The next marker of this system that ends so (NULL: either way), in the order of the directory; false at its
+ * end. */
 static bool next_marker(DIR *directory, uint64_t system_identifier, const char *ending,
                         char name[MARKER_NAME_BYTES])
 {
@@ -86,7 +89,9 @@ static bool next_marker(DIR *directory, uint64_t system_identifier, const char *
     while ((item = readdir(directory)) != NULL) {
         const char *dot = strrchr(item->d_name, '.');
         if (strncmp(item->d_name, beginning, strlen(beginning)) == 0 && dot != NULL &&
-            strcmp(dot, ending) == 0 && strlen(item->d_name) < MARKER_NAME_BYTES) {
+            (ending == NULL ? strcmp(dot, OPEN) == 0 || strcmp(dot, CLOSED) == 0
+                            : strcmp(dot, ending) == 0) &&
+            strlen(item->d_name) < MARKER_NAME_BYTES) {
             memcpy(name, item->d_name, strlen(item->d_name) + 1);
             return true;
         }
@@ -112,41 +117,33 @@ static int for_each(const struct state *state, uint64_t system_identifier, const
     return result;
 }
 
-/* The gap that ends right before a segment, or holds it. */
-struct extension {
+/* The marker that has a segment already, or may grow by it. */
+struct neighbour {
     const struct source *source;
     char before[WAL_SEGMENT_NAME_BYTES];
-    char name[MARKER_NAME_BYTES]; /* "": there is none */
+    bool is_held;
+    char name[MARKER_NAME_BYTES]; /* of the one that may grow; "": there is none */
     struct gap gap;
-    bool is_held; /* it may have been sent: it stays what it is */
 };
 
-static int find_holding(const struct state *state, const char *name, void *context)
+static int find_neighbour(const struct state *state, const char *name, void *context)
 {
-    struct extension *extension = context;
+    struct neighbour *neighbour = context;
+    const char *segment = neighbour->source->name;
     struct gap gap;
 
+    /* Most are too far away, and need not be read. */
+    if (strncmp(strrchr(name, '-') + 1, segment, WAL_GAP_COMMON) != 0)
+        return 0;
     if (read_marker(state, name, &gap) != 0)
         return -1;
-    /* Names of one timeline and of one length: their order is that of the segments. */
-    extension->is_held = extension->is_held || (gap.segment_bytes == extension->source->segment_bytes &&
-                                                memcmp(gap.first, extension->source->name, 8) == 0 &&
-                                                strcmp(gap.first, extension->source->name) <= 0 &&
-                                                strcmp(gap.last, extension->source->name) >= 0);
-    return 0;
-}
-
-static int find_extended(const struct state *state, const char *name, void *context)
-{
-    struct extension *extension = context;
-    struct gap gap;
-
-    if (read_marker(state, name, &gap) != 0)
-        return -1;
-    if (gap.segment_bytes == extension->source->segment_bytes &&
-        (strcmp(gap.last, extension->before) == 0 || strcmp(gap.last, extension->source->name) == 0)) {
-        extension->gap = gap;
-        snprintf(extension->name, sizeof extension->name, "%s", name);
+    if (gap.segment_bytes != neighbour->source->segment_bytes)
+        return 0;
+    if (strcmp(gap.first, segment) <= 0 && strcmp(gap.last, segment) >= 0)
+        neighbour->is_held = true;
+    if (strcmp(gap.last, neighbour->before) == 0 && strcmp(strrchr(name, '.'), OPEN) == 0) {
+        neighbour->gap = gap;
+        snprintf(neighbour->name, sizeof neighbour->name, "%s", name);
     }
     return 0;
 }
@@ -174,14 +171,12 @@ static bool is_sent(const struct state *state, const char *marker, const struct 
 }
 
 static void note_sent(const struct state *state, const char *marker, const struct config *config,
-                      const struct repository_config *repository, bool yes)
+                      const struct repository_config *repository)
 {
     char *name = sent_name(marker, config, repository);
 
-    if (name != NULL && yes)
+    if (name != NULL)
         state_write(state, name, "", 0); /* else it is told again */
-    else if (name != NULL)
-        state_forget(state, name);
     free(name);
 }
 
@@ -218,23 +213,20 @@ static int add_locked(const struct source *source, const struct shipper *shipper
 {
     const struct state *state = shipper->state;
     const struct config *config = shipper->config;
-    struct extension extension = {.source = source};
+    struct neighbour neighbour = {.source = source};
     uint64_t number;
-    struct gap *gap = &extension.gap;
+    struct gap *gap = &neighbour.gap;
 
     if (!wal_segment_number(&source->parsed, source->segment_bytes, &number))
         return -1;
     if (number > 0)
-        wal_segment_name(source->parsed.timeline, number - 1, source->segment_bytes, extension.before);
+        wal_segment_name(source->parsed.timeline, number - 1, source->segment_bytes, neighbour.before);
+    if (for_each(state, source->system_identifier, NULL, find_neighbour, &neighbour) != 0)
+        return -1;
     /* The server, or its archiver, ended between this marker and PostgreSQL's own mark: it asks again. */
-    if (for_each(state, source->system_identifier, ".closed", find_holding, &extension) != 0 ||
-        for_each(state, source->system_identifier, ".sent", find_holding, &extension) != 0)
-        return -1;
-    if (extension.is_held)
+    if (neighbour.is_held)
         return 0;
-    if (for_each(state, source->system_identifier, ".open", find_extended, &extension) != 0)
-        return -1;
-    const bool is_new = extension.name[0] == '\0';
+    const bool is_new = neighbour.name[0] == '\0';
     if (is_new) {
         *gap = (struct gap){.system_identifier = source->system_identifier,
                             .segment_bytes = source->segment_bytes,
@@ -242,18 +234,18 @@ static int add_locked(const struct source *source, const struct shipper *shipper
         memcpy(gap->first, source->name, WAL_SEGMENT_NAME_BYTES);
         if (gethostname(gap->host, sizeof gap->host - 1) != 0)
             gap->host[0] = '\0';
-        snprintf(extension.name, sizeof extension.name, "gap-%" PRIu64 "-%.24s.open",
+        snprintf(neighbour.name, sizeof neighbour.name, "gap-%" PRIu64 "-%.24s" OPEN,
                  source->system_identifier, source->name);
     }
-    gap->segments += strcmp(gap->last, source->name) != 0; /* asked for again: it stays the last */
+    gap->segments++;
     gap->until = timestamp_now();
     memcpy(gap->last, source->name, WAL_SEGMENT_NAME_BYTES);
-    forget_sent(shipper, extension.name); /* durable with the marker, before it tells of more */
-    if (write_marker(state, extension.name, gap) != 0)
+    forget_sent(shipper, neighbour.name); /* durable with the marker, before it tells of more */
+    if (write_marker(state, neighbour.name, gap) != 0)
         return -1;
     for (size_t i = 0; is_new && i < config->repository_count; i++)
         if (shipper->places[i].has_stored)
-            note_sent(state, extension.name, config, &config->repositories[i], true);
+            note_sent(state, neighbour.name, config, &config->repositories[i]);
     return 0;
 }
 
@@ -280,7 +272,7 @@ static int close_marker(const struct state *state, const char *name, void *conte
 
     if (is_sent(state, name, repository->config, repository->settings))
         return 0; /* it may grow on */
-    return rename_marker(state, name, ".closed");
+    return rename_marker(state, name, CLOSED);
 }
 
 static int send_marker(const struct state *state, const char *name, void *context)
@@ -290,7 +282,7 @@ static int send_marker(const struct state *state, const char *name, void *contex
     int read;
 
     if (is_sent(state, name, repository->config, repository->settings) ||
-        (read = read_marker(state, name, &gap)) == 1) /* every repository has it meanwhile */
+        (read = read_marker(state, name, &gap)) == 1) /* somebody moved it out of the way */
         return 0;
     if (read != 0)
         return -1;
@@ -300,7 +292,7 @@ static int send_marker(const struct state *state, const char *name, void *contex
                  repository->settings->name, gap.segments, gap.first, gap.last);
     if (result != REPOSITORY_OK && result != REPOSITORY_IDENTICAL)
         return -1;
-    note_sent(state, name, repository->config, repository->settings, true);
+    note_sent(state, name, repository->config, repository->settings);
     return 0;
 }
 
@@ -322,32 +314,12 @@ int gaps_send(const struct state *state, struct repository *repository, uint64_t
     if (state->directory == NULL)
         return 0;
     /* Closed first: what is sent here and fails there must stay what it is. */
-    if (has_marker(state, system_identifier, ".open")) {
+    if (has_marker(state, system_identifier, OPEN)) {
         int lock = take_lock(state);
         if (lock < 0)
             return -1;
-        result = for_each(state, system_identifier, ".open", close_marker, repository);
+        result = for_each(state, system_identifier, OPEN, close_marker, repository);
         close(lock);
     }
-    return result == 0 ? for_each(state, system_identifier, ".closed", send_marker, repository) : -1;
-}
-
-static int finish_marker(const struct state *state, const char *name, void *context)
-{
-    const struct config *config = context;
-
-    for (size_t i = 0; i < config->repository_count; i++)
-        if (!is_sent(state, name, config, &config->repositories[i]))
-            return 0;
-    if (rename_marker(state, name, ".sent") != 0)
-        return 0; /* it stays what it is */
-    for (size_t i = 0; i < config->repository_count; i++)
-        note_sent(state, name, config, &config->repositories[i], false);
-    return 0;
-}
-
-void gaps_finish(const struct config *config, const struct state *state, uint64_t system_identifier)
-{
-    if (state->directory != NULL && has_marker(state, system_identifier, ".closed"))
-        (void)for_each(state, system_identifier, ".closed", finish_marker, (void *)(uintptr_t)config);
+    return result == 0 ? for_each(state, system_identifier, CLOSED, send_marker, repository) : -1;
 }

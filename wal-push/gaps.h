@@ -2,11 +2,11 @@
  *
  *     gap-<system>-<first segment>.open      may grow by the next segment
  *     gap-<system>-<first segment>.closed    has been sent somewhere, and is what it is
- *     gap-<system>-<first segment>.sent      is in every repository
- *     gap-<system>-<first segment>.in-<repository>.json    this one (state_name) has it, or all that it tells
- * of
+ *     gap-<system>-<first segment>.in-<repository>.json    a repository has it, or all that it tells of
  *
- * Each of the first three is durable before the WAL that it tells of is let go of. */
+ * Each of the first two is durable before the WAL that it tells of is let go of. What a repository has is
+ * told by the last alone, by what makes it this repository (state_name): another configuration may use the
+ * same state_dir, and a repository may come later. */
 #ifndef WALFERRY_GAPS_H
 #define WALFERRY_GAPS_H
 
@@ -21,7 +21,5 @@
 int gaps_add(const struct source *source, const struct shipper *shipper);
 /* Puts what was not sent yet into a repository. 0, or -1 after logging: no later segment may go there. */
 int gaps_send(const struct state *state, struct repository *repository, uint64_t system_identifier);
-/* Those that every repository has, also the ones that are not required, are done with. */
-void gaps_finish(const struct config *config, const struct state *state, uint64_t system_identifier);
 
 #endif

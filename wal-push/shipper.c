@@ -271,8 +271,5 @@ int shipper_ship(struct shipper *shipper, struct source *source, int64_t deadlin
             is_chosen(shipper, &shipper->config->repositories[i]) && !shipper->places[i].is_left_out;
     ship_to_those(&shipment, true);
     ship_to_those(&shipment, false);
-    if (shipment.required_failed || shipment.stored == 0)
-        return -1;
-    gaps_finish(shipper->config, shipper->state, source->system_identifier);
-    return 0;
+    return shipment.required_failed || shipment.stored == 0 ? -1 : 0;
 }

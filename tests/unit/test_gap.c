@@ -8,6 +8,7 @@
 #include "wal-push/gaps.h"
 #include "wal-push/shipper.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -38,15 +39,6 @@ static bool comes_back(const struct gap *gap)
     return result;
 }
 
-static void test_names(void)
-{
-    CHECK(gap_is_name("000000010000000000000005.gap"));
-    CHECK(!gap_is_name("000000010000000000000005"));
-    CHECK(!gap_is_name("000000010000000000000005.gaq"));
-    CHECK(!gap_is_name("00000001000000000000000g.gap"));
-    CHECK(!gap_is_name("00000002.history"));
-}
-
 static void test_documents(void)
 {
     struct gap gap = five_to_seven;
@@ -56,6 +48,10 @@ static void test_documents(void)
     CHECK(!comes_back(&gap));
     gap = five_to_seven;
     gap.last[7] = '2'; /* another timeline */
+    CHECK(!comes_back(&gap));
+    gap = five_to_seven;
+    gap.last[21] = '1'; /* too long for one marker */
+    gap.segments += 256;
     CHECK(!comes_back(&gap));
     gap = five_to_seven;
     gap.last[23] = '4'; /* before the first */
@@ -70,6 +66,47 @@ static void test_documents(void)
     gap.segment_bytes = 3u << 20;
     CHECK(!comes_back(&gap));
     CHECK(gap_parse("{}", 2, "the test's", &gap) == -1);
+}
+
+static size_t count_markers(const char *directory, const char *ending)
+{
+    DIR *open_directory = opendir(directory);
+    size_t count = 0;
+
+    CHECK(open_directory != NULL);
+    for (struct dirent *item; (item = readdir(open_directory)) != NULL;)
+        count += strstr(item->d_name, ending) != NULL;
+    closedir(open_directory);
+    return count;
+}
+
+/* A marker ends where those that may cover a segment are looked for, also between two folders. */
+static void test_boundaries(void)
+{
+    static const char *const names[] = {"0000000100000003000000FE", "0000000100000003000000FF",
+                                        "000000010000000400000000", "000000010000000400000001"};
+    char directory[] = "/tmp/walferry-unit-XXXXXX";
+    struct state state = {directory};
+    struct source source = {.system_identifier = five_to_seven.system_identifier, .segment_bytes = 16u << 20};
+    const struct config config = {.repository_count = 0};
+    const struct shipper shipper = {.config = &config, .state = &state};
+    struct buffer text = BUFFER_EMPTY;
+    struct gap gap;
+
+    CHECK(mkdtemp(directory) != NULL);
+    for (size_t i = 0; i < 2 * sizeof names / sizeof names[0]; i++) { /* each asked for again afterwards */
+        source.name = names[i % (sizeof names / sizeof names[0])];
+        source.parsed = wal_name_parse(source.name);
+        CHECK(gaps_add(&source, &shipper) == 0);
+    }
+    CHECK(count_markers(directory, ".open") == 2);
+    char *second = string_printf("%s/gap-7574912398475612345-%s.open", directory, names[2]);
+    CHECK(second != NULL && file_read_all(second, 65536, &text) == FILE_OK);
+    CHECK(gap_parse(text.data, text.length, "the test's", &gap) == 0);
+    CHECK(gap.segments == 2 && strcmp(gap.last, names[3]) == 0);
+    buffer_free(&text);
+    free(second);
+    unit_remove_tree(directory);
 }
 
 /* A state directory with a marker; each way in which it may fail is a failure, and lets go of nothing. */
@@ -91,7 +128,6 @@ static void test_state(void)
     source.parsed = wal_name_parse(source.name);
     CHECK(gaps_add(&source, &shipper) == -1);
     CHECK(gaps_send(&state, &nowhere, system) == 0);
-    gaps_finish(&config, &state, system);
 
     CHECK(mkdtemp(directory) != NULL);
     state.directory = directory;
@@ -137,8 +173,8 @@ static void test_state(void)
 int main(void)
 {
     log_set_threshold((enum log_level)(LOG_ERROR + 1));
-    test_names();
     test_documents();
+    test_boundaries();
     test_state();
     return unit_done("gap");
 }

@@ -41,6 +41,29 @@ static void test_names(void)
     CHECK(name.timeline == 11 && name.log == 10 && name.segment == 254);
 }
 
+static void test_gap_names(void)
+{
+    char first[WAL_SEGMENT_NAME_BYTES], last[WAL_SEGMENT_NAME_BYTES];
+    static const char *const others[] = {
+        "000000010000000A00000010",
+        "000000010000000A00000010.gap",
+        "000000010000000A00000010-000000010000000A00000012",
+        "000000010000000A00000010-000000010000000A00000012.gaq",
+        "000000010000000A00000010.000000010000000A00000012.gap",
+        "000000010000000A00000010-000000010000000A0000001g.gap",
+        "000000010000000A00000010-000000010000000A0000000F.gap", /* backwards */
+        "000000010000000A00000010-000000010000000A00000110.gap", /* too long for one */
+        "000000010000000A00000010-000000010000000B00000010.gap",
+        "000000010000000A00000010-000000020000000A00000012.gap",
+    };
+
+    CHECK(wal_gap_name_parse("000000010000000A00000010-000000010000000A000000FF.gap", first, last));
+    CHECK(strcmp(first, "000000010000000A00000010") == 0 && strcmp(last, "000000010000000A000000FF") == 0);
+    CHECK(wal_gap_name_parse("000000010000000A00000010-000000010000000A00000010.gap", first, last));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        CHECK(!wal_gap_name_parse(others[i], first, last));
+}
+
 static void test_numbers(void)
 {
     static const uint32_t sizes[] = {1 << 20, 16 << 20, 64 << 20, 1 << 30};
@@ -170,6 +193,7 @@ static void test_history(void)
 int main(void)
 {
     test_names();
+    test_gap_names();
     test_numbers();
     test_lsn();
     test_pages();
