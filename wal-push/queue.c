@@ -1,17 +1,21 @@
 #include "queue.h"
 
+#include "ahead.h"
 #include "archive_status.h"
 #include "gaps.h"
+#include "stored.h"
 
 #include "common/buffer.h"
 #include "common/log.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FAILED_NAME "push-failed"
 #define TRY_AGAIN_SECONDS 30
 #define SEARCH_MOST (UINT64_C(1) << 32)
+#define LOCK_MILLISECONDS 5000
 
 static bool is_waiting(const struct source *source, uint64_t number)
 {
@@ -28,10 +32,10 @@ static bool can_be_let_go_of(const struct source *source)
     return source->parsed.kind == WAL_SEGMENT || source->parsed.kind == WAL_BACKUP;
 }
 
-/* Segments that wait from this one on, on its timeline; behind it, if it is a file of another kind.
- * PostgreSQL archives in order, so those that wait are neighbours, and the last one is found by halving: some
- * 40 looks for 100,000, where reading the directory costs as many as there are files. */
-static uint64_t count_waiting(const struct source *source)
+/* Segments that wait behind this file on its timeline. PostgreSQL archives in order, so they are neighbours,
+ * and the last one is found by halving: some 40 looks for 100,000, where reading the directory costs as many
+ * as there are files. */
+static uint64_t count_behind(const struct source *source)
 {
     uint64_t first, known = 0, beyond = 1;
 
@@ -49,7 +53,7 @@ static uint64_t count_waiting(const struct source *source)
         else
             beyond = middle;
     }
-    return source->parsed.kind == WAL_SEGMENT ? known + 1 : known;
+    return known;
 }
 
 static uint64_t mebibytes(uint64_t segments, const struct source *source)
@@ -57,10 +61,36 @@ static uint64_t mebibytes(uint64_t segments, const struct source *source)
     return segments * (source->segment_bytes / (1024 * 1024));
 }
 
-static bool is_over(const struct config *config, const struct source *source, uint64_t *waiting)
+static bool is_over(const struct shipper *shipper, const struct source *source, uint64_t *waiting)
 {
-    *waiting = config->wal_push_queue_limit_bytes == 0 ? 0 : count_waiting(source);
-    return *waiting > 0 && *waiting > config->wal_push_queue_limit_bytes / source->segment_bytes;
+    const uint64_t limit_bytes = shipper->config->wal_push_queue_limit_bytes;
+
+    *waiting = 0;
+    if (limit_bytes == 0)
+        return false;
+    uint64_t behind = count_behind(source), asked = source->parsed.kind == WAL_SEGMENT;
+    if (behind + asked == 0 || behind + asked <= limit_bytes / source->segment_bytes)
+        return false;
+    /* What was stored ahead waits for PostgreSQL only. */
+    uint64_t stored = stored_behind(shipper->config, shipper->state, source, behind);
+    *waiting = asked + (stored < behind ? behind - stored : 0);
+    return *waiting > limit_bytes / source->segment_bytes;
+}
+
+/* A call whose archiver has ended (rule 16) may be storing ahead what lies behind this segment, and that must
+ * not arrive before its marker: such a call is waited for. 0, or -1 after logging. */
+static int add_gap(const struct source *source, const struct shipper *shipper)
+{
+    int lock = ahead_keep_off(shipper->state, LOCK_MILLISECONDS);
+
+    if (lock < 0 && shipper->state->directory != NULL) {
+        log_error("could not keep other calls from looking ahead: %m");
+        return -1;
+    }
+    int result = gaps_add(source, shipper);
+    if (lock >= 0)
+        close(lock);
+    return result;
 }
 
 static int let_go(const struct source *source, const struct shipper *shipper, uint64_t waiting)
@@ -71,7 +101,7 @@ static int let_go(const struct source *source, const struct shipper *shipper, ui
                     source->name, waiting, mebibytes(waiting, source));
         return 0;
     }
-    if (gaps_add(source, shipper) != 0) {
+    if (add_gap(source, shipper) != 0) {
         log_error("\"%s\" is not let go of: that could not be noted durably", source->name);
         return 1;
     }
@@ -99,8 +129,7 @@ void queue_leave_out(const struct source *source, struct shipper *shipper)
 {
     uint64_t waiting;
 
-    if (!shipper->config->wal_push_drops || !can_be_let_go_of(source) ||
-        !is_over(shipper->config, source, &waiting))
+    if (!shipper->config->wal_push_drops || !can_be_let_go_of(source) || !is_over(shipper, source, &waiting))
         return;
     for (size_t i = 0; i < shipper->config->repository_count; i++)
         shipper->places[i].is_left_out =
@@ -119,7 +148,7 @@ int queue_failed(const struct source *source, const struct shipper *shipper)
             state_write(shipper->state, name, "", 0);
         free(name);
     }
-    if (!is_over(config, source, &waiting))
+    if (!is_over(shipper, source, &waiting))
         return 1;
     if (config->wal_push_drops && can_be_let_go_of(source))
         return let_go(source, shipper, waiting);

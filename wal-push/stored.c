@@ -154,6 +154,33 @@ bool stored_has(const struct config *config, const struct state *state, const ch
     return result;
 }
 
+uint64_t stored_behind(const struct config *config, const struct state *state, const struct source *source,
+                       uint64_t reach)
+{
+    struct buffer lines = BUFFER_EMPTY;
+    char name[WAL_SEGMENT_NAME_BYTES];
+    const char *text;
+    size_t at = 0, length;
+    uint64_t asked, number, count = 0;
+
+    if (!wal_segment_number(&source->parsed, source->segment_bytes, &asked))
+        return 0;
+    read_lines(config, state, &lines);
+    while (next_line(&lines, &at, &text, &length)) {
+        snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), text);
+        struct wal_name parsed = wal_name_parse(name);
+        if (parsed.kind != WAL_SEGMENT || parsed.timeline != source->parsed.timeline ||
+            !wal_segment_number(&parsed, source->segment_bytes, &number) || number <= asked ||
+            number - asked > reach)
+            continue;
+        char *path = path_join(source->directory, name);
+        count += path != NULL && knows(&lines, path);
+        free(path);
+    }
+    buffer_free(&lines);
+    return count;
+}
+
 bool stored_had(const struct stored *stored, const char *path)
 {
     return knows(&stored->earlier, path);

@@ -18,6 +18,10 @@
 /* Is the file at path, as it is now, known to be stored in every required repository? Asks nobody. */
 bool stored_has(const struct config *config, const struct state *state, const char *path);
 
+/* How many of the segments behind this one, up to so many further on, are known to be stored? Asks nobody. */
+uint64_t stored_behind(const struct config *config, const struct state *state, const struct source *source,
+                       uint64_t reach);
+
 struct stored {
     int fd;
     char *path;

@@ -280,6 +280,33 @@ expect_equal "what is in the other" "$(G 2 5) $(G 8 9) $(G 31 33) $(G 35 36) $(G
 archive 45
 expect_equal "messages" "" "$output"
 
+step "what was stored ahead waits for PostgreSQL only"
+for number in {47..60}; do segment_write "$number" "main/pg_wal/$(S "$number")" && : >"main/pg_wal/archive_status/$(S "$number").ready"; done
+use up.conf "$drop"
+archive 46
+expect_output "ahead, 14 more"
+: >"main/pg_wal/archive_status/$(S 46).00000028.backup.ready"
+printf 'START WAL LOCATION: 0/2E00028 (file %s)\n' "$(S 46)" >"main/pg_wal/$(S 46).00000028.backup"
+down
+expect_status 1 wal-push "main/pg_wal/$(S 46).00000028.backup"
+forgotten() { local number; for number; do sed -i "/^$(S "$number")/d" state/stored-ahead; done; } # NUMBER...: they were not stored
+forgotten 47
+push 1 47
+expect_equal "messages of a queue" "" "$(grep -i "queue_limit\|let go" <<<"$output" || true)"
+
+step "nothing is let go of while another call, whose archiver has ended, may be storing what lies behind it"
+forgotten 50 51 52
+again
+(flock 9 && echo >locked && exec sleep 60) 9>>state/wal-push.lock &
+other=$!
+wait_until 10 "the lock" test -e locked
+push 1 47
+expect_output "not let go of"
+kill $other
+wait $other || true
+push 0 47
+expect_output "4 segments \(4 MiB\) wait, .*on_full = drop"
+
 if [ "$STORE" = file ]; then
     step "what it costs: the request that tells a hole from the end also shows the marker, which is read to tell of it"
     fault_server faults

@@ -47,6 +47,19 @@ static void test_believed(void)
     CHECK(stored_has(&config, &state, segment));
     CHECK(!stored_has(&config, &state, "00000002.history"));
 
+    /* waits for PostgreSQL only */
+    source.parsed = wal_name_parse("000000010000000000000003");
+    source.segment_bytes = 16u << 20;
+    source.directory = directory;
+    CHECK(stored_behind(&config, &state, &source, 2) == 1);
+    CHECK(stored_behind(&config, &state, &source, 1) == 0);
+    source.parsed = wal_name_parse("000000010000000000000003.00000028.backup");
+    CHECK(stored_behind(&config, &state, &source, 2) == 1);
+    source.parsed = wal_name_parse(SEGMENT);
+    CHECK(stored_behind(&config, &state, &source, 2) == 0);
+    source.parsed = wal_name_parse("000000020000000000000003");
+    CHECK(stored_behind(&config, &state, &source, 2) == 0);
+
     /* kept for as long as it waits */
     CHECK(stored_begin(&config, &state, directory, &stored) == 0);
     CHECK(stored_had(&stored, segment));
@@ -57,6 +70,8 @@ static void test_believed(void)
     bytes[50] = 1;
     write_file(segment, bytes, sizeof bytes); /* another file of the same length */
     CHECK(!stored_has(&config, &state, segment));
+    source.parsed = wal_name_parse("000000010000000000000003");
+    CHECK(stored_behind(&config, &state, &source, 2) == 0);
     CHECK(unlink(segment) == 0);
     CHECK(!stored_has(&config, &state, segment));
 
