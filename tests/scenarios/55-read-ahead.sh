@@ -8,6 +8,11 @@ count=$((FULL ? 120 : 40))
 
 step "a base backup, and a row in each of $count segments"
 config_write $'[wal-fetch]\nhole_wait = 0\nread_ahead = 8MB'
+cp "$CONFIG" one.conf
+sed "s|^\[repository here\]|[repository first]\nurl = file://$T/first\n&|" one.conf >two.conf
+chmod 600 two.conf
+cp two.conf "$CONFIG"
+mkdir first
 server_create main --wal-segsize=1
 expect_status 0 repository-init
 server_start main
@@ -22,6 +27,7 @@ write() { # NAME FROM TO: each in a segment of its own, whose name is in segment
 }
 segment() { sed -n "s/^$1 //p" segments; } # NUMBER
 write main 1 $count
+cp one.conf "$CONFIG"
 
 expect_status 0 basebackup-fetch -D "$T/base"
 restore() { # OPTION...
@@ -53,6 +59,21 @@ helper_ended
 expect_some_ahead $((count / 2))
 expect_equal "warnings" "" "$(grep -E "wal-fetch: (warning|error)" copy.log || true)"
 server_stop copy
+
+step "two repositories, and the first is away from the middle on, almost to the end: read ahead from the second"
+restore
+cp two.conf "$CONFIG"
+sed -i "s|^restore_command = '|&case %f in $(segment $((count / 3)))) mv $T/first $T/away ;; $(segment $((count - 2)))) mv $T/away $T/first ;; esac; |" copy/postgresql.auto.conf
+server_start copy
+wait_open copy
+expect_all copy "$count"
+helper_ended
+expect_absent away
+while_away=0 # behind the 8 that could be there already
+for ((i = count / 3 + 9; i < count - 2; i++)); do while_away=$((while_away + $(grep -c "\"$(segment $i)\" was read ahead" copy.log || true))); done
+expect_true "$while_away were read ahead while it was away" test $while_away -ge $((count / 5))
+server_stop copy
+cp one.conf "$CONFIG"
 
 step "stopped in the middle, in whatever way: the helper ends within a second, with what it has; it goes on from there"
 restore --target-time "$(sql main "select clock_timestamp()")"
