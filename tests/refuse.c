@@ -6,6 +6,8 @@
  *     REFUSE_LOG=FILE          is told which it was, or with N = 0 of each call: "malloc 0x1234", the address
  * for addr2line
  *
+ *     REFUSE_LACKS=WORDS       what the file systems lack, always: "tmpfile", "links"
+ *
  * A process that is forked counts on for itself. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -28,7 +30,7 @@
 static atomic_long calls;
 static long refused;
 static int wanted_errno;
-static const char *log_path;
+static const char *log_path, *lacks = "";
 static uintptr_t base, from, to; /* the program's code; nothing: another program */
 
 static int find_program(struct dl_phdr_info *info, size_t size, void *data)
@@ -54,6 +56,14 @@ __attribute__((constructor)) static void begin(void)
         sscanf(plan, "%99[^:]:%ld:%d", program, &refused, &wanted_errno) == 3 &&
         strcmp(program, program_invocation_short_name) == 0)
         dl_iterate_phdr(find_program, NULL);
+    if (getenv("REFUSE_LACKS") != NULL)
+        lacks = getenv("REFUSE_LACKS");
+}
+
+static int is_lacking(const char *what, int error)
+{
+    errno = error;
+    return strstr(lacks, what) != NULL;
 }
 
 static void tell(const char *name, void *caller)
@@ -154,6 +164,8 @@ int open64(const char *path, int flags, ...)
     va_start(arguments, flags);
     unsigned mode = va_arg(arguments, unsigned);
     va_end(arguments);
+    if ((flags & O_TMPFILE) == O_TMPFILE && is_lacking("tmpfile", EOPNOTSUPP))
+        return -1;
     return strike("open", __builtin_return_address(0), wanted_errno) ? -1 : next(path, flags, mode);
 }
 int openat64(int directory, const char *path, int flags, ...)
@@ -199,7 +211,13 @@ CALL(syncfs, (int fd), fd)
 CALL(ftruncate64, (int fd, off64_t length), fd, length)
 REFUSABLE(off64_t, lseek64, (int fd, off64_t offset, int whence), -1, wanted_errno, fd, offset, whence)
 CALL(fchmod, (int fd, mode_t mode), fd, mode)
-CALL(link, (const char *from_path, const char *to_path), from_path, to_path)
+int link(const char *from_path, const char *to_path)
+{
+    NEXT(link);
+    if (is_lacking("links", EPERM) || strike("link", __builtin_return_address(0), wanted_errno))
+        return -1;
+    return next(from_path, to_path);
+}
 CALL(linkat, (int a, const char *from_path, int b, const char *to_path, int flags), a, from_path, b, to_path,
      flags)
 CALL(symlinkat, (const char *target, int directory, const char *path), target, directory, path)

@@ -1,0 +1,45 @@
+# refuse.sh: one call after the other of those that a program makes is refused (tests/refuse.c); sourced behind lib.sh and faults.sh.
+# A case sets name, command, failing (the exit status, a pattern, when something goes wrong) and, if not 0, expected (when nothing
+# does), unsynced (whose fsync need not succeed) and thin. Its functions: NAME_reset, NAME_whole (it is done), NAME_check (nothing is half visible).
+
+ulimit -c 0
+! nm -D "$PROGRAMS/wal-push" | grep __asan_init >/dev/null || skip "AddressSanitizer has the allocations for itself"
+cc -shared -fPIC -o refuse.so "$here/refuse.c" -ldl
+
+strike() { # NUMBER ERRNO: the case with this call refused; 0: none. refused says which they were.
+    rm -f refused
+    "${name}_reset"
+    status=0
+    output=$(REFUSE=${command[0]}:$1:$2 REFUSE_LOG=$T/refused LD_PRELOAD=$T/refuse.so exec timeout -k 5 60 "${command[@]}" 2>&1) || status=$?
+}
+judge() { # what strike did
+    case $status,$what in
+    0,*sync\ *) [[ $what =~ ${unsynced:-none} ]] || fail "success, but who knows whether it is on disk" ;;
+    "${expected:-0}",*) "${name}_whole" || fail "as if nothing had been refused, but it is not so: $output" ;;
+    $failing,* | 2,*) grep -Eq 'error: |  FAILS  ' <<<"$output" || fail "no error: $output" ;;
+    *) fail "status $status: $output" ;;
+    esac
+    "${name}_check"
+}
+# Threads take turns, so by its number a call may be another one in another run: that is no matter, the row says which it was.
+every_call() { # the first two and the last of those that come from one place
+    local number failures=0 before=$rows
+    what=none
+    strike 0 0
+    expect_equal "status of $name, left alone ($output)" "${expected:-0}" "$status"
+    judge
+    awk '{ if (++seen[$0] <= 2) print NR, $0; last[$0] = NR } END { for (what in last) if (seen[what] > 2) print last[what], what }' refused | sort -n >plan
+    while read -r number what <&4; do
+        taken || continue
+        strike "$number" $((number % 3 ? 5 : 28)) # EIO, ENOSPC
+        failures=$((failures + (status != 0)))
+        [ ! -e refused ] || what=$(<refused)
+        row "$name: call $number, $what, status $status" judge
+    done 4<plan
+    echo "$name: $((rows - before)) of $(wc -l <plan) calls refused, $failures times it failed (${SECONDS} s)"
+}
+considered=0 thin=1
+taken() { # one in $thin; all with --full
+    considered=$((considered + 1))
+    [ -n "$FULL" ] || [ $(((considered + SEED) % thin)) = 0 ]
+}
