@@ -35,8 +35,16 @@ static int count_and_pass(void *context, const void *data, size_t length)
         get->disbelieved = true;
         return -1;
     }
+    if (sink_write(get->sink, data, length) != 0)
+        return -1;
     get->received += length;
-    return sink_write(get->sink, data, length);
+    return 0;
+}
+
+/* All that a good answer announced has come and was taken, whatever became of the connection then. */
+static bool is_whole(const struct get *get)
+{
+    return get->started && get->received == get->expected && !get->disbelieved;
 }
 
 static bool is_ranged(const struct store_range *range)
@@ -60,6 +68,8 @@ static int resume(void *context, struct s3_request *request)
 {
     struct get *get = context;
 
+    if (is_whole(get))
+        return -1; /* there is nothing left to ask for: not a failure, and nothing to log */
     if (!get->started || get->received == 0) {
         get->started = false; /* nothing was handed over: any state of the object will do */
         return 0;
@@ -246,7 +256,7 @@ enum store_result store_s3_get(struct store *store, const char *key, const char 
         s3_request_header(&request, "range", get.range_text);
     }
     enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
-    if (answered != S3_SUCCEEDED)
+    if (answered != S3_SUCCEEDED && !is_whole(&get))
         result = judge_refusal(store, &request, &get, answered, &answer, version_id != NULL);
     else if (!get.started) { /* a 2xx that no GET is answered with */
         result = store_s3_failed(store, &request, S3_REFUSED, &answer);

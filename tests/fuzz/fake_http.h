@@ -61,7 +61,7 @@ static const char *fake_headers(const char *next, const char *end)
         FUZZ_CHECK(line != NULL);
         memcpy(line, next, length);
         if (length >= 12 && memcmp(line, "HTTP/1.1 ", 9) == 0)
-            fake_status = (line[9] & 7) * 100 + (line[10] & 7) * 10 + line[11] % 10;
+            fake_status = (line[9] & 7) * 100 + (line[10] & 7) * 10 + (unsigned char)(line[11] - '0') % 10;
         size_t taken = take_header(line, 1, length, fake_transfer);
         free(line);
         if (taken != length)
