@@ -18,8 +18,6 @@ static struct {
     __typeof__(&EVP_DigestFinal_ex) digest_final_ex;
     __typeof__(&EVP_Digest) digest;
     __typeof__(&EVP_sha256) sha256;
-    __typeof__(&EVP_md5) md5;
-    __typeof__(&EVP_EncodeBlock) encode_block;
     __typeof__(&HMAC) hmac;
 } libcrypto;
 
@@ -31,8 +29,6 @@ static const struct library_function crypto_functions[] = {
     {"EVP_DigestFinal_ex", &libcrypto.digest_final_ex},
     {"EVP_Digest", &libcrypto.digest},
     {"EVP_sha256", &libcrypto.sha256},
-    {"EVP_md5", &libcrypto.md5},
-    {"EVP_EncodeBlock", &libcrypto.encode_block},
     {"HMAC", &libcrypto.hmac},
 };
 
@@ -90,20 +86,6 @@ int hmac_sha256(const void *key, size_t key_length, const void *data, size_t len
         return -1;
     if (libcrypto.hmac(libcrypto.sha256(), key, (int)key_length, data, length, mac, &mac_length) == NULL)
         return log_out_of_memory();
-    return 0;
-}
-
-int md5_base64(const void *data, size_t length, char base64[25])
-{
-    unsigned char digest[16];
-
-    if (library_need(&crypto) != 0)
-        return -1;
-    if (libcrypto.digest(data, length, digest, NULL, libcrypto.md5(), NULL) != 1) {
-        log_error("OpenSSL on this machine refuses MD5, which S3 demands for this request");
-        return -1;
-    }
-    libcrypto.encode_block((unsigned char *)base64, digest, sizeof digest);
     return 0;
 }
 

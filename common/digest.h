@@ -24,8 +24,6 @@ void sha256_free(struct sha256 *hash);
 int sha256_of(const void *data, size_t length, unsigned char digest[SHA256_BYTES]);
 int hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,
                 unsigned char mac[SHA256_BYTES]);
-/* MD5 in base64, 24 characters and a zero: only for Content-MD5, which some S3 requests demand. */
-int md5_base64(const void *data, size_t length, char base64[25]);
 
 /* out has room for 2 * length + 1. Lower case. */
 void hex_encode(const void *data, size_t length, char *out);

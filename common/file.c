@@ -184,31 +184,21 @@ done:
     return result;
 }
 
-static int sync_path(const char *path, int flags, const char *what)
+int file_sync_directory(const char *path)
 {
-    int fd = open(path, flags | O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 
     if (fd < 0) {
-        log_error("could not open %s \"%s\": %m", what, path);
+        log_error("could not open directory \"%s\": %m", path);
         return -1;
     }
     if (fsync(fd) != 0) {
-        log_error("could not fsync %s \"%s\": %m", what, path);
+        log_error("could not fsync directory \"%s\": %m", path);
         close(fd);
         return -1;
     }
     close(fd);
     return 0;
-}
-
-int file_sync_directory(const char *path)
-{
-    return sync_path(path, O_DIRECTORY, "directory");
-}
-
-int file_sync(const char *path)
-{
-    return sync_path(path, 0, "file");
 }
 
 static int make_directory(const char *path, mode_t mode)

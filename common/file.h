@@ -35,8 +35,6 @@ int file_make_directories(const char *path, mode_t mode);
 /* An unlinked, unnamed temporary file in directory (or in $TMPDIR or /tmp when NULL), closed on exec. Its
  * descriptor, or -1 after logging. */
 int file_open_unnamed(const char *directory);
-/* fsync of a whole file, by path. 0, or -1 after logging. */
-int file_sync(const char *path);
 
 /* True if path exists as anything at all (links not followed). */
 bool file_exists(const char *path);
