@@ -177,7 +177,7 @@ expect_output "backup $second, "
 server_stop main
 
 step "postgresql.conf.sample: a server takes every line, also those that are commented out"
-sed 's/^#\([a-z_]* = \)/\1/' "$SOURCE/postgresql.conf.sample" >sample.conf
+sed 's/^#\([a-z_]* = \)/\1/; s,/usr/local/bin/,,' "$SOURCE/postgresql.conf.sample" >sample.conf # nothing is installed here
 [ "$major" -ge 15 ] || sed -i '/^archive_library/d; s/lz4/on/' sample.conf
 settings=$(grep -c '^[a-z_]* = ' sample.conf)
 expect_true "at least 20 settings, not $settings" test "$settings" -ge 20
