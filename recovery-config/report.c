@@ -191,8 +191,9 @@ void report_written(const struct data_directory *directory, const struct target 
         log_info("the time must lie before the last commit in the repository, which is not known here");
         log_hint(
             "If PostgreSQL says \"recovery ended before configured recovery target was reached\", the WAL "
-            "ends before "
-            "it: run recovery-config again without a target and start the server, for the newest there is.");
+            "ends before it. If the original still runs, SELECT pg_switch_wal() there, then start this one "
+            "again. If no more is to come, run recovery-config again without a target and start the server, "
+            "for the newest there is.");
     }
     report_archiving(directory, settings);
 }
