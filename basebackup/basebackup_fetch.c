@@ -73,21 +73,9 @@ static int set_target_time(void *context, const char *value)
 {
     struct request *request = context;
 
-    switch (timestamp_parse(value, &request->wish.time)) {
-    case TIMESTAMP_OK:
-        request->target_time = value;
-        request->wish.has_time = true;
-        return 0;
-    case TIMESTAMP_NO_OFFSET:
-        log_error("target time \"%s\" has no offset from UTC, so it could mean several instants", value);
-        log_hint("Write \"%s+00\" if it is UTC, else with your offset, such as \"%s+01\" or \"%s-05:30\".",
-                 value, value, value);
-        return -1;
-    default:
-        log_error("target time \"%s\" is not a point in time", value);
-        log_hint("Write it like \"2026-11-20 14:29:59.5+01\".");
-        return -1;
-    }
+    request->target_time = value;
+    request->wish.has_time = true;
+    return options_time(value, &request->wish.time);
 }
 
 static int set_target_lsn(void *context, const char *value)
@@ -387,8 +375,10 @@ static int run(const struct config *config, const struct repository_config *only
     struct choice choice = {.is_open = false};
     int result = -1;
 
-    /* Asked first, since a wrong directory is the commonest mistake and needs no repository. */
-    if (restore_check_data_directory(request->data_directory) != 0)
+    /* Asked first, since these are the commonest mistakes and need no repository; and recovery-config, which
+     * would refuse the time, comes when all is restored. */
+    if (restore_check_data_directory(request->data_directory) != 0 ||
+        (request->wish.has_time && options_time_is_past(request->wish.time) != 0))
         return -1;
     if (choose(config, only, &request->wish, &choice) == 0)
         result = restore_chosen(config, request, options, &choice);

@@ -279,7 +279,8 @@ static void explain_none(const struct repository *repository, const struct backu
                   "of backup "
                   "%s: %s",
                   target, repository->settings->name, earliest->id, end);
-        log_hint("A backup is recovered forward from its end: only a target after that can be reached.");
+        log_hint("A backup is recovered forward from its end: only a target after that can be reached.%s",
+                 wish->has_time ? " Is the offset right (+00 is UTC)?" : "");
     }
 }
 

@@ -2,11 +2,13 @@
 
 #include "log.h"
 #include "process.h"
+#include "timestamp.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define OWN_MOST 24
 /* Values of long options beyond any character. */
@@ -199,4 +201,59 @@ int options_number(const char *option, const char *text, unsigned long least, un
         return -1;
     }
     return 0;
+}
+
+/* The server would read such a time in its own time zone, which is rarely the one the DBA has in mind. */
+static void explain_offset(const char *text, int64_t as_utc)
+{
+    time_t wall = (time_t)(as_utc / 1000000 - (as_utc % 1000000 < 0));
+    struct tm tm;
+    char offset[8] = "";
+
+    gmtime_r(&wall, &tm); /* the fields as they were written */
+    tm.tm_isdst = -1;
+    if (mktime(&tm) != (time_t)-1)
+        strftime(offset, sizeof offset, "%z", &tm);
+    log_error("the time \"%s\" has no offset from UTC, so it could mean any of 24 hours", text);
+    if (strlen(offset) != 5)
+        log_hint("As UTC it is \"%s+00\".", text);
+    else if (strcmp(offset, "+0000") == 0)
+        log_hint("As UTC, this machine's time zone, it is \"%s+00\"; an hour east of it \"%s+01\".", text,
+                 text);
+    else
+        log_hint("With this machine's offset it is \"%s%.3s%s%s\"; as UTC it is \"%s+00\".", text, offset,
+                 strcmp(offset + 3, "00") == 0 ? "" : ":", strcmp(offset + 3, "00") == 0 ? "" : offset + 3,
+                 text);
+}
+
+int options_time(const char *text, int64_t *value)
+{
+    switch (timestamp_parse(text, value)) {
+    case TIMESTAMP_OK:
+        return 0;
+    case TIMESTAMP_NO_OFFSET:
+        explain_offset(text, *value);
+        return -1;
+    case TIMESTAMP_MALFORMED:
+        break;
+    }
+    log_error("\"%s\" is not a time", text);
+    log_hint("Write it like \"2026-11-20 14:29:59.5+01\": date, time of day, offset from UTC.");
+    return -1;
+}
+
+int options_time_is_past(int64_t value)
+{
+    int64_t now = timestamp_now();
+    char wanted[TIMESTAMP_TEXT_BYTES], current[TIMESTAMP_TEXT_BYTES];
+
+    if (value <= now)
+        return 0;
+    timestamp_format(value, wanted);
+    timestamp_format(now, current);
+    log_error("the target time %s lies in the future: it is %s by this machine's clock", wanted, current);
+    log_hint(
+        "PostgreSQL could never reach it. For the newest there is, give no target. Otherwise look at the "
+        "offset (+00 is UTC) and at the clock.");
+    return -1;
 }

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define WALFERRY_VERSION "0.1.0"
 
@@ -50,5 +51,11 @@ int options_load(const struct options *options, struct config *config, const str
 /* Whole decimal number between least and most. 0, or -1 after logging '%s must be ...'. */
 int options_number(const char *option, const char *text, unsigned long least, unsigned long most,
                    unsigned long *value);
+
+/* An instant that a recovery is to get to; its offset from UTC is demanded. 0, or -1 after logging. */
+int options_time(const char *text, int64_t *value);
+
+/* 0, or -1 after logging if it is in the future by this machine's clock: no recovery gets there. */
+int options_time_is_past(int64_t value);
 
 #endif

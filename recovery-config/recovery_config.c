@@ -263,23 +263,6 @@ done:
 
 /* Writing */
 
-static int check_future(const struct target *target)
-{
-    int64_t now = timestamp_now();
-    char wanted[TIMESTAMP_TEXT_BYTES];
-    char current[TIMESTAMP_TEXT_BYTES];
-
-    if (target->kind != TARGET_TIME || target->time <= now)
-        return 0;
-    timestamp_format(target->time, wanted);
-    timestamp_format(now, current);
-    log_error("the target time %s lies in the future: it is %s by this machine's clock", wanted, current);
-    log_hint("PostgreSQL could never reach it. For the newest there is, give no target. Otherwise look at "
-             "the offset (+00 is "
-             "UTC) and at the clock.");
-    return -1;
-}
-
 /* A dry run may be made by anybody who can read, and beside a running server. */
 static int check_writable(const struct data_directory *directory, bool dry_run)
 {
@@ -345,7 +328,8 @@ static enum exit_status prepare(const struct arguments *arguments, const struct 
     struct settings settings = {NULL, 0, 0};
     enum exit_status status = STATUS_FAILED;
 
-    if (check_future(target) != 0 || check_writable(directory, arguments->dry_run) != 0)
+    if ((target->kind == TARGET_TIME && options_time_is_past(target->time) != 0) ||
+        check_writable(directory, arguments->dry_run) != 0)
         return STATUS_FAILED;
     if (options_load(options, &config, &only) != 0)
         return STATUS_USAGE;

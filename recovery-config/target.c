@@ -1,6 +1,7 @@
 #include "target.h"
 
 #include "common/log.h"
+#include "common/options.h"
 #include "common/timestamp.h"
 #include "common/wal.h"
 
@@ -8,52 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME_MOST_BYTES 63 /* MAXFNAMELEN - 1 in PostgreSQL */
 #define FIRST_NORMAL_XID 3
 
 /* Values */
 
-/* An offset is demanded: the server would read the time in its own time zone, which is rarely the one the DBA
- * has in mind. */
-static void explain_offset(const char *text, int64_t as_utc)
-{
-    time_t wall = (time_t)(as_utc / 1000000 - (as_utc % 1000000 < 0));
-    struct tm tm;
-    char offset[8] = "";
-
-    gmtime_r(&wall, &tm); /* the fields as they were written */
-    tm.tm_isdst = -1;
-    if (mktime(&tm) != (time_t)-1)
-        strftime(offset, sizeof offset, "%z", &tm);
-    log_error("the time \"%s\" has no offset from UTC, so it could mean any of 24 hours", text);
-    if (strlen(offset) == 5)
-        log_hint("With this machine's offset it is \"%s%.3s%s%s\"; as UTC it is \"%s+00\".", text, offset,
-                 strcmp(offset + 3, "00") == 0 ? "" : ":", strcmp(offset + 3, "00") == 0 ? "" : offset + 3,
-                 text);
-    else
-        log_hint("As UTC it is \"%s+00\".", text);
-}
-
 static int resolve_time(const char *text, struct target *target)
 {
-    int64_t value;
-
     target->kind = TARGET_TIME;
-    switch (timestamp_parse(text, &value)) {
-    case TIMESTAMP_OK:
-        target->time = value;
-        return 0;
-    case TIMESTAMP_NO_OFFSET:
-        explain_offset(text, value);
-        return -1;
-    case TIMESTAMP_MALFORMED:
-        break;
-    }
-    log_error("\"%s\" is not a time", text);
-    log_hint("Write it like \"2026-11-20 14:29:59.5+01\": date, time of day, offset from UTC.");
-    return -1;
+    return options_time(text, &target->time);
 }
 
 /* Decimal, or hexadecimal with 0x. PostgreSQL reads these with strtoul(..., 0), to which a leading zero means

@@ -59,8 +59,9 @@ refused 1 "not after the end of backup $two" --backup "$two" --target-time "$tim
 refused 1 "no complete backup \"20200101T000000Z-00000001-0000000001000028\"" --backup 20200101T000000Z-00000001-0000000001000028
 refused 2 "not the id of a backup" --backup newest
 refused 2 "not the id of a backup" --backup ../wal
-refused 2 "no offset from UTC" --target-time "2026-11-20 14:29:59"
-refused 2 "not a point in time" --target-time "yesterday"
+refused 1 "in the future" --target-time "$(date -u -d '+1 hour' '+%F %T')+00" # before all is fetched for nothing
+TZ=XYZ-5:30 refused 2 "no offset from UTC.*59\+05:30\"; as UTC it is .*59\+00\"" --target-time "2026-11-20 14:29:59"
+refused 2 "is not a time" --target-time "yesterday"
 refused 2 "not an LSN" --target-lsn "3/xyz"
 refused 2 "exclude each other" --target-time "$time1" --target-lsn "$lsn1"
 refused 1 "no tablespace at \"$T/ab\"" -T "$T/ab=$T/elsewhere"
