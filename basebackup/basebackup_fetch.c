@@ -281,7 +281,8 @@ static void tell_next_step(const struct request *request, const char *config_pat
 }
 
 /* Debian's postgresql.conf names its own data_directory, which beats -D: started with that file alone, the
- * server would be the original. So all four are named. */
+ * server would be the original. So all four are named; and external_pid_file, which it sets too: the copy
+ * would write over the original's and remove it in the end. */
 static void tell_external(const struct backup *backup, const struct restore_places *places)
 {
     static const struct {
@@ -289,21 +290,27 @@ static void tell_external(const struct backup *backup, const struct restore_plac
     } files[] = {
         {"postgresql.conf", "config_file"}, {"pg_hba.conf", "hba_file"}, {"pg_ident.conf", "ident_file"}};
     const char *directory = places->items[places->count - 1].path;
-    struct buffer settings = BUFFER_EMPTY, command = BUFFER_EMPTY;
+    struct buffer settings = BUFFER_EMPTY, command = BUFFER_EMPTY, log = BUFFER_EMPTY;
     int result = append_setting(&settings, "data_directory", places->items[0].path, "");
 
     for (size_t i = 0; i < backup->external_count; i++)
         for (size_t k = 0; k < sizeof files / sizeof files[0] && result == 0; k++)
             if (strcmp(path_name(backup->external[i]), files[k].file) == 0)
                 result = append_setting(&settings, files[k].setting, directory, backup->external[i]);
+    if (result == 0)
+        result = append_setting(&settings, "external_pid_file", places->items[0].path, ".pid");
     log_info("files from outside the data directory are in \"%s\", under their old paths", directory);
     if (result == 0 && append_option(&command, "-D", places->items[0].path) == 0 &&
+        buffer_printf(&log, "%s.log", places->items[0].path) == 0 &&
+        append_option(&command, "-l", buffer_string(&log)) == 0 &&
         append_option(&command, "-o", buffer_string(&settings)) == 0)
-        log_hint("PostgreSQL does not read them there: copy what the new machine needs to its place, or "
-                 "start the server with pg_ctl%s start",
-                 buffer_string(&command));
+        log_hint(
+            "PostgreSQL does not read them there: copy what the new machine needs to its place, or, when "
+            "recovery-config has been run, start the server with pg_ctl%s -w start",
+            buffer_string(&command));
     buffer_free(&settings);
     buffer_free(&command);
+    buffer_free(&log);
 }
 
 static void tell_success(const struct request *request, const struct options *options,

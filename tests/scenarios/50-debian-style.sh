@@ -10,6 +10,7 @@ mkdir -p etc/conf.d
 mv main/postgresql.conf main/pg_hba.conf main/pg_ident.conf etc/
 cat >>etc/postgresql.conf <<CONF
 data_directory = '$T/main'
+external_pid_file = '$T/main.pid'
 hba_file = '$T/etc/pg_hba.conf'
 ident_file = '$T/etc/pg_ident.conf'
 include_dir = 'conf.d'
@@ -50,3 +51,16 @@ start
 wait_open main
 expect_ledger main expected
 expect_equal "a setting out of conf.d" "from conf.d|5MB" "$(sql main "select current_setting('cluster_name'), current_setting('work_mem')")"
+
+step "a copy beside it, started by the very command that basebackup-fetch prints: the original does not notice"
+mkdir -p run/copy
+cp main.pid main.pid.before
+expect_status 0 basebackup-fetch --target-time "$instant" -D "$T/copy"
+command=$(sed -n 's/.*start the server with \(pg_ctl .* start\)$/\1/p' <<<"$output")
+expect_status 0 recovery-config -D "$T/copy" --target-time "$instant"
+expect_status 0 bash -c "$command -o \"-k $T/run/copy -c listen_addresses=''\""
+wait_paused copy
+expect_ledger copy expected
+expect_same "the original's external_pid_file" main.pid.before main.pid
+pg_ctl -D copy -s -w -m fast stop
+expect_same "the original's external_pid_file" main.pid.before main.pid
