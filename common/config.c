@@ -6,6 +6,7 @@
 #include "wal.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
@@ -500,7 +501,7 @@ static int read_text(const char *option_path, struct config *config, struct buff
     free(directory);
     if (config->path == NULL)
         return -1;
-    if (access(path, F_OK) != 0) {
+    if (access(path, F_OK) != 0 && errno != EACCES) {
         log_error("could not open configuration file \"%s\": %m", path);
         log_hint(
             "Name it with --config FILE or in the environment variable WALFERRY_CONFIG; the default is %s.",

@@ -70,7 +70,11 @@ static enum file_result check_private(int fd, const char *path)
     }
     if (status.st_uid != 0 && status.st_uid != geteuid()) {
         log_error("file \"%s\" belongs to neither root nor the user that runs this program", path);
-        log_hint("Give it to root or to this user with chown.");
+        if (geteuid() == 0) /* chown root, done in a hurry, would end the archiving */
+            log_hint("Leave it with its owner, and run this program as the user that runs PostgreSQL, for "
+                     "example with runuser -u postgres.");
+        else
+            log_hint("Give it to this user with chown, or to root if this user's group may read it.");
         return FILE_FAILED;
     }
     if ((status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
@@ -87,6 +91,10 @@ enum file_result file_read_private(const char *path, size_t limit_bytes, struct 
     int fd;
     enum file_result result = open_for_reading(path, &fd);
 
+    if (result == FILE_FAILED && errno == EACCES)
+        log_hint(
+            "The user that runs this program, which is to be the one that runs PostgreSQL, must be able to "
+            "read it and to search the directories above it: chown it to that user, with mode 0600.");
     if (result != FILE_OK)
         return result;
     result = check_private(fd, path);

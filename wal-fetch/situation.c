@@ -99,6 +99,7 @@ int situation_open(const struct config *config, const char *name, const char *pa
     *situation = (struct situation){.name = name, .path = path, .parsed = wal_name_parse(name)};
     if (situation->parsed.kind == WAL_NOT) {
         log_error("\"%s\" is not the name of a WAL segment, history, backup or partial file", name);
+        log_hint("This program is meant for restore_command = 'wal-fetch %%f %%p'.");
         return -1;
     }
     snprintf(situation->content_name, sizeof situation->content_name, "%.*s",

@@ -196,6 +196,8 @@ static enum source_result open_file(struct source *source)
     source->fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (source->fd < 0) {
         log_error("could not open file \"%s\": %m", source->path);
+        if (errno == ENOENT && strchr(source->path, '/') == NULL)
+            log_hint("A path was expected: is it archive_command = 'wal-push %%p'? %%f is only the name.");
         return SOURCE_REFUSED;
     }
     if (fstat(source->fd, &source->status) != 0)

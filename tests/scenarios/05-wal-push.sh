@@ -144,6 +144,13 @@ copy_config '/^name/d' && wrong "no name" 'name'
 copy_config '$a [wal-push]\ntimeout = soon' && wrong "no number" 'timeout'
 copy_config '' && chmod 604 wrong.conf && wrong "readable by others" 'permission|others|mode'
 copy_config '' && chmod 620 wrong.conf && wrong "writable by the group" 'permission|group|mode'
+copy_config '' && chmod 200 wrong.conf && wrong "not readable by the server's user" 'must be able to read it.*chown'
+mkdir closed && copy_config '' && cp wrong.conf closed/ && chmod 600 closed
+expect_status 2 wal-push --config "$T/closed/wrong.conf" "$T/main/pg_wal/$third"
+expect_output 'search the directories above it'
+chmod 700 closed
+expect_status 1 wal-push "$third" # archive_command with %f
+expect_output "is it archive_command = 'wal-push %p'"
 copy_config '' && chmod 640 wrong.conf && expect_status 0 wal-push --config "$T/wrong.conf" "$T/main/pg_wal/$first"
 mkdir -p links && cp wrong.conf links/data && ln -s data links/walferry.conf # as a Kubernetes Secret
 expect_status 0 wal-push --config "$T/links/walferry.conf" "$T/main/pg_wal/$first"
