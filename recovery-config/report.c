@@ -94,12 +94,28 @@ static void print_directory(const struct data_directory *directory)
     }
 }
 
+/* The signal file was removed by hand or by --clear, or recovery-config was forgotten. */
+static bool is_unfinished(const struct data_directory *directory)
+{
+    enum { SHUT_DOWN_IN_RECOVERY = 2, IN_ARCHIVE_RECOVERY = 5 }; /* PostgreSQL's DBState */
+
+    return !directory->running && (directory->is_fresh || directory->control.state == SHUT_DOWN_IN_RECOVERY ||
+                                   directory->control.state == IN_ARCHIVE_RECOVERY);
+}
+
 static void warn_leftovers(const struct data_directory *directory, const struct settings *settings)
 {
     const char *archive_mode = settings_value(settings, "archive_mode");
 
     if (directory->mode != SERVER_NORMAL)
         return;
+    if (is_unfinished(directory)) {
+        log_warning("recovery of this directory is not over, but there is no signal file: started like this, "
+                    "the server would refuse, or open before its time");
+        log_hint("Run recovery-config again, with the target, before the server is started; or restore the "
+                 "backup again.");
+        return;
+    }
     if (settings_has_ours(settings)) {
         log_warning("settings of a recovery that is over are left in \"%s/" SETTINGS_FILE "\"",
                     directory->path);

@@ -46,6 +46,8 @@ archived heir
 server_stop heir
 
 fetch copy "$early"
+expect_status 0 recovery-config -D "$T/copy" --show # forgotten
+expect_output "warning: recovery of this directory is not over"
 cp copy/postgresql.auto.conf auto.before
 refused() { # STATUS PATTERN OPTION...: in the directory copy; nothing is written
     expect_status "$1" recovery-config -D "$T/copy" "${@:3}"
@@ -181,6 +183,10 @@ fetch copy "$early"
 expect_status 0 recovery-config -D "$T/copy" --target-lsn "$lsn1" --timeline 1 --action shutdown
 pg_ctl -D copy -l copy.log -s -w -o "-k $T/run/copy -c listen_addresses=''" start || true
 wait_until 60 "the end of the server at its target" server_is_gone copy
+mv copy/recovery.signal lost.signal # or removed by hand
+expect_status 0 recovery-config -D "$T/copy" --show
+expect_output "warning: recovery of this directory is not over"
+mv lost.signal copy/recovery.signal
 expect_status 0 recovery-config -D "$T/copy" --target-time "$(date -u '+%F %T')+00" --timeline 1
 expect_output "the time must lie before the last commit"
 server_fails copy "recovery ended before configured recovery target was reached"
