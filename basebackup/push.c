@@ -442,18 +442,22 @@ static int ship_last_part(struct push *push)
 
 static int wait_for_wal(struct push *push)
 {
+    char *pg_wal = path_join(push->data_directory, "pg_wal");
     struct wal_wait wait = {
         .timeline = push->backup.timeline,
         .segment_bytes = push->backup.segment_bytes,
         .start_lsn = push->backup.start_lsn,
         .stop_lsn = push->backup.stop_lsn,
         .timeout_seconds = push->config->basebackup_wal_timeout_seconds,
+        .pg_wal = pg_wal,
         .server = push->server,
         .tick = tick_while_waiting,
         .context = push,
     };
+    int result = pg_wal == NULL ? -1 : wal_wait(&wait, &push->targets);
 
-    return wal_wait(&wait, &push->targets);
+    free(pg_wal);
+    return result;
 }
 
 /* " in repository "local", "offsite"", where there are several. */

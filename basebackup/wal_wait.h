@@ -1,5 +1,6 @@
 /* Waits until the WAL that a backup needs has arrived in a repository: before that nobody could restore it.
- */
+ * What is there under a segment's name is this server's: a segment that the server still has to archive is
+ * compared. */
 #ifndef WALFERRY_WAL_WAIT_H
 #define WALFERRY_WAL_WAIT_H
 
@@ -12,6 +13,7 @@ struct wal_wait {
     uint64_t start_lsn; /* of the backup: in the first segment that is needed */
     uint64_t stop_lsn;  /* the byte before it lies in the last one */
     unsigned timeout_seconds;
+    const char *pg_wal;          /* the server's */
     struct server *server;       /* for the message about what the archiver does; may be NULL */
     void (*tick)(void *context); /* called every second */
     void *context;

@@ -129,8 +129,10 @@ insert fourth lost
 segment=$(sql fourth "select pg_walfile_name(pg_current_wal_insert_lsn())")
 archived fourth
 cp "fourth/pg_wal/$segment" lost.segment
-insert fourth lost
-archived fourth
+for _ in 1 2 3; do
+    insert fourth lost
+    archived fourth
+done
 server_stop fourth
 rm -rf fourth
 mv snapshot fourth
@@ -142,6 +144,10 @@ refused fourth "$segment"
 object_sums >now
 expect_same "the repository" before now
 served "$segment" lost.segment
+backups=$(basebackup-list --json | grep -o '"id"' | wc -l)
+expect_status 1 basebackup-push --config "$T/fourth.conf" --checkpoint=fast # its WAL is there by name only
+expect_output "with other content than in .*two histories"
+expect_equal "complete backups" "$backups" "$(basebackup-list --json | grep -o '"id"' | wc -l)"
 
 step "its new history is to live on: room is made in the same way"
 make_room "$segment"
