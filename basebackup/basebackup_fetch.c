@@ -132,7 +132,7 @@ static const struct option_spec own_options[] = {
 static const struct program program = {
     .name = "basebackup-fetch",
     .summary = "restores a base backup into an empty directory",
-    .operands = "",
+    .operands = "-D DIR",
     .options = own_options,
     .epilogue =
         "Exit status: 0 restored, verified and on disk; 1 failed; 2 usage or configuration error.\n"

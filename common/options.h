@@ -31,7 +31,7 @@ struct option_spec {
 struct program {
     const char *name;
     const char *summary;               /* one line: what it does */
-    const char *operands;              /* "NAME PATH", or "" */
+    const char *operands;              /* "NAME PATH", or ""; with a count of 0, needed options: "-D DIR" */
     int operand_count;                 /* exactly */
     const struct option_spec *options; /* may be NULL */
     const char *epilogue; /* behind the options in --help: exit statuses and the like; may be NULL */

@@ -153,7 +153,7 @@ static const struct option_spec option_specs[] = {
 static const struct program program = {
     .name = "recovery-config",
     .summary = "prepares a data directory for recovery to a target, or as a standby",
-    .operands = "",
+    .operands = "-D DIR",
     .options = option_specs,
     .epilogue =
         "Without a target it recovers to the newest there is.\n"

@@ -309,7 +309,9 @@ enum outcome inquiry_run(struct inquiry *inquiry)
     if (outcome == OUTCOME_ABSENT && situation->parsed.kind == WAL_SEGMENT &&
         situation->caller == CALLER_RECOVERY)
         return judge_miss(inquiry);
-    if (outcome == OUTCOME_ABSENT)
+    if (outcome == OUTCOME_ABSENT && situation->caller == CALLER_OTHER) /* a person is told */
+        log_info("\"%s\" is in no repository", situation->name);
+    else if (outcome == OUTCOME_ABSENT)
         log_debug("\"%s\" is in no repository", situation->name);
     return outcome;
 }
