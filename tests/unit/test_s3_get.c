@@ -39,7 +39,7 @@ static enum store_result get(const char *answers, size_t length, size_t most, st
 
 int main(void)
 {
-    struct taken taken;
+    struct taken taken = {.most = 0};
 
     log_set_threshold((enum log_level)(LOG_ERROR + 1));
     CHECK(GET(WHOLE "hello", 100) == STORE_OK && taken.length == 5);
