@@ -98,12 +98,13 @@ static int read_label(struct data_directory *directory, const char *name)
  * not ended; in a server that was opened it may be years old. */
 static int find_label(struct data_directory *directory)
 {
-    bool in_recovery = directory->control.state == STATE_SHUT_DOWN_IN_RECOVERY ||
-                       directory->control.state == STATE_IN_ARCHIVE_RECOVERY;
     int result = read_label(directory, "backup_label");
 
     directory->is_fresh = result == 0;
-    if (result == 1 && in_recovery)
+    directory->in_recovery =
+        !directory->is_fresh && (directory->control.state == STATE_SHUT_DOWN_IN_RECOVERY ||
+                                 directory->control.state == STATE_IN_ARCHIVE_RECOVERY);
+    if (result == 1 && directory->in_recovery)
         result = read_label(directory, "backup_label.old");
     return result < 0 ? -1 : 0;
 }

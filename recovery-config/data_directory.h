@@ -20,6 +20,7 @@ struct data_directory {
     enum server_mode mode;
 
     bool is_fresh;      /* a base backup that was not started since it was restored: backup_label is there */
+    bool in_recovery;   /* a recovery was begun in it, and is not over */
     bool has_label;     /* backup_label, or in mid-recovery backup_label.old, what PostgreSQL made of it */
     uint64_t start_lsn; /* out of it, all three */
     uint32_t start_timeline;

@@ -240,7 +240,16 @@ static enum exit_status clear(const struct data_directory *directory)
     if (directory->running && directory->mode != SERVER_NORMAL) {
         log_error("the server in \"%s\" (process %lld) is still in recovery, which needs the settings",
                   directory->path, (long long)directory->server_pid);
-        log_hint("Promote it or stop it first.");
+        log_hint("Promote it, or wait until it has reached its target.");
+        return STATUS_FAILED;
+    }
+    if (directory->in_recovery && directory->mode != SERVER_NORMAL) {
+        log_error(
+            "the recovery of \"%s\" has begun and is not over: without %s the server would open where it "
+            "stands, on the timeline of the original",
+            directory->path, signal_file_name(directory->mode));
+        log_hint(
+            "To end it there, start the server and promote it; recovery-config can give it another target.");
         return STATUS_FAILED;
     }
     if (recovery_files_read(directory, &settings) != 0)

@@ -97,10 +97,7 @@ static void print_directory(const struct data_directory *directory)
 /* The signal file was removed by hand or by --clear, or recovery-config was forgotten. */
 static bool is_unfinished(const struct data_directory *directory)
 {
-    enum { SHUT_DOWN_IN_RECOVERY = 2, IN_ARCHIVE_RECOVERY = 5 }; /* PostgreSQL's DBState */
-
-    return !directory->running && (directory->is_fresh || directory->control.state == SHUT_DOWN_IN_RECOVERY ||
-                                   directory->control.state == IN_ARCHIVE_RECOVERY);
+    return !directory->running && (directory->is_fresh || directory->in_recovery);
 }
 
 static void warn_leftovers(const struct data_directory *directory, const struct settings *settings)

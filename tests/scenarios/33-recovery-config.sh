@@ -167,6 +167,12 @@ expect_output "a server runs in"
 expect_status 1 recovery-config -D "$T/copy" --clear
 expect_output "still in recovery"
 expect_same "settings" auto.now copy/postgresql.auto.conf
+server_stop copy
+expect_status 1 recovery-config -D "$T/copy" --clear
+expect_output "has begun and is not over"
+expect_same "settings" auto.now copy/postgresql.auto.conf
+server_start copy
+wait_paused copy
 sql copy "select pg_wal_replay_resume()"
 wait_open copy
 expect_status 0 recovery-config -D "$T/copy" --show
