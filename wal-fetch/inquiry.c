@@ -13,6 +13,7 @@
 #define RECOVERY_AGE_SECONDS 300 /* how long one look at cluster.json serves the misses of one recovery */
 #define FIRST_ROUND_SECONDS 10   /* most that one of several repositories gets before the next is asked */
 #define REST_SECONDS 30          /* how long reading ahead leaves a repository alone that has failed */
+#define PAUSE_SECONDS_MOST 5
 
 int inquiry_open(const struct config *config, const char *only, const struct state *state,
                  const struct situation *situation, struct landing *landing, struct inquiry *inquiry)
@@ -211,10 +212,10 @@ static enum outcome ask_all(struct inquiry *inquiry, int64_t most_seconds)
     return worst;
 }
 
-static void pause_briefly(int64_t deadline)
+static void pause_for(int64_t seconds, int64_t deadline)
 {
     int64_t left = deadline - monotonic_now();
-    int64_t micros = left < 1000000 ? left : 1000000;
+    int64_t micros = left < seconds * 1000000 ? left : seconds * 1000000;
 
     if (micros > 0)
         nanosleep(&(struct timespec){micros / 1000000, (long)(micros % 1000000) * 1000}, NULL);
@@ -275,7 +276,7 @@ static enum outcome judge_miss(struct inquiry *inquiry)
         }
         if (last)
             return OUTCOME_HOLE;
-        pause_briefly(until);
+        pause_for(1, until);
         enum outcome again = ask_all(inquiry, INT32_MAX);
         if (again != OUTCOME_ABSENT)
             return again;
@@ -294,6 +295,7 @@ enum outcome inquiry_run(struct inquiry *inquiry)
 {
     const struct situation *situation = inquiry->situation;
     enum outcome outcome;
+    int64_t pause = 1;
 
     for (bool first = true;; first = false) {
         bool next_round_is_longer = first && inquiry->count > 1;
@@ -304,7 +306,8 @@ enum outcome inquiry_run(struct inquiry *inquiry)
             continue;
         if (!asks_again(situation, outcome))
             break;
-        pause_briefly(inquiry->deadline);
+        pause_for(pause, inquiry->deadline);
+        pause = pause < PAUSE_SECONDS_MOST ? pause + 1 : pause; /* each round has its messages */
     }
     if (outcome == OUTCOME_ABSENT && situation->parsed.kind == WAL_SEGMENT &&
         situation->caller == CALLER_RECOVERY)
