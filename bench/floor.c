@@ -455,6 +455,7 @@ static void *push_segments(void *context)
         snprintf(key, sizeof key, "%s%s", key_prefix, strrchr(files[i], '/'));
         put(&worker, key);
     }
+    worker_close(&worker);
     return NULL;
 }
 

@@ -73,7 +73,7 @@ static size_t count_markers(const char *directory, const char *ending)
     DIR *open_directory = opendir(directory);
     size_t count = 0;
 
-    CHECK(open_directory != NULL);
+    REQUIRE(open_directory != NULL);
     for (struct dirent *item; (item = readdir(open_directory)) != NULL;)
         count += strstr(item->d_name, ending) != NULL;
     closedir(open_directory);
@@ -137,7 +137,7 @@ static void test_state(void)
     char *lock = path_join(directory, "gaps.lock");
     char *open_marker = string_printf("%s/gap-7574912398475612345-%s.open", directory, source.name);
     char *closed_marker = string_printf("%s/gap-7574912398475612345-%s.closed", directory, source.name);
-    CHECK(lock != NULL && open_marker != NULL && closed_marker != NULL);
+    REQUIRE(lock != NULL && open_marker != NULL && closed_marker != NULL);
     CHECK(access(open_marker, F_OK) == 0);
 
     /* a place where the closed marker should go that cannot be replaced */

@@ -436,7 +436,7 @@ static void test_other_root(const struct repository_config *config)
 
     struct store_upload *upload = store_upload_begin(store, key("d"), 0, STORE_CONDITION_UNKNOWN);
     char *inside = string_printf("%s/%s", config->path, base);
-    CHECK(upload != NULL && inside != NULL);
+    REQUIRE(upload != NULL && inside != NULL);
     CHECK(rename(config->path, away) == 0 && mkdir(config->path, 0700) == 0 && mkdir(inside, 0700) == 0);
     log_set_threshold(LOG_ERROR + 1);
     CHECK(store_upload_finish(upload, NULL) == STORE_FAILED);

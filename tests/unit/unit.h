@@ -5,6 +5,7 @@
 
 #include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,15 @@ static int unit_passed, unit_failed;
         else {                                                                                               \
             unit_failed++;                                                                                   \
             fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                        \
+        }                                                                                                    \
+    } while (0)
+
+/* Without which the test cannot go on. */
+#define REQUIRE(condition)                                                                                   \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                        \
+            exit(1);                                                                                         \
         }                                                                                                    \
     } while (0)
 
