@@ -81,11 +81,10 @@ struct backup_wish {
     int64_t time;
     bool has_lsn;
     uint64_t lsn;
-    uint32_t timeline; /* 0: any; else the backup must lie on this timeline or before its ancestor was left */
 };
 /* The newest backup that serves the wish, borrowed from the list. NULL after logging why there is none: "the
  * target ... is before the end of the oldest backup ..." and what there is. */
-const struct backup *backup_choose(struct repository *repository, const struct backup_list *list,
+const struct backup *backup_choose(const struct repository *repository, const struct backup_list *list,
                                    const struct backup_wish *wish);
 /* The same in silence, for a caller that explains: by the target only, along this history (NULL: any timeline
  * will do). Where there is none, *earliest is the first to end on that way, or NULL. */

@@ -175,7 +175,7 @@ static bool serves_target(const struct backup *backup, const struct backup_wish 
     return !wish->has_lsn || backup->stop_lsn <= wish->lsn;
 }
 
-/* history is that of the wished timeline; NULL when any timeline will do. */
+/* NULL: any timeline will do. */
 static bool lies_on_timeline(const struct backup *backup, const struct timeline_history *history)
 {
     uint64_t end;
@@ -207,8 +207,7 @@ static void describe_end(const struct backup *backup, char *out, size_t length)
 }
 
 static const struct backup *choose_by_id(const struct repository *repository, const struct backup_list *list,
-                                         const struct backup_wish *wish,
-                                         const struct timeline_history *history)
+                                         const struct backup_wish *wish)
 {
     const struct backup *backup = NULL;
     char target[96], end[96];
@@ -228,12 +227,6 @@ static const struct backup *choose_by_id(const struct repository *repository, co
         log_hint("A backup is recovered forward from its end. Choose an earlier backup, or leave out "
                  "--backup to have "
                  "the right one chosen.");
-        return NULL;
-    }
-    if (!lies_on_timeline(backup, history)) {
-        log_error("backup %s was taken on timeline %u, from which timeline %u does not descend after the "
-                  "backup's end",
-                  backup->id, backup->timeline, wish->timeline);
         return NULL;
     }
     return backup;
@@ -268,10 +261,6 @@ static void explain_none(const struct repository *repository, const struct backu
                   repository->cluster.name == NULL ? repository->config->cluster_name
                                                    : repository->cluster.name);
         log_hint("basebackup-push takes one.");
-    } else if (earliest == NULL) {
-        log_error("no backup in repository \"%s\" lies on timeline %u or before the point where it left its "
-                  "ancestors",
-                  repository->settings->name, wish->timeline);
     } else {
         describe_target(wish, target, sizeof target);
         describe_end(earliest, end, sizeof end);
@@ -285,49 +274,20 @@ static void explain_none(const struct repository *repository, const struct backu
 }
 
 static const struct backup *choose_newest(const struct repository *repository, const struct backup_list *list,
-                                          const struct backup_wish *wish,
-                                          const struct timeline_history *history)
+                                          const struct backup_wish *wish)
 {
     const struct backup *earliest;
-    const struct backup *backup = backup_find(list, wish, history, &earliest);
+    const struct backup *backup = backup_find(list, wish, NULL, &earliest);
 
     if (backup == NULL)
         explain_none(repository, list, wish, earliest);
     return backup;
 }
 
-/* The history of the wished timeline, which is the business of the system whose newest backup is looked at.
- * Timeline 1 has none. */
-static int load_history(struct repository *repository, const struct backup_list *list, uint32_t timeline,
-                        struct timeline_history *history)
-{
-    *history = (struct timeline_history){timeline, NULL, 0};
-    if (timeline == 1 || list->count == 0)
-        return 0;
-    switch (repository_get_history(repository, list->backups[list->count - 1].system_identifier, timeline,
-                                   history)) {
-    case REPOSITORY_OK:
-        return 0;
-    case REPOSITORY_ABSENT:
-        log_error("repository \"%s\" has no timeline %u: %08X.history is not there",
-                  repository->settings->name, timeline, timeline);
-        return -1;
-    default:
-        return -1;
-    }
-}
-
-const struct backup *backup_choose(struct repository *repository, const struct backup_list *list,
+const struct backup *backup_choose(const struct repository *repository, const struct backup_list *list,
                                    const struct backup_wish *wish)
 {
     bool by_target = wish->id == NULL || strcmp(wish->id, "latest") == 0;
-    struct timeline_history history = {0, NULL, 0};
-    const struct timeline_history *wanted = wish->timeline == 0 ? NULL : &history;
 
-    if (wanted != NULL && load_history(repository, list, wish->timeline, &history) != 0)
-        return NULL;
-    const struct backup *chosen = by_target ? choose_newest(repository, list, wish, wanted)
-                                            : choose_by_id(repository, list, wish, wanted);
-    timeline_history_free(&history);
-    return chosen;
+    return by_target ? choose_newest(repository, list, wish) : choose_by_id(repository, list, wish);
 }

@@ -182,9 +182,6 @@ static void test_choosing(void)
     CHECK(backup_choose(&repository, &list, &wish) == &backups[2]);
     wish.id = "latest";
     CHECK(backup_choose(&repository, &list, &wish) == &backups[2]);
-    wish.timeline = 1; /* needs no history file */
-    CHECK(backup_choose(&repository, &list, &wish) == &backups[1]);
-    wish.timeline = 0;
     wish.id = backups[0].id;
     CHECK(backup_choose(&repository, &list, &wish) == &backups[0]);
     wish.id = backup_id;
