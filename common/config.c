@@ -6,7 +6,6 @@
 #include "wal.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,10 +81,7 @@ struct loading {
 
 static int problem(struct loading *loading, char *text)
 {
-    if (loading->problem == NULL)
-        loading->problem = text;
-    else
-        free(text);
+    loading->problem = text; /* inih stops at the first */
     return 0;
 }
 
@@ -202,13 +198,13 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
             return 1;
         return problem(loading, string_printf("\"%s\" must be yes or no, not \"%s\"", key->name, value));
     case VALUE_CHOICE:
-        *(bool *)member = strcmp(value, key->yes) == 0;
-        if (*(bool *)member || strcmp(value, key->no) == 0)
-            return 1;
-        return problem(loading, string_printf("\"%s\" must be %s or %s, not \"%s\"", key->name, key->yes,
-                                              key->no, value));
+        break;
     }
-    return 0;
+    *(bool *)member = strcmp(value, key->yes) == 0;
+    if (*(bool *)member || strcmp(value, key->no) == 0)
+        return 1;
+    return problem(loading,
+                   string_printf("\"%s\" must be %s or %s, not \"%s\"", key->name, key->yes, key->no, value));
 }
 
 static const struct key *find_key(const char *section, const char *name)
@@ -501,16 +497,13 @@ static int read_text(const char *option_path, struct config *config, struct buff
     free(directory);
     if (config->path == NULL)
         return -1;
-    if (access(path, F_OK) != 0 && errno != EACCES) {
-        log_error("could not open configuration file \"%s\": %m", path);
+    enum file_result result = file_read_private(path, CONFIG_MOST_BYTES, text);
+    if (result == FILE_ABSENT) {
+        log_error("there is no configuration file \"%s\"", path);
         log_hint(
             "Name it with --config FILE or in the environment variable WALFERRY_CONFIG; the default is %s.",
             CONFIG_DEFAULT_PATH);
-        return -1;
     }
-    enum file_result result = file_read_private(path, CONFIG_MOST_BYTES, text);
-    if (result == FILE_ABSENT)
-        log_error("configuration file \"%s\" has just vanished", path);
     return result == FILE_OK ? 0 : -1;
 }
 
