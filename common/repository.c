@@ -323,6 +323,7 @@ enum repository_result repository_get_facts(struct repository *repository, const
 struct limited {
     struct buffer *out;
     size_t limit;
+    bool is_overlong; /* more came */
 };
 
 static int append_limited(void *context, const void *data, size_t length)
@@ -330,22 +331,34 @@ static int append_limited(void *context, const void *data, size_t length)
     struct limited *limited = context;
 
     if (length > limited->limit) {
-        log_error("an object is longer than is sensible for its kind");
+        limited->is_overlong = true;
         return -1;
     }
     limited->limit -= length;
     return buffer_append(limited->out, data, length);
 }
 
+static enum repository_result limited_result(const struct repository *repository, const char *key,
+                                             enum repository_result result, const struct limited *limited)
+{
+    if (result != REPOSITORY_SINK)
+        return result;
+    if (!limited->is_overlong)
+        return REPOSITORY_FAILED;
+    log_error("%s is damaged: it is longer than is sensible for its kind",
+              store_describe(repository->store, key));
+    return REPOSITORY_DAMAGED;
+}
+
 enum repository_result repository_get_small(struct repository *repository, const char *key,
                                             const char *version_id, struct buffer *out)
 {
-    struct limited limited = {out, SMALL_OBJECT_BYTES};
+    struct limited limited = {out, SMALL_OBJECT_BYTES, false};
     const struct sink sink = {append_limited, &limited};
     enum repository_result result =
         get_failed(store_get_version(repository->store, key, version_id, NULL, &sink, NULL));
 
-    return result == REPOSITORY_SINK ? REPOSITORY_FAILED : result;
+    return limited_result(repository, key, result, &limited);
 }
 
 /* Timelines */
@@ -416,7 +429,7 @@ enum repository_result repository_get_history(struct repository *repository, uin
     char name[WAL_SEGMENT_NAME_BYTES];
     struct object_facts facts;
     struct buffer text = BUFFER_EMPTY;
-    struct limited limited = {&text, HISTORY_MOST_BYTES};
+    struct limited limited = {&text, HISTORY_MOST_BYTES, false};
     const struct sink sink = {append_limited, &limited};
     const char *problem;
     enum repository_result result = REPOSITORY_FAILED;
@@ -425,7 +438,7 @@ enum repository_result repository_get_history(struct repository *repository, uin
     char *key = repository_wal_key(repository, system_identifier, name);
     if (key == NULL)
         return REPOSITORY_FAILED;
-    result = repository_get_object(repository, key, &sink, &facts);
+    result = limited_result(repository, key, repository_get_object(repository, key, &sink, &facts), &limited);
     if (result == REPOSITORY_OK) {
         const char *what = store_describe(repository->store, key);
         if (object_facts_check(&facts, "history", name, system_identifier, what) != 0) {
@@ -438,5 +451,5 @@ enum repository_result repository_get_history(struct repository *repository, uin
     }
     buffer_free(&text);
     free(key);
-    return result == REPOSITORY_SINK ? REPOSITORY_FAILED : result;
+    return result;
 }
