@@ -4,6 +4,7 @@
 #define WALFERRY_UNIT_H
 
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,36 @@ static inline int unit_remove_entry(const char *path, const struct stat *status,
     (void)type;
     (void)walk;
     return remove(path);
+}
+
+static FILE *unit_said;
+static int unit_stderr = -1;
+
+/* From here on standard error is kept, up to unit_heard. */
+static inline void unit_listen(void)
+{
+    unit_said = tmpfile();
+    unit_stderr = dup(STDERR_FILENO);
+    fflush(stderr);
+    CHECK(unit_said != NULL && unit_stderr >= 0 && dup2(fileno(unit_said), STDERR_FILENO) >= 0);
+}
+
+/* Was this written there since unit_listen? */
+static inline bool unit_heard(const char *text)
+{
+    static char said[20000];
+    size_t length;
+
+    fflush(stderr);
+    dup2(unit_stderr, STDERR_FILENO);
+    close(unit_stderr);
+    rewind(unit_said);
+    length = fread(said, 1, sizeof said - 1, unit_said);
+    said[length] = '\0';
+    fclose(unit_said);
+    if (strstr(said, text) == NULL)
+        fprintf(stderr, "not \"%s\" was written, but:\n%s", text, said);
+    return strstr(said, text) != NULL;
 }
 
 /* A directory and all in it. */
