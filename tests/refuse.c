@@ -135,6 +135,9 @@ REFUSABLE(char *, strndup, (const char *text, size_t most), NULL, ENOMEM, text, 
 extern int __vasprintf_chk(char **, int, const char *, va_list);
 REFUSABLE(int, __vasprintf_chk, (char **out, int flag, const char *format, va_list arguments), -1, ENOMEM,
           out, flag, format, arguments)
+/* As it is called without optimisation. */
+REFUSABLE(int, vasprintf, (char **out, const char *format, va_list arguments), -1, ENOMEM, out, format,
+          arguments)
 
 /* Those of libraries that only fail for lack of memory. */
 struct json;

@@ -22,6 +22,7 @@
 static struct fuzz_input fake_answers;
 static struct transfer *fake_transfer;
 static long fake_status;
+static char fake_url[500]; /* of the last request */
 
 static CURLcode fake_setopt(CURL *curl, CURLoption option, ...)
 {
@@ -31,6 +32,8 @@ static CURLcode fake_setopt(CURL *curl, CURLoption option, ...)
     va_start(arguments, option);
     if (option == CURLOPT_WRITEDATA)
         fake_transfer = va_arg(arguments, struct transfer *);
+    if (option == CURLOPT_URL)
+        snprintf(fake_url, sizeof fake_url, "%s", va_arg(arguments, const char *));
     va_end(arguments);
     return CURLE_OK;
 }
@@ -75,16 +78,19 @@ static const char *fake_headers(const char *next, const char *end)
 
 static CURLcode fake_perform(CURL *curl)
 {
-    size_t length, piece = 1;
+    size_t length, piece = 1, sent;
     CURLcode result = CURLE_OK;
     char upload[1000];
 
     (void)curl;
     if (fake_answers.left == 0)
         return CURLE_PEER_FAILED_VERIFICATION;
-    while (read_body(upload, 1, sizeof upload, fake_transfer) > 0)
+    while ((sent = read_body(upload, 1, sizeof upload, fake_transfer)) > 0) {
+        if (sent == CURL_READFUNC_ABORT)
+            return CURLE_ABORTED_BY_CALLBACK;
         if (fake_transfer->sent > 100000)
             break;
+    }
     char *answer = fuzz_take(&fake_answers, 0, &length);
     const char *next = answer, *end = answer + length;
     if (length > 0 && *next == '?') {

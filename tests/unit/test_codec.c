@@ -6,7 +6,9 @@
 #include "common/log.h"
 #include "common/object.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static void fill(unsigned char *data, size_t length, unsigned seed)
 {
@@ -62,6 +64,21 @@ static void test_frames(void)
     free(data);
 }
 
+/* What LZ4 says is wrong is no silence: here that a frame was not begun. */
+static void test_not_begun(void)
+{
+    struct encoder *encoder = encoder_new(1);
+    struct buffer out = BUFFER_EMPTY;
+
+    CHECK(encoder_begin(encoder, sink_to_buffer(&out)) == 0 && encoder_end(encoder) == 0);
+    size_t length = out.length;
+    unit_listen();
+    CHECK(encoder_write(encoder, "x", 1) == -1 && out.length == length);
+    CHECK(unit_heard("could not compress: "));
+    buffer_free(&out);
+    encoder_free(encoder);
+}
+
 static void test_several_frames_and_truncation(void)
 {
     unsigned char data[5000];
@@ -105,11 +122,11 @@ static struct object_facts make_object(const unsigned char *data, size_t length,
     return facts;
 }
 
-static int read_object(const struct buffer *object, size_t step, struct buffer *plain,
-                       struct object_facts *facts)
+/* total: so many bytes has the object, the store says. */
+static int read_announced(const struct buffer *object, uint64_t total, size_t step, struct buffer *plain,
+                          struct object_facts *facts)
 {
     struct sink sink = sink_to_buffer(plain);
-    uint64_t total = object->length;
     struct object_reader *reader = object_reader_new(&sink, "the object");
     struct sink in = object_reader_sink(reader);
     int result = 0;
@@ -122,6 +139,12 @@ static int read_object(const struct buffer *object, size_t step, struct buffer *
     CHECK(result == 0 || object_reader_is_damaged(reader));
     object_reader_free(reader);
     return result;
+}
+
+static int read_object(const struct buffer *object, size_t step, struct buffer *plain,
+                       struct object_facts *facts)
+{
+    return read_announced(object, object->length, step, plain, facts);
 }
 
 static void test_objects(void)
@@ -160,6 +183,14 @@ static void test_objects(void)
         CHECK(read_object(&part, 4096, &plain, &read) == -1);
     }
     CHECK(read_object(&object, 4096, &plain, &read) == 0);
+    for (uint64_t off = 1; off < 3000; off += 500) {
+        CHECK(read_announced(&object, object.length + off, 4096, &plain, &read) == -1);
+        unit_listen();
+        log_set_threshold(LOG_ERROR);
+        CHECK(read_announced(&object, object.length - off, object.length, &plain, &read) == -1);
+        log_set_threshold((enum log_level)(LOG_ERROR + 1));
+        CHECK(unit_heard("is damaged: it is longer than the store says"));
+    }
     CHECK(buffer_append(&object, "x", 1) == 0);
     CHECK(read_object(&object, 4096, &plain, &read) == -1);
     buffer_free(&object);
@@ -208,6 +239,13 @@ static void test_documents(void)
     CHECK(document_seal(document, &newer) == -1);
     document = document_new("cluster");
     CHECK(document_seal(document, &newer) == 0); /* the failure before is forgotten */
+    buffer_clear(&newer);
+    CHECK(json_append_quoted(&newer, "a\"b\\\n\xFF\xC3\xA9\xC3", 9) == 0);
+    CHECK_TEXT(buffer_string(&newer), "\"a\\\"b\\\\\\u000a\xEF\xBF\xBD\xC3\xA9\xEF\xBF\xBD\"");
+    document = json_parse("[\"x\",1]", 7, NULL, 0);
+    CHECK_TEXT(json_array_string(document, 0), "x");
+    CHECK(json_array_string(document, 1) == NULL && json_array_string(document, 2) == NULL);
+    json_free(document);
     buffer_free(&text);
     buffer_free(&newer);
 }
@@ -239,12 +277,58 @@ static void test_spool(void)
     free(data);
 }
 
+/* Where the file that what does not fit the memory goes to is not to be had, or full. */
+static void test_spool_failures(void)
+{
+    struct object_spool spool = OBJECT_SPOOL_EMPTY;
+    struct sink sink = object_spool_sink(&spool);
+    struct rlimit before, small;
+    char data[1000] = "";
+
+    CHECK(object_spool_begin(&spool, "/nonexistent", 500, true) == 0 && sink_write(&sink, data, 500) == 0);
+    unit_listen();
+    CHECK(sink_write(&sink, data, 1) == -1);
+    CHECK(unit_heard("could not create a temporary file in \"/nonexistent\""));
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    small = (struct rlimit){600, before.rlim_max};
+    for (size_t in_memory = 500; in_memory <= 700;
+         in_memory += 200) { /* with it, and when it is moved there */
+        CHECK(object_spool_begin(&spool, NULL, in_memory, true) == 0);
+        CHECK(sink_write(&sink, data, 500) == 0);
+        CHECK(in_memory == 500 || sink_write(&sink, data, 150) == 0);
+        unit_listen();
+        CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+        CHECK(sink_write(&sink, data, 150) == -1);
+        CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+        CHECK(unit_heard("could not write a temporary file: File too large"));
+    }
+    signal(SIGXFSZ, SIG_DFL);
+    object_spool_free(&spool);
+}
+
+static void test_buffer_limit(void)
+{
+    struct buffer buffer = BUFFER_EMPTY;
+
+    CHECK(buffer_append(&buffer, "kept", 4) == 0);
+    size_t capacity = buffer.capacity;
+    CHECK(buffer_reserve(&buffer, SIZE_MAX / 2) == -1 && buffer_reserve(&buffer, SIZE_MAX) == -1);
+    CHECK(buffer.capacity == capacity && buffer.length == 4);
+    CHECK_TEXT(buffer_string(&buffer), "kept");
+    buffer_free(&buffer);
+}
+
 int main(void)
 {
     log_set_threshold(
         (enum log_level)(LOG_ERROR + 1)); /* damages are meant to be found, not to be read about */
     test_frames();
     test_several_frames_and_truncation();
+    test_buffer_limit();
+    log_set_threshold(LOG_ERROR);
+    test_not_begun();
+    test_spool_failures();
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
     test_objects();
     test_empty_object();
     test_documents();

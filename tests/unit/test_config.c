@@ -9,6 +9,13 @@
 #include <unistd.h>
 
 static char path[] = "/tmp/walferry-test-config.XXXXXX";
+static bool is_other_user;
+
+/* In place of the C library's. */
+uid_t geteuid(void)
+{
+    return is_other_user ? 12345 : getuid();
+}
 
 static int load(const char *text, mode_t mode, struct config *config)
 {
@@ -169,6 +176,37 @@ static void test_permissions(void)
     config_free(&config);
 }
 
+/* Whose message tells what was wrong. */
+static void test_files(void)
+{
+    struct config config;
+    static char text[1200000];
+    size_t length = strlen(BASE);
+
+    memcpy(text, BASE, length);
+    while (length + 101 < sizeof text)
+        length += (size_t)snprintf(text + length, sizeof text - length, "# %097d\n", 0);
+    unit_listen();
+    CHECK(load(text, 0600, &config) == -1);
+    CHECK(unit_heard("is longer than the 1048576 bytes that are sensible for it"));
+    text[1000000] = '\0';
+    CHECK(load(text, 0600, &config) == 0);
+    config_free(&config);
+    if (getuid() == 0) /* root's may be used by anybody */
+        CHECK(chown(path, 54321, (gid_t)-1) == 0);
+    is_other_user = true;
+    unit_listen();
+    CHECK(config_load(path, &config) == -1);
+    CHECK(unit_heard("belongs to neither root nor the user that runs this program"));
+    is_other_user = false;
+    if (access("/etc/walferry.conf", F_OK) != 0) {
+        setenv("WALFERRY_CONFIG", "", 1);
+        unit_listen();
+        CHECK(config_load(NULL, &config) == -1);
+        CHECK(unit_heard("there is no configuration file \"/etc/walferry.conf\""));
+    }
+}
+
 int main(void)
 {
     int fd = mkstemp(path);
@@ -181,6 +219,8 @@ int main(void)
     test_bytes();
     test_long_lines();
     test_permissions();
+    log_set_threshold(LOG_ERROR);
+    test_files();
     unlink(path);
     return unit_done("config");
 }

@@ -4,12 +4,24 @@
 #include "common/log.h"
 #include "unit.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/walferry-credentials-XXXXXX";
 static char path[256];
+static bool has_home = true;
+
+/* In place of the C library's. */
+int getpwuid_r(uid_t user, struct passwd *entry, char *memory, size_t bytes, struct passwd **found)
+{
+    (void)memory;
+    (void)bytes;
+    *entry = (struct passwd){.pw_uid = user, .pw_dir = directory};
+    *found = has_home ? entry : NULL;
+    return 0;
+}
 
 static void write_file(const char *text, mode_t mode)
 {
@@ -115,6 +127,31 @@ static void test_files(void)
     unlink(link);
 }
 
+/* A service's environment may lack HOME. */
+static void test_home(void)
+{
+    struct repository_config config = {.name = (char *)"r"};
+
+    forget_environment();
+    unsetenv("HOME");
+    write_file("[default]\naws_access_key_id = K\naws_secret_access_key = 9q7\n", 0600);
+    check_found(&config, "K", "9q7", NULL);
+    has_home = false;
+    unit_listen();
+    check_refused(&config);
+    CHECK(unit_heard("found no credentials for repository"));
+    has_home = true;
+    write_file("[other]\naws_access_key_id = K\naws_secret_access_key = 9q7\n", 0600);
+    unit_listen();
+    check_refused(
+        &config); /* "default" was not asked for by name: that it is not there is no error of its own */
+    CHECK(unit_heard("found no credentials for repository"));
+    setenv("AWS_PROFILE", "default", 1);
+    unit_listen();
+    check_refused(&config);
+    CHECK(unit_heard("has no profile \"default\""));
+}
+
 /* Fresh credentials replace those that were there; a failure leaves them. */
 static void test_again(void)
 {
@@ -138,15 +175,17 @@ static void test_again(void)
 
 int main(void)
 {
-    log_set_threshold(LOG_ERROR + 1);
     if (mkdtemp(directory) == NULL)
         return 1;
     snprintf(path, sizeof path, "%s/.aws", directory);
     CHECK(mkdir(path, 0700) == 0);
     snprintf(path, sizeof path, "%s/.aws/credentials", directory);
+    log_set_threshold(LOG_ERROR + 1);
     test_order();
     test_files();
     test_again();
+    log_set_threshold(LOG_ERROR);
+    test_home();
     unit_remove_tree(directory);
     return unit_done("credentials");
 }

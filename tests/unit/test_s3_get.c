@@ -46,6 +46,9 @@ int main(void)
     CHECK(GET("!" WHOLE "hel" FUZZ_SEPARATOR REST "lo", 100) == STORE_OK &&
           memcmp(taken.text, "hello", 5) == 0);
     CHECK(GET("!" WHOLE "hel", 100) == STORE_FAILED);
+    CHECK(GET(WHOLE "hel", 100) == STORE_FAILED); /* as if that were all */
+    CHECK(GET("!HTTP/1.1 200 OK\nContent-Length: 5\n\nhel" FUZZ_SEPARATOR REST "lo", 100) == STORE_FAILED &&
+          taken.length == 3); /* of which object they are nobody knows */
     CHECK(GET("!" WHOLE "hello", 100) == STORE_OK && memcmp(taken.text, "hello", 5) == 0);
     CHECK(GET("!" WHOLE "hel" FUZZ_SEPARATOR "!" REST "lo", 100) == STORE_OK &&
           memcmp(taken.text, "hello", 5) == 0);

@@ -1,5 +1,6 @@
 /* Signatures against the examples in AWS's documentation ("Signature Calculations for the Authorization
  * Header: Transferring Payload in a Single Chunk"), with their fixed time. */
+#include "common/log.h"
 #include "common/s3_sign.h"
 #include "common/timestamp.h"
 #include "unit.h"
@@ -139,10 +140,40 @@ static void test_encoding(void)
     buffer_free(&out);
 }
 
+static void test_limits(void)
+{
+    struct s3_field many[S3_HEADERS_MOST];
+    struct s3_signing signing = {.method = "GET",
+                                 .host = "h",
+                                 .path = "/",
+                                 .query = "",
+                                 .headers = many,
+                                 .header_count = S3_HEADERS_MOST - 4,
+                                 .payload_sha256 = S3_EMPTY_SHA256,
+                                 .access_key = "A",
+                                 .secret_key = "S",
+                                 .region = "r"};
+    struct buffer out = BUFFER_EMPTY;
+
+    _Static_assert(S3_QUERY_MOST < S3_HEADERS_MOST, "enough of them");
+    for (size_t i = 0; i < sizeof many / sizeof many[0]; i++)
+        many[i] = (struct s3_field){"a", "1"};
+    CHECK(s3_encode_query(&out, many, S3_QUERY_MOST) == 0);
+    buffer_clear(&out);
+    CHECK(s3_sign(&signing, &out) == 0);
+    buffer_clear(&out);
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+    signing.header_count++;
+    CHECK(s3_sign(&signing, &out) == -1 && out.length == 0);
+    CHECK(s3_encode_query(&out, many, S3_QUERY_MOST + 1) == -1 && out.length == 0);
+    buffer_free(&out);
+}
+
 int main(void)
 {
     test_vectors();
     test_token();
     test_encoding();
+    test_limits();
     return unit_done("s3_sign");
 }

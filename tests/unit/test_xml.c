@@ -3,6 +3,7 @@
 #include "common/xml.h"
 #include "unit.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 struct seen {
@@ -91,6 +92,14 @@ static void test_bounds(void)
         buffer_append_string(&text, "</a>");
     CHECK(parse(buffer_string(&text), &seen, &problem) == -1);
     CHECK_TEXT(problem, "too many levels");
+    buffer_clear(&text);
+    for (int i = 0; i < 32; i++)
+        buffer_append_string(&text, "<a>");
+    buffer_append_string(&text, "<a/>"); /* expat tells of its end, too, after it was told to stop */
+    CHECK(parse(buffer_string(&text), &seen, &problem) == -1 && seen.text.length == 0);
+    CHECK_TEXT(problem, "too many levels");
+    CHECK(xml_parse("<a/>", (size_t)INT_MAX + 1, note, &seen, &problem) == -1);
+    CHECK_TEXT(problem, "too long");
     buffer_clear(&text);
     buffer_append_string(&text, "<a>");
     for (int i = 0; i < 70000; i++)
