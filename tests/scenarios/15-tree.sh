@@ -22,6 +22,9 @@ for program in $programs; do
     expect_output "^$program .*[0-9]+\.[0-9]+"
     expect_status 0 "$program" --help
     expect_output "^Usage:"
+    help=$output
+    expect_status 0 "$program" '-?'
+    expect_equal "its help" "$help" "$output"
     # Every option of --help stands in the man page. roff writes a dash as \-.
     sed 's/\\-/-/g; s/\\f[BIRP]//g' "$SOURCE/man/$program.1" >page
     for option in $(grep -Eo -- '--[a-z][a-z-]*' <<<"$output" | sort -u); do

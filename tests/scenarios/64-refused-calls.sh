@@ -35,6 +35,18 @@ for program in push fetch init check list config restore backup; do
     unsynced=$([ $program = check ] && echo fsync || true)          # of the directory in which the probe was
     every_call
 done
+
+step "a file system without unnamed files, and no place for temporary files"
+choose restore
+restore_reset
+expect_status 0 env REFUSE_LACKS=tmpfile LD_PRELOAD="$T/refuse.so" "${command[@]}"
+restore_whole || fail "it is not whole"
+expect_equal "temporary files" "" "$(find "$TMPDIR" -name 'walferry.*')"
+restore_reset
+TMPDIR=$T/nowhere expect_status 1 "${command[@]}"
+expect_output "could not create a temporary file in \"$T/nowhere\": No such file"
+expect_output "hint: Name another directory with the environment variable TMPDIR"
+restore_check
 expect_true "the server is well" sql_is main 1 "select 1"
 server_stop main
 expect_rows 300+
