@@ -162,9 +162,12 @@ static void check_latency(struct check *check)
     struct buffer out = BUFFER_EMPTY;
     struct sink sink = sink_to_buffer(&out);
     int64_t began;
+    bool good = false;
 
-    if (probe_begin(check->repository, &probe) != 0)
+    if (probe_begin(check->repository, &probe) != 0) {
+        check->failures++;
         return;
+    }
     body.data = probe.text[0];
     body.length = strlen(probe.text[0]);
     if (sha256_of(body.data, body.length, body.sha256) == 0) {
@@ -175,11 +178,16 @@ static void check_latency(struct check *check)
 
             memcpy(probe.version[probe.puts++], object.version_id, sizeof object.version_id);
             began = monotonic_now();
-            if (store_get(store, probe.key, NULL, &sink, &object) == STORE_OK)
+            good = store_get(store, probe.key, NULL, &sink, &object) == STORE_OK;
+            if (good)
                 check_say(check, FINDING_OK, "a small object takes %.1f ms to put and %.1f ms to get", put,
                           milliseconds_since(began));
         }
     }
+    if (!good)
+        check_say(check, FINDING_FAILURE,
+                  "a small object cannot be put and got again. Possibly left behind: \"%s\"",
+                  store_describe(store, probe.key));
     buffer_free(&out);
     probe_end(check->repository, &probe);
 }

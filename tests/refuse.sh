@@ -22,13 +22,13 @@ judge() { # what strike did
     "${name}_check"
 }
 # Threads take turns, so by its number a call may be another one in another run: that is no matter, the row says which it was.
-every_call() { # the first two and the last of those that come from one place
+every_call() { # the first $most and the last of those that come from one place
     local number failures=0 before=$rows
     what=none
     strike 0 0
     expect_equal "status of $name, left alone ($output)" "${expected:-0}" "$status"
     judge
-    awk '{ if (++seen[$0] <= 2) print NR, $0; last[$0] = NR } END { for (what in last) if (seen[what] > 2) print last[what], what }' refused | sort -n >plan
+    awk '{ if (++seen[$0] <= '"$most"') print NR, $0; last[$0] = NR } END { for (what in last) if (seen[what] > '"$most"') print last[what], what }' refused | sort -n >plan
     while read -r number what <&4; do
         taken || continue
         strike "$number" $((number % 3 ? 5 : 28)) # EIO, ENOSPC
@@ -38,7 +38,7 @@ every_call() { # the first two and the last of those that come from one place
     done 4<plan
     echo "$name: $((rows - before)) of $(wc -l <plan) calls refused, $failures times it failed (${SECONDS} s)"
 }
-considered=0 thin=1
+considered=0 thin=1 most=2
 taken() { # one in $thin; all with --full
     considered=$((considered + 1))
     [ -n "$FULL" ] || [ $(((considered + SEED) % thin)) = 0 ]

@@ -33,6 +33,7 @@ for program in push fetch init check list config restore backup; do
     choose $program
     thin=$([[ $program == @(backup|restore) ]] && echo 3 || echo 1) # these take so long
     unsynced=$([ $program = check ] && echo fsync || true)          # of the directory in which the probe was
+    most=$([[ $program.$STORE == @(backup.*|restore.*|check.s3) ]] && echo 2 || echo 1000) # string_copy's come from one place
     every_call
 done
 
