@@ -247,3 +247,19 @@ CALL(flock, (int fd, int operation), fd, operation)
 CALL(dup2, (int from_fd, int to_fd), from_fd, to_fd)
 CALL(chdir, (const char *path), path)
 CALL(gethostname, (char *out, size_t size), out, size)
+CALL(close_range, (unsigned first, unsigned last, int flags), first, last, flags)
+/* Of the program's own: pidfd_open. */
+long syscall(long number, ...)
+{
+    va_list arguments;
+    long argument[3];
+
+    NEXT(syscall);
+    va_start(arguments, number);
+    for (int i = 0; i < 3; i++)
+        argument[i] = va_arg(arguments, long);
+    va_end(arguments);
+    if (strike("syscall", __builtin_return_address(0), wanted_errno))
+        return -1;
+    return next(number, argument[0], argument[1], argument[2]);
+}

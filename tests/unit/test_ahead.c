@@ -146,6 +146,14 @@ static void test_parts(int directory)
     ahead_part_give_up(directory, name);
     close(part);
     CHECK(ahead_part_wait(directory, name, monotonic_now()) == AHEAD_NONE);
+
+    /* its directory was cleared under it: what has no name gets none */
+    part = ahead_part_begin(directory, name, &is_taken);
+    CHECK(part >= 0);
+    ahead_part_give_up(directory, name);
+    CHECK(!ahead_part_finish(directory, name, (const unsigned char *)"0123456789abcdef"));
+    CHECK(!has(directory, name) && ahead_part_wait(directory, name, monotonic_now()) == AHEAD_NONE);
+    close(part);
 }
 
 static void test_dropping(int directory)
@@ -214,6 +222,14 @@ static void test_leftovers(void)
     close(locked);
 }
 
+/* Another user's is not ours, nor one where nothing can be made. */
+static void test_others(void)
+{
+    if (geteuid() != 0)
+        CHECK(ahead_directory_open("/", "usr", false) < 0);
+    CHECK(ahead_directory_open(state, "ahead-missing/" OWN, true) < 0);
+}
+
 int main(void)
 {
     log_set_threshold(LOG_ERROR);
@@ -227,6 +243,7 @@ int main(void)
     test_dropping(directory);
     close(directory);
     test_leftovers();
+    test_others();
     unit_remove_tree(state);
     return unit_done("ahead");
 }

@@ -104,6 +104,40 @@ static void test_current(void)
     situation_close(&situation);
 }
 
+/* Where no cluster can be told, and where the configuration tells it. */
+static void test_no_data_directory(void)
+{
+    const struct config config = {.pgdata = directory}, none = {.pgdata = NULL};
+    const struct {
+        const struct config *config;
+        const char *name, *path, *why; /* NULL: it can */
+    } table[] = {
+        {&config, SEGMENT, "elsewhere/pg_wal/" SEGMENT, NULL},
+        {&none, SEGMENT, "elsewhere/pg_wal/" SEGMENT, "lies in no data directory: there is no \""},
+        {&config, SEGMENT, NULL,
+         "lies in no data directory: there is no \""}, /* a relative path is the server's */
+        {&config, "RECOVERYXLOG", "pg_wal/RECOVERYXLOG", "\"RECOVERYXLOG\" is not the name of a WAL segment"},
+        {&config, SEGMENT, "torn/pg_wal/RECOVERYXLOG", "torn/global/pg_control\""},
+    };
+
+    CHECK(mkdir(below("torn"), 0700) == 0 && mkdir(below("torn/global"), 0700) == 0);
+    write_file("torn/global/pg_control", "half of it");
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct situation situation;
+
+        unit_listen();
+        int result = situation_open(table[i].config, table[i].name,
+                                    table[i].path == NULL ? "elsewhere/RECOVERYXLOG" : below(table[i].path),
+                                    &situation);
+        const char *said = unit_listened();
+        if (strstr(said, table[i].why == NULL ? "" : table[i].why) == NULL)
+            fprintf(stderr, "situation %zu: said \"%s\"\n", i, said);
+        CHECK(strstr(said, table[i].why == NULL ? "" : table[i].why) != NULL);
+        CHECK(result == (table[i].why == NULL ? 0 : -1) && (result != 0 || *said == '\0'));
+        situation_close(&situation);
+    }
+}
+
 int main(void)
 {
     log_open("test_situation", LOG_INFO, false);
@@ -111,6 +145,7 @@ int main(void)
         return 1;
     test_callers();
     test_current();
+    test_no_data_directory();
     unit_remove_tree(directory);
     return unit_done("situation");
 }

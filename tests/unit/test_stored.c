@@ -5,6 +5,7 @@
 #include "wal-push/stored.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -107,6 +108,45 @@ static void test_damaged(void)
     buffer_free(&changed);
 }
 
+/* Its first line, said to be so many seconds older; the check is right (as in stored.c). */
+static void make_older(const struct buffer *text, int seconds)
+{
+    const char *line = strstr(buffer_string(text), SEGMENT);
+    uint64_t check = 0xcbf29ce484222325u;
+    char *rest;
+
+    CHECK(line != NULL);
+    long long written = strtoll(line + strlen(SEGMENT) + 1, &rest, 10);
+    const size_t rest_length = strcspn(rest, "\n") - 17;
+    char *older = string_printf("%s %lld%.*s", SEGMENT, written - seconds, (int)rest_length, rest);
+    CHECK(older != NULL);
+    for (size_t i = 0; i < strlen(older); i++)
+        check = (check ^ (unsigned char)older[i]) * 0x100000001b3u;
+    char *all = string_printf("%.*s%s %016" PRIx64 "\n", (int)(line - buffer_string(text)),
+                              buffer_string(text), older, check);
+    CHECK(all != NULL);
+    write_file(memory, all, strlen(all));
+    free(all);
+    free(older);
+}
+
+static void test_old(void)
+{
+    const char bytes[100] = "";
+    struct buffer text = BUFFER_EMPTY;
+
+    write_file(segment, bytes, sizeof bytes);
+    remember();
+    CHECK(file_read_all(memory, 65536, &text) == FILE_OK);
+    make_older(&text, 3500);
+    CHECK(stored_has(&config, &state, segment));
+    make_older(&text, 3700);
+    CHECK(!stored_has(&config, &state, segment));
+    make_older(&text, -100); /* the clock was set back */
+    CHECK(!stored_has(&config, &state, segment));
+    buffer_free(&text);
+}
+
 static void test_failures(void)
 {
     const struct state nowhere = {NULL};
@@ -150,6 +190,7 @@ int main(void)
     CHECK(status != NULL && segment != NULL && ready != NULL && memory != NULL && mkdir(status, 0700) == 0);
     test_believed();
     test_damaged();
+    test_old();
     test_failures();
     unit_remove_tree(directory);
     free(status);

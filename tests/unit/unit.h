@@ -64,8 +64,8 @@ static inline void unit_listen(void)
     CHECK(unit_said != NULL && unit_stderr >= 0 && dup2(fileno(unit_said), STDERR_FILENO) >= 0);
 }
 
-/* Was this written there since unit_listen? */
-static inline bool unit_heard(const char *text)
+/* What was written there since unit_listen. */
+static inline const char *unit_listened(void)
 {
     static char said[20000];
     size_t length;
@@ -77,6 +77,14 @@ static inline bool unit_heard(const char *text)
     length = fread(said, 1, sizeof said - 1, unit_said);
     said[length] = '\0';
     fclose(unit_said);
+    return said;
+}
+
+/* Was this written there since unit_listen? */
+static inline bool unit_heard(const char *text)
+{
+    const char *said = unit_listened();
+
     if (strstr(said, text) == NULL)
         fprintf(stderr, "not \"%s\" was written, but:\n%s", text, said);
     return strstr(said, text) != NULL;
@@ -86,6 +94,14 @@ static inline bool unit_heard(const char *text)
 static inline void unit_remove_tree(const char *path)
 {
     CHECK(nftw(path, unit_remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
+/* A file of these bytes. */
+static inline void unit_write(const char *path, const void *data, size_t length)
+{
+    FILE *file = fopen(path, "we");
+
+    CHECK(file != NULL && fwrite(data, 1, length, file) == length && fclose(file) == 0);
 }
 
 /* Runs a program, found by $PATH, and reads what it writes to standard output, at most bytes - 1, into
