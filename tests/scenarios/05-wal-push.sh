@@ -124,6 +124,16 @@ push 1 foreign # as a whole: its system identifier is not this repository's
 expect_output "system identifier|repository-init|belongs"
 unchanged
 
+step "a segment of another size than the repository's, in no data directory that could tell"
+mkdir -p loose/pg_wal
+name=$(printf '00000001%08X%08X' 0 $((16#${first:16} * 16))) # the same address in segments of 1 MiB
+head -c 1048576 "main/pg_wal/$first" >"loose/pg_wal/$name"
+printf '\x00\x00\x10\x00' | dd of="loose/pg_wal/$name" bs=1 seek=32 conv=notrunc status=none
+sed '/^pgdata/d' "$CONFIG" >lone.conf && chmod 600 lone.conf
+expect_status 1 wal-push --config "$T/lone.conf" "loose/pg_wal/$name"
+expect_output "expects WAL segments of 16777216 bytes, \"$name\" comes from a server with 1048576"
+unchanged
+
 step "usage and configuration: 2, nothing stored"
 expect_status 2 wal-push
 expect_status 2 wal-push one two

@@ -132,6 +132,43 @@ done
 fetch 0 7
 server_ends
 
+step "PATH cannot be replaced by it: an error, and no file for it anywhere"
+server_begins
+fetch 0 1 && fetch 0 2
+wait_until 10 "four segments" has_ahead 3 4 5 6
+mkdir target/pg_wal/RECOVERYXLOG
+cd target
+expect_status 200 wal-fetch --config "$CONFIG" "$(S 3)" pg_wal/RECOVERYXLOG
+cd "$T"
+expect_output "is a directory"
+expect_output "could not put what was read ahead in place as \"pg_wal/RECOVERYXLOG\""
+rmdir target/pg_wal/RECOVERYXLOG
+expect_equal "names for it" "" "$(find target -name '*RECOVERY*')"
+fetch_itself 3
+server_ends
+
+step "a position that no segment of this size can have: nothing is read ahead of it, until the next call"
+server_begins
+fetch 0 1 && fetch 0 2
+wait_until 10 "four segments" has_ahead 3 4 5 6
+sed "1s/.*/0000000100000000FFFFFFFF/" state/ahead-*/position >position
+mv position state/ahead-*/
+wait_until 10 "what is not behind it is dropped" has_ahead
+expect_true "the helper is there" one_helper
+fetch_itself 3
+wait_until 10 "the next four segments" has_ahead 4 5 6 7
+server_ends
+
+step "a path that only the call's own working directory explains: nobody reads ahead elsewhere"
+server_begins
+cp "$CONFIG" good.conf
+touch credentials && chmod 600 credentials
+sed -i 's|^access_key.*|&\ncredentials_file = ../credentials|' "$CONFIG"
+for number in 1 2 3; do fetch_itself $number; done
+expect_true "no helper" no_helper
+cp good.conf "$CONFIG"
+server_ends
+
 step "of another recovery, repository, directory or server: never looked at, and dropped" # wound: wal-g#904; plugin-barman-cloud#1007; pgbackrest#1357, #2768
 server_begins
 fetch 0 1 && fetch 0 2
@@ -334,8 +371,8 @@ on_mount() { # HOW-MANY MOUNT-ARGUMENTS...: so many of segments 3 and 4 are read
         for _ in \$(seq 100); do compgen -G '../small/state/ahead-*/0*' || exit 0; sleep 0.1; done; exit 1" >said 2>&1 || { cat said; fail "with $*"; }
     cat said
     wait $postmaster || true
-    expect_equal "with $*: read ahead" "$count" "$(grep -c "was read ahead" said || true)"
-    expect_equal "with $*: warnings" "" "$(grep -E "warning|error" said || true)"
+    expect_equal "with $*: read ahead" "$count" "$(grep -c "was read ahead\$" said || true)"
+    expect_equal "with $*: warnings" "${damaged:+1}" "$(grep -Ec "warning|error" said | grep -vx 0 || true)"
     wait_until 10 "the end of the helper" no_helper
     rm -rf small
 }
@@ -344,9 +381,16 @@ if inside true 2>/dev/null; then
     cp "$CONFIG" good.conf
     sed -i "s|^state_dir.*|state_dir = $T/small/state|" "$CONFIG"
     cat >inside.sh <<'SH'
-fetch() { wal-fetch --config "$WALFERRY_CONFIG" -v "$1" pg_wal/RECOVERYXLOG 2>&1 && cmp pg_wal/RECOVERYXLOG "../main/pg_wal/$1"; }
+damage() { # NAME: what was read ahead
+    for _ in $(seq 100); do ! compgen -G "../small/state/ahead-*/$1-*" >file || break; sleep 0.1; done
+    printf x | dd of="$(cat file)" bs=1 seek=700000 conv=notrunc status=none
+}
+fetch() { [ "$1" != "${damaged:-}" ] || damage "$1"; wal-fetch --config "$WALFERRY_CONFIG" -v "$1" pg_wal/RECOVERYXLOG 2>&1 && cmp pg_wal/RECOVERYXLOG "../main/pg_wal/$1"; }
 SH
     on_mount 2 -t tmpfs -o size=20m,mode=700 small
+    export damaged
+    damaged=$(S 3) on_mount 1 -t tmpfs -o size=20m,mode=700 small
+    damaged=''
     on_mount 2 --bind small
     on_mount 0 -t tmpfs -o size=6m,mode=700 small
     cp good.conf "$CONFIG"

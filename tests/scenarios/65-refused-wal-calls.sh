@@ -54,6 +54,37 @@ hit_whole() { is_stored 2; }
 hit_check() { nothing_half; }
 push_case hit 2
 every_call
+step "a history file; a segment that its ancestor's pages begin; a .partial that another server has stored under its name"
+rm -rf "$keys/main/$system" state && waiting
+printf '1\t0/600100\tno recovery target specified\n' >main/pg_wal/00000002.history
+segment_write 6 "main/pg_wal/$(S 6 2)" 1
+cp "main/pg_wal/$(S 6 2)" "main/pg_wal/$(S 6 2).partial"
+: >"main/pg_wal/archive_status/$(S 6 2).done"
+{ head -c 524288 "main/pg_wal/$(S 6)" && head -c 524288 /dev/zero; } >other.partial
+of_name() { echo "$keys/$(wal_key "${command[1]##*/}")"; }
+is_object() { lz4 -dcq "$1" 2>/dev/null | cmp -s - "${command[1]}"; } # FILE
+kind_reset() { rm -rf "$keys/main/$system"; }
+kind_whole() { is_object "$(of_name)"; }
+kind_check() { [ ! -e "$(of_name)" ] || kind_whole || fail "half an object"; }
+rival_reset() { # both are kept
+    kind_reset
+    mkdir -p taken && cp other.partial "taken/$(S 6 2).partial"
+    wal-push "taken/$(S 6 2).partial"
+}
+rival_whole() { is_object "$(of_name)".????????; }
+rival_check() {
+    lz4 -dcq "$(of_name)" | cmp -s - other.partial || fail "what was stored first is not what it was"
+    ! compgen -G "$(of_name).*" >/dev/null || rival_whole || fail "half an object"
+}
+for kind in 00000002.history "$(S 6 2)"; do
+    push_case kind 1
+    command[1]=main/pg_wal/$kind
+    every_call
+done
+push_case rival 1
+command[1]=main/pg_wal/$(S 6 2).partial
+every_call
+rm "main/pg_wal/$(S 6 2)"*
 step "wal-push lets go of segments"
 cp "$CONFIG" kept.conf
 sed -i 's|^\[wal-push\]|&\nqueue_limit = 2MB\non_full = drop\ntimeout = 1|' "$CONFIG"
@@ -123,9 +154,24 @@ fetch_case absent 7 1
 every_call
 fetch_case absent 5 200
 every_call
+cp "main/pg_wal/$(S 5)" target/pg_wal/ # the server is told to use that: with its last page it was written to its end
+dd if=template of="target/pg_wal/$(S 5)" bs=1 count=2 seek=$((127 * 8192)) conv=notrunc status=none
+printf '\x00\xe0\x5f\x00\x00\x00\x00\x00' | dd of="target/pg_wal/$(S 5)" bs=1 seek=$((127 * 8192 + 8)) conv=notrunc status=none
+fetch_case absent 5 1
+every_call
+rm "target/pg_wal/$(S 5)"
 fetch_case absent 7 1
 command[1]=00000003.history
 every_call
+
+step "wal-fetch by hand, into a name that the server does not make durable itself"
+hand_reset() { rm -f "target/pg_wal/$(S 1)"; }
+hand_whole() { cmp -s "target/pg_wal/$(S 1)" "main/pg_wal/$(S 1)"; }
+hand_check() { [ ! -e "target/pg_wal/$(S 1)" ] || hand_whole || fail "something that is not the segment has its name"; }
+fetch_case hand 1 0
+command[2]=target/pg_wal/$(S 1)
+every_call
+hand_reset
 
 if [ "$STORE" = file ]; then
     step "file systems without unnamed files, and without hard links"
