@@ -5,6 +5,7 @@
  *     REFUSE=PROGRAM:N:ERRNO   the N-th is refused, with ERRNO (memory always with ENOMEM); 0: none
  *     REFUSE_LOG=FILE          is told which it was, or with N = 0 of each call: "malloc 0x1234", the address
  * for addr2line
+ *     REFUSE_DEPTH=N           with those that called it, so many in all
  *
  *     REFUSE_LACKS=WORDS       what the file systems lack, always: "tmpfile", "links"
  *
@@ -13,6 +14,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
@@ -29,7 +31,7 @@
 
 static atomic_long calls;
 static long refused;
-static int wanted_errno;
+static int wanted_errno, depth = 1;
 static const char *log_path, *lacks = "";
 static uintptr_t base, from, to; /* the program's code; nothing: another program */
 
@@ -56,6 +58,8 @@ __attribute__((constructor)) static void begin(void)
         sscanf(plan, "%99[^:]:%ld:%d", program, &refused, &wanted_errno) == 3 &&
         strcmp(program, program_invocation_short_name) == 0)
         dl_iterate_phdr(find_program, NULL);
+    if (getenv("REFUSE_DEPTH") != NULL)
+        depth = atoi(getenv("REFUSE_DEPTH"));
     if (getenv("REFUSE_LACKS") != NULL)
         lacks = getenv("REFUSE_LACKS");
 }
@@ -70,9 +74,17 @@ static void tell(const char *name, void *caller)
 {
     int (*real_open)(const char *, int, ...) = dlsym(RTLD_NEXT, "open64");
     ssize_t (*real_write)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write");
-    char line[100];
-    int length =
-        snprintf(line, sizeof line, "%s 0x%lx\n", name, (unsigned long)((uintptr_t)caller - base - 1));
+    char line[400];
+    void *frames[32];
+    int length = snprintf(line, sizeof line, "%s 0x%lx", name, (unsigned long)((uintptr_t)caller - base - 1));
+    int count = depth > 1 ? backtrace(frames, 32) : 0, at = 0, left = depth;
+
+    while (at < count && frames[at] != caller)
+        at++;
+    for (at++; at < count && --left > 0 && (uintptr_t)frames[at] >= from && (uintptr_t)frames[at] < to; at++)
+        length += snprintf(line + length, sizeof line - (size_t)length, " 0x%lx",
+                           (unsigned long)((uintptr_t)frames[at] - base - 1));
+    line[length++] = '\n';
     int fd = real_open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     if (fd >= 0 && real_write(fd, line, (size_t)length) == length)

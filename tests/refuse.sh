@@ -3,9 +3,11 @@
 # does), unsynced (whose fsync need not succeed) and thin. Its functions: NAME_reset, NAME_whole (it is done), NAME_check (nothing is half visible).
 
 ulimit -c 0
+: >known
 ! nm -D "$PROGRAMS/wal-push" | grep __asan_init >/dev/null || skip "AddressSanitizer has the allocations for itself"
 cc -shared -fPIC -o refuse.so "$here/refuse.c" -ldl
 
+[ -z "$FULL" ] || export REFUSE_DEPTH=4
 strike() { # NUMBER ERRNO: the case with this call refused; 0: none. refused says which they were.
     rm -f refused
     "${name}_reset"
@@ -22,7 +24,7 @@ judge() { # what strike did
     "${name}_check"
 }
 # Threads take turns, so by its number a call may be another one in another run: that is no matter, the row says which it was.
-every_call() { # the first $most and the last of those that come from one place
+every_call() { # the first $most and the last of those that come from one place; with --full, by one way there
     local number failures=0 before=$rows
     what=none
     strike 0 0
@@ -31,6 +33,7 @@ every_call() { # the first $most and the last of those that come from one place
     awk '{ if (++seen[$0] <= '"$most"') print NR, $0; last[$0] = NR } END { for (what in last) if (seen[what] > '"$most"') print last[what], what }' refused | sort -n >plan
     while read -r number what <&4; do
         taken || continue
+        echo "${command[0]} $what" >>known
         strike "$number" $((number % 3 ? 5 : 28)) # EIO, ENOSPC
         failures=$((failures + (status != 0)))
         [ ! -e refused ] || what=$(<refused)
@@ -39,7 +42,9 @@ every_call() { # the first $most and the last of those that come from one place
     echo "$name: $((rows - before)) of $(wc -l <plan) calls refused, $failures times it failed (${SECONDS} s)"
 }
 considered=0 thin=1 most=2
-taken() { # one in $thin; all with --full
+taken() { # one in $thin, and with $fresh only from where none has been refused before; all with --full
     considered=$((considered + 1))
-    [ -n "$FULL" ] || [ $(((considered + SEED) % thin)) = 0 ]
+    [ -z "$FULL" ] || return 0
+    [ -z "${fresh:-}" ] || ! grep -qxF "${command[0]} $what" known || return 1
+    [ $(((considered + SEED) % thin)) = 0 ]
 }

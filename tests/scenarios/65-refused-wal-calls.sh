@@ -76,6 +76,7 @@ rival_check() {
     lz4 -dcq "$(of_name)" | cmp -s - other.partial || fail "what was stored first is not what it was"
     ! compgen -G "$(of_name).*" >/dev/null || rival_whole || fail "half an object"
 }
+fresh=1
 for kind in 00000002.history "$(S 6 2)"; do
     push_case kind 1
     command[1]=main/pg_wal/$kind
@@ -84,6 +85,7 @@ done
 push_case rival 1
 command[1]=main/pg_wal/$(S 6 2).partial
 every_call
+fresh=
 rm "main/pg_wal/$(S 6 2)"*
 step "wal-push lets go of segments"
 cp "$CONFIG" kept.conf
@@ -158,7 +160,7 @@ cp "main/pg_wal/$(S 5)" target/pg_wal/ # the server is told to use that: with it
 dd if=template of="target/pg_wal/$(S 5)" bs=1 count=2 seek=$((127 * 8192)) conv=notrunc status=none
 printf '\x00\xe0\x5f\x00\x00\x00\x00\x00' | dd of="target/pg_wal/$(S 5)" bs=1 seek=$((127 * 8192 + 8)) conv=notrunc status=none
 fetch_case absent 5 1
-every_call
+fresh=1 every_call
 rm "target/pg_wal/$(S 5)"
 fetch_case absent 7 1
 command[1]=00000003.history
@@ -170,7 +172,7 @@ hand_whole() { cmp -s "target/pg_wal/$(S 1)" "main/pg_wal/$(S 1)"; }
 hand_check() { [ ! -e "target/pg_wal/$(S 1)" ] || hand_whole || fail "something that is not the segment has its name"; }
 fetch_case hand 1 0
 command[2]=target/pg_wal/$(S 1)
-every_call
+fresh=1 every_call
 hand_reset
 
 if [ "$STORE" = file ]; then
