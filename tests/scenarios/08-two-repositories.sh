@@ -195,6 +195,17 @@ if [ "$STORE" = file ]; then
     use hanging+hanging here && fetch 200 "$absent"
     use blind+blind here && fetch 0 "$(S 2)" && fetch 200 "$absent"
     use here blind+blind && fetch 0 "$(S 2)"
+    cp fetched second
+    limit=60
+    use hanging+hanging here # it gets ten seconds of these, not its half: looked at below
+    limit=3
+    sed 's/^hole_wait.*/&\nread_ahead = 0/' "$CONFIG" >patient.conf && chmod 600 patient.conf
+    (
+        cd target
+        began=$SECONDS
+        wal-fetch --config "$T/patient.conf" "$(S 2)" pg_wal/late 2>"$T/late.log" && echo $((SECONDS - began)) >"$T/late"
+    ) &
+    late=$!
 fi
 
 step "a base backup in both, restored from each"
@@ -219,6 +230,13 @@ for name in here other; do
     expect_status 0 pg_verifybackup -n copy
     rm -r copy
 done
+
+if [ "$STORE" = file ]; then
+    step "what it waited for: of a minute, ten seconds for the one that hangs"
+    wait $late || fail "$(cat late.log)"
+    expect_same "the segment" second target/pg_wal/late
+    expect_true "after ten seconds, not thirty ($(cat late))" test "$(cat late)" -ge 9 -a "$(cat late)" -lt "$(slowly 20)"
+fi
 
 step "base backups while one is away: as required or not; a restore takes what there is"
 # Archiving goes on undisturbed: PostgreSQL asks for one segment again and again, and what the backup needs may lie behind it.

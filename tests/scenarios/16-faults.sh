@@ -257,11 +257,25 @@ count_row() {
     expect_status "$1" "${@:3}"
     expect_equal "requests" "$requests" "$(cut -d' ' -f1 faults/requests | uniq -c | sed 's/^ *//' | paste -sd,)"
 }
+stranger_row() { # SCRIPT PATTERN
+    script ${1:+"$1"}
+    expect_status 1 wal-push --config "$T/loose.conf" "loose/pg_wal/$(S 8)"
+    expect_output "$2"
+    expect_equal "says that it is another's" "$([ -n "$1" ] || echo 1)" "$(grep -c "home of another cluster" <<<"$output" | grep -vx 0 || true)"
+    expect_requests 1 "GET .*cluster.json"
+    expect_requests 0 PUT
+}
 wal_push_costs() {
     step "wal-push: requests when all is well" # wound: wal-g#456, #892, barman#1018, plugin-barman-cloud#656, CNPG#10561
     rm -rf state
     row "the first one asks for cluster.json" count_row 0 "1 GET,1 PUT" wal-push "main/pg_wal/$(S 4)"
     patient && script && push 0 "$(S 5)" # remembers it, in every shard
+    mkdir -p loose/pg_wal # a segment of a cluster that is not at home there
+    cp "main/pg_wal/$(S 8)" loose/pg_wal/
+    printf x | dd of="loose/pg_wal/$(S 8)" bs=1 seek=24 conv=notrunc status=none
+    sed '/^pgdata/d' "$CONFIG" >loose.conf && chmod 600 loose.conf
+    row "another cluster's: what is remembered is asked for again before it is refused" stranger_row "" "home of another cluster"
+    row "and where that cannot be asked for, nothing is known" stranger_row "GET *cluster.json 1 - status=403 code=AccessDenied" "AccessDenied"
     row "a new segment is one PUT" count_row 0 "1 PUT" wal-push "main/pg_wal/$(S 7)"
     row "a duplicate is a PUT and a GET" count_row 0 "1 PUT,1 GET" wal-push "main/pg_wal/$name"
     row "so is a history file's" count_row 0 "1 PUT,1 GET" wal-push main/pg_wal/00000002.history
@@ -838,7 +852,7 @@ everything() {
     repository_check
     basebackup_list
     ways
-    expect_rows 397
+    expect_rows 399
 }
 step "a cluster and certificates"
 cluster_create
