@@ -62,7 +62,9 @@ static void store(uint32_t bytes, uint32_t segment_bytes, uint32_t block_bytes, 
     uint64_t address = number * control.segment_bytes;
     char *path = path_join(folder, SEGMENT);
 
-    CHECK(content != NULL && writer != NULL && path != NULL);
+    CHECK(writer != NULL && path != NULL);
+    if (content == NULL)
+        exit(1);
     memcpy(content, (const unsigned char[]){0x10, 0xD1, 2, 0, 1}, 5);
     memcpy(content + 8, &address, 8);
     memcpy(content + 24, &system, 8);
