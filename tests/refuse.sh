@@ -7,7 +7,6 @@ ulimit -c 0
 ! nm -D "$PROGRAMS/wal-push" | grep __asan_init >/dev/null || skip "AddressSanitizer has the allocations for itself"
 cc -shared -fPIC -o refuse.so "$here/refuse.c" -ldl
 
-[ -z "$FULL" ] || export REFUSE_DEPTH=4
 strike() { # NUMBER ERRNO: the case with this call refused; 0: none. refused says which they were.
     rm -f refused
     "${name}_reset"
@@ -24,7 +23,7 @@ judge() { # what strike did
     "${name}_check"
 }
 # Threads take turns, so by its number a call may be another one in another run: that is no matter, the row says which it was.
-every_call() { # the first $most and the last of those that come from one place; with --full, by one way there
+every_call() { # the first $most and the last of those that come from one place; with REFUSE_DEPTH, by one way there
     local number failures=0 before=$rows
     what=none
     strike 0 0

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
 . "$here/refuse.sh"
+[ -z "$FULL" ] || export REFUSE_DEPTH=4
 
 step "a cluster with segments that wait"
 keys=repository
