@@ -3,6 +3,7 @@
 #include "digest.h"
 #include "file.h"
 #include "log.h"
+#include "timestamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define STATE_MOST_BYTES (1024 * 1024)
@@ -82,7 +82,8 @@ int state_read(const struct state *state, const char *name, struct buffer *out, 
     if (path == NULL)
         return 1;
     if (lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid()) {
-        *age_seconds = (int64_t)(time(NULL) - status.st_mtime);
+        /* not time(): that lags behind the clock of the file system */
+        *age_seconds = timestamp_now() / 1000000 - (int64_t)status.st_mtime;
         if (*age_seconds >= 0 && file_read_all(path, STATE_MOST_BYTES, out) == FILE_OK)
             result = 0;
     }
