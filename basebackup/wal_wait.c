@@ -120,6 +120,7 @@ static int compare(const struct wal_wait *wait, const struct targets *targets, s
     int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     unsigned char digest[SHA256_BYTES];
     struct object_facts facts;
+    enum repository_result looked = REPOSITORY_FAILED; /* logged */
     int result = -1;
 
     if (path == NULL || key == NULL)
@@ -128,9 +129,14 @@ static int compare(const struct wal_wait *wait, const struct targets *targets, s
         result = 0; /* archived and removed meanwhile */
     else if (fd < 0)
         log_error("could not open file \"%s\": %m", path);
-    else if (hash_open_file(fd, path, digest) == 0 &&
-             repository_get_facts(&target->repository, key, NULL, &facts) == REPOSITORY_OK) {
-        result = memcmp(digest, facts.sha256, SHA256_BYTES) == 0 ? 0 : -1;
+    else if (hash_open_file(fd, path, digest) == 0)
+        looked = repository_get_facts(&target->repository, key, NULL, &facts);
+    if (looked == REPOSITORY_ABSENT)
+        log_error("WAL segment %s has vanished from repository \"%s\"", name,
+                  target->repository.settings->name);
+    if (looked == REPOSITORY_OK) {
+        /* archived by now, it may have been recycled under its descriptor */
+        result = memcmp(digest, facts.sha256, SHA256_BYTES) == 0 || !waits_in_pg_wal(wait, name) ? 0 : -1;
         if (result != 0) {
             log_error("WAL segment %s, which the backup needs, is in repository \"%s\" with other content "
                       "than in \"%s\": two histories use its name",
@@ -208,7 +214,7 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
         }
         name_missing(search, missing);
         int64_t now = monotonic_now();
-        if (is_gap(search, missing)) {
+        if (is_gap(search, missing) && !waits_in_pg_wal(wait, missing)) {
             log_error(
                 "WAL segment %s, which the backup needs, was let go of ([wal-push] on_full = drop), says "
                 "repository \"%s\"",
@@ -243,7 +249,7 @@ static void look_once(struct targets *targets, struct target *target, struct sea
     }
     if (search->next <= search->last) {
         name_missing(search, missing);
-        if (is_gap(search, missing))
+        if (is_gap(search, missing) && !waits_in_pg_wal(search->wait, missing))
             log_warning(
                 "WAL segment %s was let go of ([wal-push] on_full = drop), says repository \"%s\": from "
                 "there the backup cannot be restored",

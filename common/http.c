@@ -14,6 +14,8 @@
 #define PAUSE_MOST_MICROSECONDS 5000000
 #define AT_ONCE_MOST 8
 
+/* The loop */
+
 static enum http_result prepare_and_try(struct transfer *transfer, enum http_verdict *verdict)
 {
     struct http_response *response = transfer->response;
@@ -39,8 +41,6 @@ static enum http_result prepare_and_try(struct transfer *transfer, enum http_ver
     buffer_wipe(&request.headers);
     return result;
 }
-
-/* The loop */
 
 /* Anything from nothing to the whole of what the number of failures allows: a crowd that failed together
  * comes back spread. */

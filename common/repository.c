@@ -410,7 +410,7 @@ enum repository_result repository_later_segment(struct repository *repository, u
         wal_segment_name(name.timeline, number - 2, segment_bytes, start);
     }
     if (from_start > 0) /* else no marker begins before it, but its neighbour does */
-        start[WAL_GAP_COMMON] = '\0';
+        snprintf(start, sizeof start, "%.*s", WAL_GAP_COMMON, segment);
     snprintf(rest, sizeof rest, "wal/%.8s", segment);
     char *prefix = repository_system_key(repository, system_identifier, rest);
     char *start_after = repository_wal_key(repository, system_identifier, start);

@@ -184,9 +184,10 @@ static void check_latency(struct check *check)
                           milliseconds_since(began));
         }
     }
-    if (!good)
-        check_say(check, FINDING_FAILURE,
-                  "a small object cannot be put and got again. Possibly left behind: \"%s\"",
+    if (!good && probe.puts > 0)
+        check_say(check, FINDING_FAILURE, "a small object cannot be got again");
+    else if (!good)
+        check_say(check, FINDING_FAILURE, "a small object cannot be put. Possibly left behind: \"%s\"",
                   store_describe(store, probe.key));
     buffer_free(&out);
     probe_end(check->repository, &probe);

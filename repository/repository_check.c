@@ -6,6 +6,7 @@
 #include "common/options.h"
 #include "common/timestamp.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,12 +24,14 @@ struct examination {
 void check_say(struct check *check, enum finding finding, const char *format, ...)
 {
     static const char *const marks[] = {"ok   ", "note ", "FAILS"};
+    const int reason = errno; /* for %m */
     va_list arguments;
 
     if (finding == FINDING_FAILURE)
         check->failures++;
     printf("  %s  ", marks[finding]);
     va_start(arguments, format);
+    errno = reason;
     vprintf(format, arguments);
     va_end(arguments);
     putchar('\n');

@@ -7,7 +7,7 @@
  * for addr2line
  *     REFUSE_DEPTH=N           with those that called it, so many in all
  *
- *     REFUSE_LACKS=WORDS       what the file systems lack, always: "tmpfile", "links"
+ *     REFUSE_LACKS=WORDS       what the file systems lack, always: "tmpfile", "links", "sync"
  *
  * A process that is forked counts on for itself. */
 #define _GNU_SOURCE
@@ -228,7 +228,13 @@ CALL(fstat64, (int fd, struct stat64 *status), fd, status)
 CALL(fstatat64, (int directory, const char *path, struct stat64 *status, int flags), directory, path, status,
      flags)
 CALL(fstatvfs64, (int fd, struct statvfs64 *status), fd, status)
-CALL(fsync, (int fd), fd)
+int fsync(int fd)
+{
+    NEXT(fsync);
+    if (is_lacking("sync", EIO) || strike("fsync", __builtin_return_address(0), wanted_errno))
+        return -1;
+    return next(fd);
+}
 CALL(fdatasync, (int fd), fd)
 CALL(syncfs, (int fd), fd)
 CALL(ftruncate64, (int fd, off64_t length), fd, length)

@@ -250,14 +250,14 @@ static void run_locked(const struct ahead_settings *settings)
     }
 }
 
-int ahead_keep_off(const struct state *state, unsigned milliseconds)
+int ahead_take_lock(const struct state *state, unsigned milliseconds)
 {
     return state_lock(state, LOCK_NAME, milliseconds);
 }
 
 void ahead_run(const struct ahead_settings *settings)
 {
-    int lock = ahead_keep_off(settings->state, 0); /* one call a cluster looks ahead */
+    int lock = ahead_take_lock(settings->state, 0); /* one call a cluster looks ahead */
 
     if (lock < 0)
         return;

@@ -27,6 +27,6 @@ void ahead_run(const struct ahead_settings *settings);
 
 /* Keeps every call of this cluster from looking ahead. Its descriptor, which ends that by being closed; -1
  * with errno set when it is not to be had within so many milliseconds. */
-int ahead_keep_off(const struct state *state, unsigned milliseconds);
+int ahead_take_lock(const struct state *state, unsigned milliseconds);
 
 #endif

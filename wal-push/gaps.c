@@ -223,9 +223,10 @@ static int add_locked(const struct source *source, const struct shipper *shipper
         wal_segment_name(source->parsed.timeline, number - 1, source->segment_bytes, neighbour.before);
     if (for_each(state, source->system_identifier, NULL, find_neighbour, &neighbour) != 0)
         return -1;
-    /* The server, or its archiver, ended between this marker and PostgreSQL's own mark: it asks again. */
+    /* The server, or its archiver, ended between this marker and PostgreSQL's own mark: it asks again. Or the
+     * call before could not sync the name. */
     if (neighbour.is_held)
-        return 0;
+        return file_sync_directory(state->directory);
     const bool is_new = neighbour.name[0] == '\0';
     if (is_new) {
         *gap = (struct gap){.system_identifier = source->system_identifier,

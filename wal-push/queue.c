@@ -8,6 +8,7 @@
 #include "common/buffer.h"
 #include "common/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -81,10 +82,13 @@ static bool is_over(const struct shipper *shipper, const struct source *source, 
  * not arrive before its marker: such a call is waited for. 0, or -1 after logging. */
 static int add_gap(const struct source *source, const struct shipper *shipper)
 {
-    int lock = ahead_keep_off(shipper->state, LOCK_MILLISECONDS);
+    int lock = ahead_take_lock(shipper->state, LOCK_MILLISECONDS);
 
     if (lock < 0 && shipper->state->directory != NULL) {
-        log_error("could not keep other calls from looking ahead: %m");
+        if (errno == EWOULDBLOCK)
+            log_error("another wal-push still stores ahead: nothing is let go of before it has ended");
+        else
+            log_error("could not keep other calls from looking ahead: %m");
         return -1;
     }
     int result = gaps_add(source, shipper);

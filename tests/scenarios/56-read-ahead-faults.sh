@@ -417,4 +417,17 @@ sed -i 's/^read_ahead.*/read_ahead = 1023kB/' "$CONFIG"
 for number in 4 5 6; do fetch_itself $number; done
 expect_true "no helper" no_helper
 server_ends
+step "what a miss costs does not depend on the place in the archive"
+sed -i 's/^read_ahead.*/read_ahead = 0/' "$CONFIG"
+kept=faults/objects/$S3_BUCKET/$S3_PREFIX/main/$system/wal/0000000100000000
+server_begins
+for number in {10..300}; do : >"$kept/$(S $number)"; done # they are listed, not read
+for number in 16 255 256 257 258 259; do
+    mv "$kept/$(S $number)" .
+    script
+    fetch 200 $number
+    expect_requests 1 "LIST"
+    mv "$(S $number)" "$kept/"
+done
+server_ends
 expect_equal "messages of the sanitizer" "" "$(cat sanitizer.* 2>/dev/null || true)"
