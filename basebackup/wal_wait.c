@@ -214,7 +214,7 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
         }
         name_missing(search, missing);
         int64_t now = monotonic_now();
-        if (is_gap(search, missing) && !waits_in_pg_wal(wait, missing)) {
+        if (is_gap(search, missing) && (now >= deadline || !waits_in_pg_wal(wait, missing))) {
             log_error(
                 "WAL segment %s, which the backup needs, was let go of ([wal-push] on_full = drop), says "
                 "repository \"%s\"",

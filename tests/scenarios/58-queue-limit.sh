@@ -328,7 +328,7 @@ step "base backups: one that needs WAL from the middle of a gap ends at once, an
 mv main cluster
 CONFIG_NAME=second config_write $'[basebackup]\nwal_timeout = 60'
 server_create main --wal-segsize=1
-echo "archive_command = false" >>main/postgresql.conf
+echo "archive_command = true" >>main/postgresql.conf # it is let go of, and has gone
 server_start main
 expect_status 0 repository-init
 current=$(sql main "select pg_walfile_name(pg_current_wal_lsn())")
