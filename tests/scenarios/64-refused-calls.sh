@@ -31,9 +31,9 @@ for program in push fetch init check list config restore backup; do
     step "$program"
     rm -f copy/*.signal && touch copy/recovery.signal
     choose $program
-    thin=$([[ $program == @(backup|restore) ]] && echo 3 || echo 1) # these take so long
+    thin=$([[ $program == @(backup|restore) ]] && { [ "$STORE" = file ] && echo 3 || echo 6; } || echo 1) # these take so long
     unsynced=$([ $program = check ] && echo fsync || true)          # of the directory in which the probe was
-    most=$([[ $program.$STORE == @(backup.*|restore.*|check.s3) ]] && echo 2 || echo 1000) # string_copy's come from one place
+    most=$([[ $program.$STORE == @(backup.*|restore.*|*.s3) ]] && echo 2 || echo 1000) # string_copy's come from one place
     every_call
 done
 
@@ -50,4 +50,4 @@ expect_output "hint: Name another directory with the environment variable TMPDIR
 restore_check
 expect_true "the server is well" sql_is main 1 "select 1"
 server_stop main
-expect_rows 300+
+expect_rows 200+
