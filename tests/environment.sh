@@ -26,7 +26,8 @@ processes_of() {
     local pid
     for pid in $({ grep -lszE "^WALFERRY_TEST=$1(/.*)?\$" /proc/[0-9]*/environ; grep -lszF "$1/" /proc/[0-9]*/cmdline; } |
         cut -d/ -f3 | sort -u || true); do
-        [ "$pid" = $$ ] || [ ! -d "/proc/$pid" ] || echo "$pid"
+        # a subshell of this one has its arguments, and may lie below $1 as well
+        [ "$pid" = $$ ] || [ ! -d "/proc/$pid" ] || cmp -s "/proc/$$/cmdline" "/proc/$pid/cmdline" || echo "$pid"
     done
 }
 # Ends them: SIGQUIT (PostgreSQL's immediate shutdown, which leaves no shared memory), after ten seconds SIGKILL.
