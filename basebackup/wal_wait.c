@@ -1,17 +1,14 @@
 #include "wal_wait.h"
 
-#include "common/digest.h"
-#include "common/file.h"
+#include "common/archive_status.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "interrupt.h"
+#include "wal_compare.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PATIENCE_MICROSECONDS 5000000 /* then it is said what is waited for */
 /* The archiver mostly needs a moment only; after that each look is a request for nothing. */
@@ -81,78 +78,6 @@ static int look(struct targets *targets, struct target *target, struct search *s
     return result;
 }
 
-/* The server makes it when it has finished the file, and removes it when archive_command has succeeded. */
-static bool waits_in_pg_wal(const struct wal_wait *wait, const char *name)
-{
-    char *path = string_printf("%s/archive_status/%s.ready", wait->pg_wal, name);
-    bool waits = path != NULL && file_exists(path);
-
-    free(path);
-    return waits;
-}
-
-static int hash_open_file(int fd, const char *path, unsigned char digest[SHA256_BYTES])
-{
-    unsigned char chunk[64 * 1024];
-    struct sha256 hash = {NULL};
-    ssize_t length;
-
-    if (sha256_begin(&hash) != 0)
-        return -1;
-    while ((length = read(fd, chunk, sizeof chunk)) > 0 || (length < 0 && errno == EINTR))
-        if (length > 0)
-            sha256_update(&hash, chunk, (size_t)length);
-    if (length < 0)
-        log_error("could not read file \"%s\": %m", path);
-    sha256_finish(&hash, digest);
-    sha256_free(&hash);
-    return length < 0 ? -1 : 0;
-}
-
-/* Has the repository what the server has under this name? Where two histories use it (COLLISIONS in
- * wal-push(1)) the backup could not be recovered, or only with what another server wrote. 0, or -1 after
- * logging. */
-static int compare(const struct wal_wait *wait, const struct targets *targets, struct target *target,
-                   const char *name)
-{
-    char *path = path_join(wait->pg_wal, name);
-    char *key = repository_wal_key(&target->repository, targets->system_identifier, name);
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    unsigned char digest[SHA256_BYTES];
-    struct object_facts facts;
-    enum repository_result looked = REPOSITORY_FAILED; /* logged */
-    int result = -1;
-
-    if (path == NULL || key == NULL)
-        goto done;
-    if (fd < 0 && errno == ENOENT)
-        result = 0; /* archived and removed meanwhile */
-    else if (fd < 0)
-        log_error("could not open file \"%s\": %m", path);
-    else if (hash_open_file(fd, path, digest) == 0)
-        looked = repository_get_facts(&target->repository, key, NULL, &facts);
-    if (looked == REPOSITORY_ABSENT)
-        log_error("WAL segment %s has vanished from repository \"%s\"", name,
-                  target->repository.settings->name);
-    if (looked == REPOSITORY_OK) {
-        /* archived by now, it may have been recycled under its descriptor */
-        result = memcmp(digest, facts.sha256, SHA256_BYTES) == 0 || !waits_in_pg_wal(wait, name) ? 0 : -1;
-        if (result != 0) {
-            log_error("WAL segment %s, which the backup needs, is in repository \"%s\" with other content "
-                      "than in \"%s\": two histories use its name",
-                      name, target->repository.settings->name, wait->pg_wal);
-            log_hint("This server can't archive it before that is decided: see COLLISIONS in wal-push(1). "
-                     "Then take the backup again.");
-        }
-    }
-done:
-    if (fd >= 0)
-        close(fd);
-    free(path);
-    free(key);
-    return result;
-}
-
 /* All that is needed has arrived. The archiver mostly needs another moment to hear of it; a segment for which
  * archive_command has not succeeded after that is looked into. 0, or -1 after logging. */
 static int compare_waiting(const struct wal_wait *wait, const struct targets *targets, struct target *target,
@@ -163,9 +88,9 @@ static int compare_waiting(const struct wal_wait *wait, const struct targets *ta
     for (uint64_t number = wait->start_lsn / wait->segment_bytes;
          number <= (wait->stop_lsn - 1) / wait->segment_bytes; number++) {
         wal_segment_name(wait->timeline, number, wait->segment_bytes, name);
-        while (waits_in_pg_wal(wait, name)) {
+        while (archive_status_waits(wait->pg_wal, name)) {
             if (monotonic_now() >= patient_until) {
-                if (compare(wait, targets, target, name) != 0)
+                if (wal_compare(wait->pg_wal, target, targets->system_identifier, name) != 0)
                     return -1;
                 break;
             }
@@ -214,7 +139,7 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
         }
         name_missing(search, missing);
         int64_t now = monotonic_now();
-        if (is_gap(search, missing) && (now >= deadline || !waits_in_pg_wal(wait, missing))) {
+        if (is_gap(search, missing) && (now >= deadline || !archive_status_waits(wait->pg_wal, missing))) {
             log_error(
                 "WAL segment %s, which the backup needs, was let go of ([wal-push] on_full = drop), says "
                 "repository \"%s\"",
@@ -249,7 +174,7 @@ static void look_once(struct targets *targets, struct target *target, struct sea
     }
     if (search->next <= search->last) {
         name_missing(search, missing);
-        if (is_gap(search, missing) && !waits_in_pg_wal(search->wait, missing))
+        if (is_gap(search, missing) && !archive_status_waits(search->wait->pg_wal, missing))
             log_warning(
                 "WAL segment %s was let go of ([wal-push] on_full = drop), says repository \"%s\": from "
                 "there the backup cannot be restored",

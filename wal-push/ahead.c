@@ -1,8 +1,8 @@
 #include "ahead.h"
 
-#include "archive_status.h"
 #include "stored.h"
 
+#include "common/archive_status.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/timestamp.h"

@@ -1,10 +1,10 @@
 #include "queue.h"
 
 #include "ahead.h"
-#include "archive_status.h"
 #include "gaps.h"
 #include "stored.h"
 
+#include "common/archive_status.h"
 #include "common/buffer.h"
 #include "common/log.h"
 

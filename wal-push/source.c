@@ -1,7 +1,6 @@
 #include "source.h"
 
-#include "archive_status.h"
-
+#include "common/archive_status.h"
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/log.h"

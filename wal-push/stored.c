@@ -1,7 +1,6 @@
 #include "stored.h"
 
-#include "archive_status.h"
-
+#include "common/archive_status.h"
 #include "common/file.h"
 #include "common/log.h"
 

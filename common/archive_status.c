@@ -1,7 +1,7 @@
 #include "archive_status.h"
 
-#include "common/buffer.h"
-#include "common/log.h"
+#include "buffer.h"
+#include "log.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* What PostgreSQL says of the files in pg_wal: pg_wal/archive_status/NAME.ready, it is finished and waits for
- * archive_command; NAME.done, it is archived, or came whole from elsewhere. */
+ * archive_command; NAME.done, it is archived, or came whole from elsewhere. Layer 1. */
 #ifndef WALFERRY_ARCHIVE_STATUS_H
 #define WALFERRY_ARCHIVE_STATUS_H
 
