@@ -14,12 +14,7 @@ static char directory[] = "/tmp/walferry-backup-list-XXXXXX";
 
 static char *below(const char *rest)
 {
-    static char paths[4][300];
-    static unsigned next;
-    char *out = paths[next++ % 4];
-
-    snprintf(out, sizeof paths[0], "%s/main/7412345678901234567/%s", directory, rest);
-    return out;
+    return unit_path("%s/main/7412345678901234567/%s", directory, rest);
 }
 
 static void put_document(struct repository *repository, const char *key, const struct buffer *text)

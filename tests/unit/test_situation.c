@@ -16,12 +16,7 @@ static char directory[] = "/tmp/walferry-situation-XXXXXX";
 
 static char *below(const char *name)
 {
-    static char paths[4][128];
-    static unsigned next;
-    char *out = paths[next++ % 4];
-
-    snprintf(out, sizeof paths[0], "%s/%s", directory, name);
-    return out;
+    return unit_path("%s/%s", directory, name);
 }
 
 static void write_file(const char *name, const char *text)

@@ -6,65 +6,13 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/store.h"
-#include "unit.h"
+#include "questions.h"
 
-#include <dirent.h>
-#include <dlfcn.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MEBIBYTE (1024u * 1024)
-
-static char base[64]; /* first component of every key */
 static bool versioned, prevented;
-
-static const char *key(const char *rest)
-{
-    static char keys[4][256];
-    static unsigned next;
-    char *out = keys[next++ % 4];
-
-    snprintf(out, sizeof keys[0], "%s/%s", base, rest);
-    return out;
-}
-
-static struct body body_of(const void *data, size_t length)
-{
-    struct body body = {data, -1, length, {0}};
-
-    CHECK(sha256_of(data, length, body.sha256) == 0);
-    return body;
-}
-
-static enum store_result put_text(struct store *store, const char *name, const char *text,
-                                  struct store_object *object)
-{
-    struct body body = body_of(text, strlen(text));
-
-    return store_put_absent(store, name, &body, STORE_CONDITION_UNKNOWN, object);
-}
-
-static enum store_result get_text(struct store *store, const char *name, const struct store_range *range,
-                                  struct buffer *out, struct store_object *object)
-{
-    struct sink sink = sink_to_buffer(out);
-
-    buffer_clear(out);
-    return store_get(store, name, range, &sink, object);
-}
-
-static bool holds(struct store *store, const char *name, const char *text)
-{
-    struct buffer out = BUFFER_EMPTY;
-    bool same = get_text(store, name, NULL, &out, NULL) == STORE_OK && out.length == strlen(text) &&
-                memcmp(buffer_string(&out), text, out.length) == 0;
-
-    buffer_free(&out);
-    return same;
-}
 
 static void test_put(struct store *store)
 {
@@ -181,40 +129,6 @@ static void test_stopped(struct store *store)
     CHECK(store_get(store, key("ranges"), NULL, &sink, &object) == STORE_STOPPED);
     CHECK(refusing.calls == 1 && refusing.total_at_first == 10);
     CHECK(holds(store, key("ranges"), "0123456789"));
-}
-
-struct told {
-    struct buffer text; /* "name;" each, without the base */
-    unsigned most;
-};
-
-static bool tell_key(void *context, const char *name, uint64_t bytes)
-{
-    struct told *told = context;
-
-    CHECK(bytes == 1);
-    buffer_printf(&told->text, "%s;", name + strlen(base) + 1);
-    return told->most == 0 || --told->most > 0;
-}
-
-static bool tell_folder(void *context, const char *name)
-{
-    struct told *told = context;
-
-    buffer_printf(&told->text, "%s;", name);
-    return told->most == 0 || --told->most > 0;
-}
-
-static void check_list(struct store *store, const char *prefix, const char *after, unsigned page_keys,
-                       unsigned most, const char *expected)
-{
-    struct told told = {BUFFER_EMPTY, most};
-    const struct store_listing listing = {key(prefix), after == NULL ? NULL : key(after), page_keys, tell_key,
-                                          &told};
-
-    CHECK(store_list(store, &listing) == STORE_OK);
-    CHECK_TEXT(buffer_string(&told.text), expected);
-    buffer_free(&told.text);
 }
 
 static void test_list(struct store *store)
@@ -410,217 +324,6 @@ static void remove_all(struct store *store)
     CHECK(store_list(store, &listing) == STORE_OK && leftovers.count == 0);
 }
 
-/* A disk that comes or goes: another directory of that name is another place, for writers and readers. */
-static void test_other_root(const struct repository_config *config)
-{
-    const struct store_limits limits = {30, 0};
-    const struct store_listing listing = {"unit", NULL, 0, NULL, NULL};
-    struct store *store = store_open(config, &limits);
-    struct buffer out = BUFFER_EMPTY;
-    struct body body = body_of("text", 4);
-    struct stat status;
-    char *away = string_printf("%s.away", config->path);
-
-    CHECK(store != NULL && away != NULL);
-    if (store == NULL || away == NULL)
-        return;
-    memcpy(base, "unit-root", sizeof "unit-root");
-    CHECK(put_text(store, key("a"), "first", NULL) == STORE_OK);
-    CHECK(rename(config->path, away) == 0 && mkdir(config->path, 0700) == 0);
-    log_set_threshold(LOG_ERROR + 1);
-    CHECK(get_text(store, key("a"), NULL, &out, NULL) == STORE_FAILED);
-    CHECK(store_list(store, &listing) == STORE_FAILED);
-    CHECK(put_text(store, key("a"), "second", NULL) == STORE_FAILED);
-    CHECK(store_replace(store, key("b"), &body) == STORE_FAILED);
-    CHECK(store_upload_begin(store, key("c"), 0, STORE_CONDITION_UNKNOWN) == NULL);
-    log_set_threshold(LOG_INFO);
-    CHECK(rmdir(config->path) == 0); /* nothing was made there */
-    CHECK(rename(away, config->path) == 0);
-    CHECK(holds(store, key("a"), "first"));
-
-    struct store_upload *upload = store_upload_begin(store, key("d"), 0, STORE_CONDITION_UNKNOWN);
-    char *inside = string_printf("%s/%s", config->path, base);
-    REQUIRE(upload != NULL && inside != NULL);
-    CHECK(rename(config->path, away) == 0 && mkdir(config->path, 0700) == 0 && mkdir(inside, 0700) == 0);
-    log_set_threshold(LOG_ERROR + 1);
-    CHECK(store_upload_finish(upload, NULL) == STORE_FAILED);
-    log_set_threshold(LOG_INFO);
-    unit_remove_tree(config->path);
-    CHECK(rename(away, config->path) == 0);
-    CHECK(store_delete(store, key("a"), NULL) == STORE_OK);
-    store_close(store);
-
-    /* what is made by the first call that writes */
-    CHECK(rename(config->path, away) == 0);
-    store = store_open(config, &limits);
-    CHECK(store != NULL && stat(config->path, &status) != 0 && mkdir(config->path, 0700) == 0);
-    if (store != NULL) {
-        CHECK(put_text(store, key("a"), "first", NULL) == STORE_OK);
-        CHECK(holds(store, key("a"), "first"));
-        store_close(store);
-    }
-    unit_remove_tree(config->path);
-    CHECK(rename(away, config->path) == 0);
-    buffer_free(&out);
-    free(inside);
-    free(away);
-}
-
-/* What only a directory can be: links, files in the way, files that change, file systems that tell no types.
- */
-
-static bool types_are_unknown;
-static char vanishing[300]; /* the path of a file that goes away when it has been listed */
-
-/* In front of the C library's. */
-struct dirent *readdir(DIR *directory)
-{
-    static struct dirent *(*next)(DIR *);
-
-    if (next == NULL)
-        *(void **)&next = dlsym(RTLD_NEXT, "readdir64");
-    struct dirent *item = next(directory);
-    if (item != NULL && types_are_unknown)
-        item->d_type = DT_UNKNOWN;
-    if (item != NULL && *vanishing != '\0' && strcmp(item->d_name, path_name(vanishing)) == 0)
-        CHECK(unlink(vanishing) == 0);
-    return item;
-}
-
-static const char *below(const struct repository_config *config, const char *rest)
-{
-    static char paths[4][300];
-    static unsigned next;
-    char *out = paths[next++ % 4];
-
-    snprintf(out, sizeof paths[0], "%s/%s/%s", config->path, base, rest);
-    return out;
-}
-
-static void test_links(struct store *store, const struct repository_config *config)
-{
-    struct store_listing listing = {NULL, NULL, 0, tell_key, NULL};
-    struct buffer out = BUFFER_EMPTY;
-    struct told told = {BUFFER_EMPTY, 0};
-
-    CHECK(put_text(store, key("list/a/1"), "x", NULL) == STORE_OK);
-    CHECK(put_text(store, key("elsewhere/2"), "x", NULL) == STORE_OK);
-    CHECK(symlink(below(config, "elsewhere"), below(config, "list/b")) == 0);
-    CHECK(symlink(below(config, "elsewhere/2"), below(config, "list/c")) == 0);
-    check_list(store, "list/", NULL, 0, 0, "list/a/1;list/b/2;list/c;");
-    CHECK(holds(store, key("list/b/2"), "x"));
-    CHECK(store_list_folders(store, key("list/"), tell_folder, &told) == STORE_OK);
-    CHECK_TEXT(buffer_string(&told.text), "a;b;");
-    CHECK(unlink(below(config, "list/b")) == 0);
-    CHECK(symlink("/nonexistent/place", below(config, "list/b")) == 0);
-    listing.prefix = key("list/");
-    listing.context = &told;
-    unit_listen(); /* what lies there may be what is asked for */
-    CHECK(store_list(store, &listing) == STORE_FAILED);
-    CHECK(unit_heard("is a symbolic link that leads nowhere"));
-    unit_listen();
-    CHECK(store_list_folders(store, key("list/"), tell_folder, &told) == STORE_FAILED);
-    CHECK(unit_heard("is a symbolic link that leads nowhere"));
-    unit_listen();
-    CHECK(get_text(store, key("list/b/2"), NULL, &out, NULL) == STORE_FAILED);
-    CHECK(unit_heard("/list/b\" is a symbolic link that leads nowhere"));
-    CHECK(get_text(store, key("list/a/2"), NULL, &out, NULL) == STORE_ABSENT);
-    CHECK(unlink(below(config, "list/b")) == 0);
-    buffer_free(&told.text);
-    buffer_free(&out);
-}
-
-static void test_unknown_types(struct store *store, const struct repository_config *config)
-{
-    CHECK(put_text(store, key("list/d"), "x", NULL) == STORE_OK);
-    types_are_unknown = true;
-    check_list(store, "list/", NULL, 0, 0, "list/a/1;list/c;list/d;");
-    snprintf(vanishing, sizeof vanishing, "%s", below(config, "list/d"));
-    check_list(store, "list/", NULL, 0, 0, "list/a/1;list/c;");
-    *vanishing = '\0';
-    types_are_unknown = false;
-}
-
-static int shorten(void *context, const void *data, size_t length)
-{
-    (void)data;
-    (void)length;
-    return truncate(context, 4096);
-}
-
-static void test_changing_files(struct store *store, const struct repository_config *config)
-{
-    char *data = calloc(1, 2 * MEBIBYTE), *path = string_printf("%s", below(config, "long"));
-    struct sink sink = {shorten, path};
-    struct rlimit before, small;
-    FILE *file = tmpfile();
-
-    CHECK(data != NULL && path != NULL && file != NULL);
-    if (data == NULL || path == NULL || file == NULL)
-        return;
-    struct body body = body_of(data, 2 * MEBIBYTE), from_file = body;
-    CHECK(store_put_absent(store, key("long"), &body, STORE_CONDITION_UNKNOWN, NULL) == STORE_OK);
-    unit_listen();
-    CHECK(store_get(store, key("long"), NULL, &sink, NULL) == STORE_FAILED);
-    CHECK(unit_heard("became shorter while it was read"));
-
-    from_file.data = NULL;
-    from_file.fd = fileno(file);
-    CHECK(ftruncate(from_file.fd, MEBIBYTE) == 0);
-    unit_listen();
-    CHECK(store_put_absent(store, key("new"), &from_file, STORE_CONDITION_UNKNOWN, NULL) == STORE_FAILED);
-    CHECK(unit_heard("could not read back a temporary file: it became shorter"));
-    CHECK(ftruncate(from_file.fd, 2 * MEBIBYTE) == 0 && getrlimit(RLIMIT_FSIZE, &before) == 0);
-    small = (struct rlimit){MEBIBYTE, before.rlim_max};
-    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    unit_listen();
-    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    CHECK(store_put_absent(store, key("new"), &from_file, STORE_CONDITION_UNKNOWN, NULL) == STORE_FAILED);
-    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
-    CHECK(unit_heard("/new\": File too large"));
-    signal(SIGXFSZ, SIG_DFL);
-    CHECK(access(below(config, "new"), F_OK) != 0); /* nothing half */
-    CHECK(store_put_absent(store, key("new"), &from_file, STORE_CONDITION_UNKNOWN, NULL) == STORE_OK);
-    fclose(file);
-    free(path);
-    free(data);
-}
-
-static void test_directory(const struct repository_config *config)
-{
-    const struct store_limits limits = {30, 0};
-    struct store *store = store_open(config, &limits);
-
-    CHECK(store != NULL);
-    if (store == NULL)
-        return;
-    memcpy(base, "unit-directory", sizeof "unit-directory");
-    test_links(store, config);
-    test_unknown_types(store, config);
-    test_changing_files(store, config);
-    CHECK(put_text(store, key("file"), "x", NULL) == STORE_OK);
-    unit_listen();
-    CHECK(put_text(store, key("file/below"), "y", NULL) == STORE_FAILED);
-    CHECK(unit_heard("/file\" exists but is not a directory"));
-    unit_listen(); /* no earlier content is kept */
-    CHECK(store_put_back(store, key("file"), "") == STORE_FAILED && holds(store, key("file"), "x"));
-    CHECK(unit_heard("/file\" has no versions"));
-    store_close(store);
-}
-
-static void test_paths(void)
-{
-    static const char *const cases[][2] = {{"/a/b", "/a"}, {"/a/b/", "/a"}, {"/a//b//", "/a"},
-                                           {"/a", "/"},    {"//", "/"},     {"a/b", "a"},
-                                           {"a/", "."},    {"a", "."},      {"", "."}};
-
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *directory = path_directory(cases[i][0]);
-        CHECK_TEXT(directory, cases[i][1]);
-        free(directory);
-    }
-}
-
 static void test_store(const struct repository_config *config)
 {
     const struct store_limits limits = {30, 0};
@@ -675,11 +378,6 @@ int main(void)
         return 1;
     for (size_t i = 0; i < config.repository_count; i++)
         test_store(&config.repositories[i]);
-    if (given == NULL)
-        test_other_root(&config.repositories[0]);
-    if (given == NULL)
-        test_directory(&config.repositories[0]);
-    test_paths();
     config_free(&config);
     if (given == NULL)
         unit_remove_tree(directory);

@@ -4,6 +4,7 @@
 #define WALFERRY_UNIT_H
 
 #include <ftw.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,20 @@ static inline int unit_remove_entry(const char *path, const struct stat *status,
     (void)type;
     (void)walk;
     return remove(path);
+}
+
+/* A path, good until the fourth one after it. */
+__attribute__((format(printf, 1, 2))) static inline char *unit_path(const char *format, ...)
+{
+    static char paths[4][512];
+    static unsigned next;
+    char *out = paths[next++ % 4];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(out, sizeof paths[0], format, arguments);
+    va_end(arguments);
+    return out;
 }
 
 static FILE *unit_said;
