@@ -94,9 +94,7 @@ static void test_changing_files(struct store *store, const struct repository_con
     struct rlimit before, small;
     FILE *file = tmpfile();
 
-    CHECK(data != NULL && path != NULL && file != NULL);
-    if (data == NULL || path == NULL || file == NULL)
-        return;
+    REQUIRE(data != NULL && path != NULL && file != NULL);
     struct body body = body_of(data, 2 * MEBIBYTE), from_file = body;
     CHECK(store_put_absent(store, key("long"), &body, STORE_CONDITION_UNKNOWN, NULL) == STORE_OK);
     unit_listen();
