@@ -180,7 +180,7 @@ static bool take_file(struct ahead *ahead, struct landing *landing)
     }
     close(fd);
     if (!taken)
-        log_warning("what was read ahead of \"%s\" is not what it was: it is fetched anew",
+        log_warning("what was read ahead of \"%s\" cannot be used: it is fetched anew",
                     ahead->situation->name);
     unlinkat(ahead->directory, ahead->file.name, 0);
     return taken;

@@ -127,7 +127,7 @@ segment_write 1 foreign # right hash, but another address
 cp foreign "state/$(cd state && ls -d ahead-*)/$(S 6)-$(xxh128sum foreign | cut -d' ' -f1)"
 for number in 3 4 5 6; do
     fetch_itself $number
-    expect_output "warning: what was read ahead of \"$(S $number)\" is not what it was"
+    expect_output "warning: what was read ahead of \"$(S $number)\" cannot be used"
 done
 fetch 0 7
 server_ends

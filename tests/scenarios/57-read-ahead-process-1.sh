@@ -1,5 +1,5 @@
 #!/bin/bash
-# goal: where the server is process 1, as in a container, and collects its log, the helper that reads ahead delays no stop and crashes no session
+# goal: where the server is process 1, as in a container, and collects its log, neither the helper that reads ahead nor a wal-push that looks ahead delays a stop or crashes a session
 # stores: file
 . "$(dirname "$0")/../lib.sh"
 inside=(unshare --user --map-current-user --pid --fork --kill-child)
@@ -22,15 +22,19 @@ expect_status 0 basebackup-fetch -D "$T/base"
 restore() { # OPTION...
     rm -rf copy && cp -r base copy
     expect_status 0 recovery-config -D "$T/copy" "$@"
-    printf '%s\n' "logging_collector = on" "log_directory = '$T'" "log_filename = 'collected.log'" "wal_retrieve_retry_interval = 200ms" >>copy/postgresql.auto.conf
+    collect_log copy
 }
-server_begins() { # sets $namespace, and $postmaster as it is seen from outside
-    mkdir -p run/copy
+collect_log() { # NAME
+    printf '%s\n' "logging_collector = on" "log_directory = '$T'" "log_filename = 'collected.log'" "wal_retrieve_retry_interval = 200ms" >>"$1/postgresql.auto.conf"
+}
+server_begins() { # [NAME]: sets $namespace, and $postmaster as it is seen from outside
+    server=${1:-copy}
+    mkdir -p "run/$server"
     rm -f collected.log
-    "${inside[@]}" postgres -D "$T/copy" -k "$T/run/copy" -c listen_addresses='' >copy.log 2>&1 &
+    "${inside[@]}" postgres -D "$T/$server" -k "$T/run/$server" -c listen_addresses='' >"$server.log" 2>&1 &
     namespace=$!
-    wait_until 60 "the server" sql copy "select 1"
-    expect_equal "the server's own process id" 1 "$(head -1 copy/postmaster.pid)"
+    wait_until 60 "the server" sql "$server" "select 1"
+    expect_equal "the server's own process id" 1 "$(head -1 "$server/postmaster.pid")"
     postmaster=$(pgrep -P "$namespace" postgres)
 }
 server_ends() { # SIGNAL: within five seconds, with everything
@@ -39,7 +43,7 @@ server_ends() { # SIGNAL: within five seconds, with everything
     wait "$namespace" || true
     expect_true "the stop by SIG$1 was not late" test $((SECONDS - began)) -le 5
     expect_true "no helper" no_helper
-    expect_equal "processes with the server's directory" "" "$(pgrep -f "$T/copy" || true)"
+    expect_equal "processes with the server's directory" "" "$(pgrep -f "$T/$server" || true)"
 }
 named() { # NAME: process ids
     local pid
@@ -96,4 +100,29 @@ sql copy "select pg_wal_replay_resume()"
 wait_until 60 "the end of recovery" is_open copy # pg_ctl does not believe in process 1
 expect_equal "rows" "$(seq -s' ' 1 12)" "$(sql copy "select i from t order by 1" | paste -sd' ')"
 kill $session
+server_ends INT
+
+step "a backlog leaves: stopped in its middle at once, and the next server takes it up; no session is touched"
+waiting() { find main/pg_wal/archive_status -name '*.ready' | wc -l; }
+at_most() { [ "$(waiting)" -le "$1" ]; }
+collect_log main
+for signal in INT QUIT; do
+    mv repository away
+    server_begins main
+    for i in $(seq 200); do echo "select pg_create_restore_point('$i'); select pg_switch_wal();"; done | psql -X -q -At -h "$T/run/main" >/dev/null
+    expect_true "a backlog ($(waiting))" test "$(waiting)" -ge 200
+    sql main "select pg_sleep(3600)" >session.out 2>&1 &
+    session=$!
+    wait_until 10 "the session" sql_is main 1 "select count(*) from pg_stat_activity where query = 'select pg_sleep(3600)'"
+    mv away repository
+    sql main "select pg_create_restore_point('back'), pg_switch_wal()" >switch.out # wakes the archiver, which rests after three failures
+    wait_until 70 "some to leave" at_most 190
+    expect_true "the session lives" kill -0 $session
+    expect_equal "crashes" 0 "$(crashes)"
+    server_ends $signal
+    wait $session || true
+done
+server_begins main
+wait_until 60 "the backlog to leave" at_most 0
+expect_equal "crashes" 0 "$(crashes)"
 server_ends INT
