@@ -1,5 +1,6 @@
 #include "pg_manifest.h"
 
+#include "common/crc32c.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -19,6 +20,7 @@ struct writing {
     uint64_t bytes;
     bool has_files;
     bool is_outside; /* the part at hand holds files that are not of the data directory */
+    uint32_t crc32c; /* of the pieces so far, in a file that has some */
 };
 
 static int flush(struct writing *writing)
@@ -56,22 +58,47 @@ static int append_path(struct buffer *text, const char *path)
     return buffer_append_string(text, "\"");
 }
 
+static int append_checksum_of(struct buffer *text, const struct pg_manifest_file *file)
+{
+    char hex[SHA256_HEX_BYTES];
+
+    if (file->has_crc32c) /* PostgreSQL writes the bytes as they lie in memory */
+        hex_encode(&file->crc32c, sizeof file->crc32c, hex);
+    else
+        hex_encode(file->sha256, SHA256_BYTES, hex);
+    return buffer_printf(text, "\"Checksum-Algorithm\": \"%s\", \"Checksum\": \"%s\" }",
+                         file->has_crc32c ? "CRC32C" : "SHA256", hex);
+}
+
 static int append_file(struct writing *writing, const struct pg_manifest_file *file)
 {
-    char modified[TIMESTAMP_TEXT_BYTES], sha256[SHA256_HEX_BYTES];
+    char modified[TIMESTAMP_TEXT_BYTES];
 
     format_modified(file->modified, modified);
-    hex_encode(file->sha256, SHA256_BYTES, sha256);
     if (buffer_append_string(&writing->text, writing->has_files ? ",\n" : "\n") != 0 ||
         append_path(&writing->text, file->path) != 0 ||
-        buffer_printf(
-            &writing->text,
-            ", \"Size\": %" PRIu64
-            ", \"Last-Modified\": \"%s\", \"Checksum-Algorithm\": \"SHA256\", \"Checksum\": \"%s\" }",
-            file->bytes, modified, sha256) != 0)
+        buffer_printf(&writing->text, ", \"Size\": %" PRIu64 ", \"Last-Modified\": \"%s\", ", file->bytes,
+                      modified) != 0 ||
+        append_checksum_of(&writing->text, file) != 0)
         return -1;
     writing->has_files = true;
     return writing->text.length < FLUSH_BYTES ? 0 : flush(writing);
+}
+
+/* Pieces become one file, with the last of them. */
+static int take_file(struct writing *writing, const struct index_entry *entry)
+{
+    struct pg_manifest_file file = {.path = entry->path,
+                                    .bytes = entry->of == 0 ? entry->bytes : entry->of,
+                                    .modified = entry->modified,
+                                    .has_crc32c = entry->of != 0};
+
+    memcpy(file.sha256, entry->sha256, SHA256_BYTES);
+    writing->crc32c = index_entry_begins_file(entry)
+                          ? entry->crc32c
+                          : crc32c_combine(writing->crc32c, entry->crc32c, entry->bytes);
+    file.crc32c = writing->crc32c;
+    return index_entry_ends_file(entry) ? append_file(writing, &file) : 0;
 }
 
 static int take_entry(void *context, struct index_entry *entry)
@@ -81,11 +108,7 @@ static int take_entry(void *context, struct index_entry *entry)
 
     if (entry->line == INDEX_PART)
         writing->is_outside = strncmp(entry->path, outside, sizeof outside - 1) == 0;
-    if (entry->line != INDEX_FILE || writing->is_outside)
-        return 0;
-    struct pg_manifest_file file = {.path = entry->path, .bytes = entry->bytes, .modified = entry->modified};
-    memcpy(file.sha256, entry->sha256, SHA256_BYTES);
-    return append_file(writing, &file);
+    return entry->line != INDEX_FILE || writing->is_outside ? 0 : take_file(writing, entry);
 }
 
 static int append_catalog(struct writing *writing, const char *backup_id, struct catalog *catalog)

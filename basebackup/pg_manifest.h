@@ -5,12 +5,13 @@
 
 #include "catalog.h"
 
-/* A file that is not in the catalog yet. */
 struct pg_manifest_file {
     const char *path;
     uint64_t bytes;
     int64_t modified; /* timestamp */
     unsigned char sha256[SHA256_BYTES];
+    bool has_crc32c; /* of a file in pieces there is no SHA-256 */
+    uint32_t crc32c;
 };
 
 struct pg_manifest_settings {
@@ -20,7 +21,7 @@ struct pg_manifest_settings {
     uint32_t timeline;
     uint64_t start_lsn;
     uint64_t stop_lsn;
-    const struct pg_manifest_file *files; /* behind those of the catalog */
+    const struct pg_manifest_file *files; /* not in the catalog yet: they come behind those that are */
     size_t file_count;
 };
 

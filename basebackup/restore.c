@@ -32,7 +32,8 @@ struct restore {
     pthread_mutex_t progress_lock;
     struct restore_outcome *outcome;
     /* what the index told so far */
-    struct restore_part *part; /* whose files are being collected; NULL: none */
+    struct restore_part *part;   /* whose files are being collected; NULL: none */
+    struct restore_split *split; /* of which more pieces have to come; NULL: of none */
     uint64_t parts;
     bool has_control;
     bool has_label;
@@ -159,8 +160,13 @@ static int take_file(struct restore *restore, const struct index_entry *file)
 
     restore->has_control = restore->has_control || (is_main && strcmp(file->path, RESTORE_CONTROL) == 0);
     restore->has_label = restore->has_label || (is_main && strcmp(file->path, "backup_label") == 0);
-    restore->outcome->files++;
+    restore->outcome->files += index_entry_begins_file(file) ? 1 : 0;
     restore->outcome->bytes += file->bytes;
+    if (file->of != 0) {
+        restore->part->split = restore_split_for(&restore->split, restore->places, restore->part->name, file);
+        if (restore->part->split == NULL)
+            return -1;
+    }
     return restore_part_add(restore->part, file);
 }
 
@@ -218,7 +224,9 @@ static int restore_files(struct restore *restore)
     int result = loaded == REPOSITORY_OK ? submit_part(restore) : -1;
 
     restore_part_free(restore->part);
+    restore_split_release(restore->split);
     restore->part = NULL;
+    restore->split = NULL;
     if (result == 0)
         result = check_completeness(restore);
     if (result != 0) {

@@ -64,6 +64,7 @@ void restore_part_free(struct restore_part *part)
         return;
     for (size_t i = 0; i < part->count; i++)
         index_entry_free(&part->files[i]);
+    restore_split_release(part->split);
     free(part->files);
     free(part->name);
     free(part);
@@ -179,16 +180,14 @@ static int open_parent(struct unpacker *unpacker, const char **name)
 {
     const char *slash = strrchr(unpacker->rest, '/');
     size_t length = slash == NULL ? 0 : (size_t)(slash - unpacker->rest);
-    bool is_external = unpacker->places->has_external &&
-                       unpacker->place == &unpacker->places->items[unpacker->places->count - 1];
 
     *name = slash == NULL ? unpacker->rest : slash + 1;
     if (unpacker->parent_place == unpacker->place &&
         strncmp(unpacker->parent_path, unpacker->rest, length) == 0 && unpacker->parent_path[length] == '\0')
         return unpacker->parent_fd;
     forget_parent(unpacker);
-    /* External files have no directories in the index. */
-    unpacker->parent_fd = restore_open_parent(unpacker->place, unpacker->rest, is_external, name);
+    unpacker->parent_fd = restore_open_parent(
+        unpacker->place, unpacker->rest, restore_place_is_external(unpacker->places, unpacker->place), name);
     unpacker->parent_path = strndup(unpacker->rest, length);
     if (unpacker->parent_fd >= 0 && unpacker->parent_path != NULL)
         unpacker->parent_place = unpacker->place;
@@ -197,22 +196,21 @@ static int open_parent(struct unpacker *unpacker, const char **name)
     return unpacker->parent_fd;
 }
 
-/* Names that a backup has no business to hold: each would change how the restored server starts (rule 24). */
-static bool is_forbidden(const struct unpacker *unpacker)
+/* A file of which this is a piece is there already. */
+static int open_file(struct unpacker *unpacker)
 {
-    static const char *const names[] = {"tablespace_map", "standby.signal", "recovery.signal",
-                                        "postmaster.pid", RESTORE_CONTROL_TEMPORARY};
+    int creation = unpacker->part->split == NULL ? O_CREAT | O_EXCL : 0;
+    const char *name;
+    int parent = open_parent(unpacker, &name);
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (unpacker->place == unpacker->places->items && strcmp(unpacker->rest, names[i]) == 0)
-            return true;
-    return false;
+    if (parent >= 0)
+        unpacker->fd = openat(parent, name, O_WRONLY | creation | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return unpacker->fd < 0 ? could_not(unpacker, creation != 0 ? "create" : "open") : 0;
 }
 
 static int begin_file(struct unpacker *unpacker)
 {
     const struct index_entry *file = &unpacker->part->files[unpacker->next];
-    const char *name;
 
     unpacker->plain_position = unpacker->written = unpacker->written_out = 0;
     unpacker->place =
@@ -220,14 +218,11 @@ static int begin_file(struct unpacker *unpacker)
     if (unpacker->place == NULL || sha256_begin(&unpacker->hash) != 0)
         return -1;
     unpacker->is_open = true;
-    if (is_forbidden(unpacker))
+    if (!restore_name_is_allowed(unpacker->places, unpacker->place, unpacker->rest))
         return damaged(unpacker, "a base backup does not hold such a file");
     if (unpacker->place == unpacker->places->items && strcmp(unpacker->rest, RESTORE_CONTROL) == 0)
         unpacker->rest = RESTORE_CONTROL_TEMPORARY;
-    int parent = open_parent(unpacker, &name);
-    if (parent >= 0)
-        unpacker->fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    return unpacker->fd < 0 ? could_not(unpacker, "create") : 0;
+    return open_file(unpacker);
 }
 
 static int set_attributes(const struct unpacker *unpacker, const struct index_entry *file)
@@ -238,17 +233,31 @@ static int set_attributes(const struct unpacker *unpacker, const struct index_en
     return fchmod(unpacker->fd, file->mode & 0777) == 0 && futimens(unpacker->fd, times) == 0 ? 0 : -1;
 }
 
+/* Of the member: only the last piece of a file is padded, to the file's size. */
+static size_t padding_bytes(const struct index_entry *file)
+{
+    if (!index_entry_ends_file(file))
+        return 0;
+    return tar_padding_bytes(file->of == 0 ? file->bytes : file->of);
+}
+
+/* All of the file is there, not only a piece. */
+static bool is_whole(const struct unpacker *unpacker, const struct index_entry *file)
+{
+    return file->of == 0 || restore_split_done(unpacker->part->split, file->bytes);
+}
+
 static int end_file(struct unpacker *unpacker)
 {
     const struct index_entry *file = current_file(unpacker);
     unsigned char sha256[SHA256_BYTES];
 
-    if (unpacker->plain_position != file->header + file->bytes + tar_padding_bytes(file->bytes))
+    if (unpacker->plain_position != file->header + file->bytes + padding_bytes(file))
         return damaged(unpacker, "it is shorter than the index says");
     sha256_finish(&unpacker->hash, sha256);
     if (memcmp(sha256, file->sha256, SHA256_BYTES) != 0)
         return damaged(unpacker, "its SHA-256 does not match");
-    if (set_attributes(unpacker, file) != 0)
+    if (is_whole(unpacker, file) && set_attributes(unpacker, file) != 0)
         return could_not(unpacker, "set permissions and time of");
     int closed = close(unpacker->fd);
     unpacker->fd = -1;
@@ -268,7 +277,7 @@ static int write_member(void *context, const void *data, size_t length)
     uint64_t position = unpacker->plain_position, content_end = file->header + file->bytes;
 
     unpacker->plain_position += length;
-    if (unpacker->plain_position > content_end + tar_padding_bytes(file->bytes))
+    if (unpacker->plain_position > content_end + padding_bytes(file))
         return damaged(unpacker, "it is longer than the index says");
     if (position < file->header) {
         size_t skipped = length < file->header - position ? length : (size_t)(file->header - position);
@@ -281,12 +290,12 @@ static int write_member(void *context, const void *data, size_t length)
     if (length > content_end - position)
         length = (size_t)(content_end - position);
     sha256_update(&unpacker->hash, next, length);
-    if (file_write_fully(unpacker->fd, next, length) != 0)
+    if (file_pwrite_fully(unpacker->fd, next, length, file->at + unpacker->written) != 0)
         return could_not(unpacker, "write");
     unpacker->written += length;
     if (unpacker->written - unpacker->written_out >= WRITE_OUT_BYTES) {
         /* Only a push; whether all is on disk is asked, and answered, at the end. */
-        sync_file_range(unpacker->fd, (off_t)unpacker->written_out,
+        sync_file_range(unpacker->fd, (off_t)(file->at + unpacker->written_out),
                         (off_t)(unpacker->written - unpacker->written_out), SYNC_FILE_RANGE_WRITE);
         unpacker->written_out = unpacker->written;
     }

@@ -5,11 +5,7 @@
 
 #include "common/backup_index.h"
 #include "progress.h"
-#include "restore_place.h"
-
-/* The name of global/pg_control until everything else is on disk: a server cannot be started without it. */
-#define RESTORE_CONTROL "global/pg_control"
-#define RESTORE_CONTROL_TEMPORARY "global/pg_control.walferry"
+#include "restore_split.h"
 
 /* One part, as the index tells. Owned by whoever works on it. */
 struct restore_part {
@@ -18,6 +14,8 @@ struct restore_part {
     struct index_entry *files;
     size_t count;
     size_t capacity;
+    struct restore_split
+        *split; /* a reference to the file of which it has a piece, and nothing else; or NULL */
 };
 struct restore_part *restore_part_new(const struct index_entry *entry); /* NULL after logging */
 int restore_part_add(struct restore_part *part,

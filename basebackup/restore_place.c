@@ -368,6 +368,23 @@ const struct restore_place *restore_places_find(const struct restore_places *pla
     return place;
 }
 
+bool restore_place_is_external(const struct restore_places *places, const struct restore_place *place)
+{
+    return places->has_external && place == &places->items[places->count - 1];
+}
+
+bool restore_name_is_allowed(const struct restore_places *places, const struct restore_place *place,
+                             const char *rest)
+{
+    static const char *const forbidden[] = {"tablespace_map", "standby.signal", "recovery.signal",
+                                            "postmaster.pid", RESTORE_CONTROL_TEMPORARY};
+
+    for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
+        if (place == places->items && strcmp(rest, forbidden[i]) == 0)
+            return false;
+    return true;
+}
+
 /* The directory named by the first component of path, in the directory fd. */
 static int open_component(int fd, const char *path, size_t length, bool make)
 {
@@ -409,8 +426,8 @@ static int set_place_modes(const struct restore_places *places, unsigned mode)
     mode_t place_mode = (mode & 0050) == 0050 ? 0750 : PLACE_MODE;
 
     for (size_t i = 0; i < places->count; i++) {
-        bool is_external = places->has_external && i == places->count - 1;
-        if (!is_external && fchmod(places->items[i].fd, place_mode) != 0) {
+        if (!restore_place_is_external(places, &places->items[i]) &&
+            fchmod(places->items[i].fd, place_mode) != 0) {
             log_error("could not change permissions of directory \"%s\": %m", places->items[i].path);
             return -1;
         }

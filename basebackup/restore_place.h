@@ -7,6 +7,10 @@
 #include "common/backup.h"
 #include "restore_mapping.h"
 
+/* The name of global/pg_control until everything else is on disk: a server cannot be started without it. */
+#define RESTORE_CONTROL "global/pg_control"
+#define RESTORE_CONTROL_TEMPORARY "global/pg_control.walferry"
+
 struct restore_place {
     uint32_t oid; /* of the tablespace; 0: not a tablespace */
     char *path;   /* absolute, links resolved */
@@ -41,6 +45,12 @@ int restore_places_make(struct restore_places *places, uint64_t bytes);
  * outside of it, or the other way round. */
 const struct restore_place *restore_places_find(const struct restore_places *places, const char *part,
                                                 const char *path, const char **rest);
+
+/* Is it that of the external files? Their directories are not in the index. */
+bool restore_place_is_external(const struct restore_places *places, const struct restore_place *place);
+/* May there be a file of this name? Not if it would change how the restored server starts (rule 24). */
+bool restore_name_is_allowed(const struct restore_places *places, const struct restore_place *place,
+                             const char *rest);
 
 /* Opens the directory in which path lies, following no link; with make, missing directories are made (0700).
  * *name: the last component, borrowed from path. A descriptor, or -1 with errno set and nothing logged. */

@@ -17,11 +17,22 @@
 #define PATH_LIMIT_BYTES 4096
 #define TAR_BLOCK_BYTES 512
 #define READ_BYTES (256 * 1024)
+#define PART_NAME_BYTES 24 /* an OID or a word, a dash, eight digits */
 
 void index_entry_free(struct index_entry *entry)
 {
     free(entry->path);
     entry->path = NULL;
+}
+
+bool index_entry_begins_file(const struct index_entry *entry)
+{
+    return entry->line == INDEX_FILE && entry->at == 0;
+}
+
+bool index_entry_ends_file(const struct index_entry *entry)
+{
+    return entry->line == INDEX_FILE && (entry->of == 0 || entry->at + entry->bytes == entry->of);
 }
 
 /* Writing */
@@ -62,6 +73,10 @@ static int write_file(const struct index_entry *entry, struct buffer *out)
         return -1;
     if (entry->header != TAR_BLOCK_BYTES && buffer_printf(out, ",\"header\":%u", entry->header) != 0)
         return -1;
+    if (entry->of != 0 &&
+        buffer_printf(out, ",\"at\":%llu,\"of\":%llu,\"crc32c\":\"%08x\"", (unsigned long long)entry->at,
+                      (unsigned long long)entry->of, (unsigned)entry->crc32c) != 0)
+        return -1;
     return buffer_append_string(out, "}\n");
 }
 
@@ -98,10 +113,13 @@ struct index_reader {
     bool header_seen;
     /* the part whose files are being read */
     bool part_seen;
+    char part_name[PART_NAME_BYTES];
     uint64_t part_bytes;
     uint64_t part_files;
     uint64_t files_seen;
     uint64_t offset_end; /* where the last file of the part ended */
+    bool piece_seen;
+    struct index_entry piece; /* the last one, of a file of which more have to come; path NULL: of none */
 };
 
 struct index_reader *index_reader_new(const char *backup_id, const char *what,
@@ -129,6 +147,7 @@ void index_reader_free(struct index_reader *reader)
     if (reader == NULL)
         return;
     buffer_free(&reader->line);
+    index_entry_free(&reader->piece);
     free(reader->backup_id);
     free(reader->what);
     free(reader);
@@ -227,7 +246,20 @@ static int end_part(const struct index_reader *reader)
 {
     if (reader->part_seen && reader->files_seen != reader->part_files)
         return damaged(reader, "the part before does not have as many files as it says");
+    if (reader->piece.path != NULL && !reader->piece_seen)
+        return damaged(reader,
+                       "the part before does not go on with the file of which it should have a piece");
     return 0;
+}
+
+/* The parts of a file's pieces follow each other: so they do for who reads all of them, in the order of their
+ * names. */
+static bool part_name_is_next(const char *before, const char *name)
+{
+    size_t kind = strcspn(name, "-") + 1;
+
+    return strncmp(before, name, kind) == 0 &&
+           strtoul(name + kind, NULL, 10) == strtoul(before + kind, NULL, 10) + 1;
 }
 
 static int read_part(struct index_reader *reader, const struct json *line, const char *name)
@@ -239,6 +271,8 @@ static int read_part(struct index_reader *reader, const struct json *line, const
         return -1;
     if (!part_name_is_valid(name))
         return damaged(reader, "this is no name of a part");
+    if (reader->piece.path != NULL && !part_name_is_next(reader->part_name, name))
+        return damaged(reader, "this is not the part with the next piece of the file before");
     if (json_uint(line, "bytes", &entry.bytes) != 0 || json_uint(line, "files", &entry.files) != 0 ||
         codec == NULL)
         return damaged(reader, "a member of a part is missing or malformed");
@@ -252,10 +286,12 @@ static int read_part(struct index_reader *reader, const struct json *line, const
     if (entry.path == NULL)
         return -1;
     reader->part_seen = true;
+    memcpy(reader->part_name, name, strlen(name) + 1);
     reader->part_bytes = entry.bytes;
     reader->part_files = entry.files;
     reader->files_seen = 0;
     reader->offset_end = 0;
+    reader->piece_seen = false;
     int result = reader->each(reader->context, &entry);
     index_entry_free(&entry);
     return result;
@@ -265,6 +301,8 @@ static int read_directory(struct index_reader *reader, const struct json *line, 
 {
     struct index_entry entry = {.line = INDEX_DIRECTORY};
 
+    if (reader->piece.path != NULL)
+        return damaged(reader, "a directory between the pieces of a file");
     if (!read_mode(line, &entry.mode))
         return damaged(reader, "a member of a directory is missing or malformed");
     entry.path = read_path(reader, line, path);
@@ -275,40 +313,109 @@ static int read_directory(struct index_reader *reader, const struct json *line, 
     return result;
 }
 
+/* What a line says of a piece: all of it, or nothing, then the file is whole. */
+static int read_piece(const struct index_reader *reader, const struct json *line, struct index_entry *entry)
+{
+    const char *crc = json_text(line, "crc32c");
+    unsigned char bytes[sizeof entry->crc32c];
+
+    if (json_member(line, "at") == NULL && json_member(line, "of") == NULL &&
+        json_member(line, "crc32c") == NULL)
+        return 0;
+    if (json_uint(line, "at", &entry->at) != 0 || json_uint(line, "of", &entry->of) != 0 || crc == NULL ||
+        !hex_decode(crc, bytes, sizeof bytes))
+        return damaged(reader, "a member of a piece is missing or malformed");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        entry->crc32c = entry->crc32c << 8 | bytes[i];
+    if (entry->bytes == 0 || entry->bytes >= entry->of || entry->at > entry->of - entry->bytes)
+        return damaged(reader, "a piece that can't lie where it should in its file");
+    return 0;
+}
+
+/* What a line says of a file, but its path. */
+static int read_file_members(const struct index_reader *reader, const struct json *line,
+                             struct index_entry *entry)
+{
+    const char *sha256 = json_text(line, "sha256"), *modified = json_text(line, "modified");
+    uint64_t header = TAR_BLOCK_BYTES;
+
+    if (json_member(line, "header") != NULL &&
+        (json_uint(line, "header", &header) != 0 || header > UINT32_MAX))
+        return damaged(reader, "\"header\" is malformed");
+    entry->header = (uint32_t)header;
+    if (json_uint(line, "bytes", &entry->bytes) != 0 || json_uint(line, "offset", &entry->offset) != 0 ||
+        json_uint(line, "stored", &entry->stored) != 0 || !read_mode(line, &entry->mode) || sha256 == NULL ||
+        !hex_decode(sha256, entry->sha256, SHA256_BYTES) || modified == NULL ||
+        timestamp_parse(modified, &entry->modified) != TIMESTAMP_OK)
+        return damaged(reader, "a member of a file is missing or malformed");
+    return read_piece(reader, line, entry);
+}
+
+/* A piece has its part for itself; else there must be one more file than came so far. */
+static bool belongs_to_part(const struct index_reader *reader, const struct index_entry *entry)
+{
+    if (!reader->part_seen || reader->piece_seen)
+        return false;
+    if (entry->of == 0)
+        return reader->files_seen < reader->part_files;
+    return reader->files_seen == 0 && reader->part_files == (index_entry_begins_file(entry) ? 1 : 0) &&
+           entry->stored == reader->part_bytes;
+}
+
 /* Members follow each other in the part and lie inside it. */
 static bool place_is_possible(const struct index_reader *reader, const struct index_entry *entry)
 {
+    bool header_is_possible = index_entry_begins_file(entry)
+                                  ? entry->header >= TAR_BLOCK_BYTES && entry->header % TAR_BLOCK_BYTES == 0
+                                  : entry->header == 0;
+
     return entry->offset >= reader->offset_end && entry->offset <= reader->part_bytes && entry->stored > 0 &&
-           entry->stored <= reader->part_bytes - entry->offset && entry->header >= TAR_BLOCK_BYTES &&
-           entry->header % TAR_BLOCK_BYTES == 0;
+           entry->stored <= reader->part_bytes - entry->offset && header_is_possible;
+}
+
+/* The pieces of a file follow each other without a gap, and nothing stands between them. */
+static bool follows_piece(const struct index_reader *reader, const struct index_entry *entry)
+{
+    const struct index_entry *before = &reader->piece;
+
+    if (before->path == NULL)
+        return entry->at == 0;
+    return entry->of == before->of && entry->at == before->at + before->bytes &&
+           entry->mode == before->mode && entry->modified == before->modified &&
+           strcmp(entry->path, before->path) == 0;
+}
+
+/* Keeps it while more pieces of the file have to come. Takes the path over. */
+static void keep_piece(struct index_reader *reader, struct index_entry *entry)
+{
+    index_entry_free(&reader->piece);
+    if (index_entry_ends_file(entry))
+        index_entry_free(entry);
+    else
+        reader->piece = *entry;
 }
 
 static int read_file(struct index_reader *reader, const struct json *line, const char *path)
 {
-    struct index_entry entry = {.line = INDEX_FILE};
-    const char *sha256 = json_text(line, "sha256"), *modified = json_text(line, "modified");
-    uint64_t header = TAR_BLOCK_BYTES;
+    struct index_entry entry = {.line = INDEX_FILE}, kept;
 
-    if (!reader->part_seen || reader->files_seen == reader->part_files)
+    if (read_file_members(reader, line, &entry) != 0)
+        return -1;
+    if (!belongs_to_part(reader, &entry))
         return damaged(reader, "a file that belongs to no part");
-    if (json_member(line, "header") != NULL &&
-        (json_uint(line, "header", &header) != 0 || header > UINT32_MAX))
-        return damaged(reader, "\"header\" is malformed");
-    entry.header = (uint32_t)header;
-    if (json_uint(line, "bytes", &entry.bytes) != 0 || json_uint(line, "offset", &entry.offset) != 0 ||
-        json_uint(line, "stored", &entry.stored) != 0 || !read_mode(line, &entry.mode) || sha256 == NULL ||
-        !hex_decode(sha256, entry.sha256, SHA256_BYTES) || modified == NULL ||
-        timestamp_parse(modified, &entry.modified) != TIMESTAMP_OK)
-        return damaged(reader, "a member of a file is missing or malformed");
     if (!place_is_possible(reader, &entry))
         return damaged(reader, "a file that can't lie where it should in its part");
     entry.path = read_path(reader, line, path);
     if (entry.path == NULL)
         return -1;
-    reader->files_seen++;
+    kept = entry;
+    int result = follows_piece(reader, &entry) ? 0 : damaged(reader, "it is not the next piece of its file");
+    reader->files_seen += index_entry_begins_file(&entry) ? 1 : 0;
+    reader->piece_seen = entry.of != 0;
     reader->offset_end = entry.offset + entry.stored;
-    int result = reader->each(reader->context, &entry);
-    index_entry_free(&entry);
+    if (result == 0)
+        result = reader->each(reader->context, &entry);
+    keep_piece(reader, &kept);
     return result;
 }
 
@@ -382,7 +489,9 @@ int index_reader_finish(struct index_reader *reader)
         reader->line_number++;
         return damaged(reader, reader->line.length > 0 ? "it ends in mid-line" : "it is empty");
     }
-    return end_part(reader);
+    if (end_part(reader) != 0)
+        return -1;
+    return reader->piece.path == NULL ? 0 : damaged(reader, "it ends before the last piece of a file");
 }
 
 /* Getting it from a repository */

@@ -8,9 +8,12 @@
  * of the part:
  *     {"file":"base/1/1259","bytes":81920,"sha256":"...","mode":"0600","modified":"2026-11-20T02:00:03Z","offset":0,"stored":9731}
  * offset and stored: the member's frames in the part, tar header included. "header": bytes of tar headers
- * when not 512. Paths are relative to the data directory (tablespaces: pg_tblspc/<oid>/...), in external-*
- * relative to /. A path that is not UTF-8 stands in hex as "path_hex" instead of "file" or "directory".
- * Readers refuse an absolute path, "..", an empty component, a duplicate slash. */
+ * when not 512. A large file comes in pieces, each in a part of its own, one behind the other; their lines
+ * say in addition, and all else of the piece: "at":134217728,"of":1073741824,"crc32c":"..." The first piece
+ * counts as the file, in its part's "files", the others as none. Paths are relative to the data directory
+ * (tablespaces: pg_tblspc/<oid>/...), in external-* relative to /. A path that is not UTF-8 stands in hex as
+ * "path_hex" instead of "file" or "directory". Readers refuse an absolute path, "..", an empty component, a
+ * duplicate slash. */
 #ifndef WALFERRY_BACKUP_INDEX_H
 #define WALFERRY_BACKUP_INDEX_H
 
@@ -30,9 +33,18 @@ struct index_entry {
     int64_t modified; /* timestamp, whole seconds */
     uint64_t offset;
     uint64_t stored;
-    uint32_t header;
+    uint32_t header; /* 0 in a piece behind the first */
+    /* a piece of a file: all else but mode and modified is the piece's */
+    uint64_t at; /* where it begins in the file */
+    uint64_t of; /* the file's size; 0: this is no piece, the file is whole */
+    uint32_t crc32c;
 };
 void index_entry_free(struct index_entry *entry); /* frees path */
+
+/* A whole file, or the first piece of one. */
+bool index_entry_begins_file(const struct index_entry *entry);
+/* A whole file, or the last piece of one. */
+bool index_entry_ends_file(const struct index_entry *entry);
 
 /* Relative, without "..", ".", an empty component or a closing slash. */
 bool index_path_is_safe(const char *path);

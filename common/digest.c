@@ -127,20 +127,6 @@ bool hex_decode(const char *text, void *out, size_t length)
     return true;
 }
 
-uint32_t crc32c(const void *data, size_t length)
-{
-    /* Bit by bit is enough: only pg_control's few hundred bytes are ever checked with it. */
-    const unsigned char *bytes = data;
-    uint32_t crc = 0xFFFFFFFFu;
-
-    for (size_t i = 0; i < length; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc & 1 ? crc >> 1 ^ 0x82F63B78u : crc >> 1;
-    }
-    return crc ^ 0xFFFFFFFFu;
-}
-
 int random_bytes(void *out, size_t length)
 {
     unsigned char *next = out;

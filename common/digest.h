@@ -1,4 +1,4 @@
-/* SHA-256, HMAC and CRC-32C. Layer 0; the only user of OpenSSL. */
+/* SHA-256 and HMAC. Layer 0; the only user of OpenSSL. */
 #ifndef WALFERRY_DIGEST_H
 #define WALFERRY_DIGEST_H
 
@@ -29,9 +29,6 @@ int hmac_sha256(const void *key, size_t key_length, const void *data, size_t len
 void hex_encode(const void *data, size_t length, char *out);
 /* False unless text is exactly 2 * length hex digits. */
 bool hex_decode(const char *text, void *out, size_t length);
-
-/* CRC-32C (Castagnoli) as PostgreSQL computes it, of one run of bytes. */
-uint32_t crc32c(const void *data, size_t length);
 
 /* Bytes nobody can guess. 0, or -1 after logging. */
 int random_bytes(void *out, size_t length);

@@ -120,6 +120,23 @@ int file_write_fully(int fd, const void *data, size_t length)
     return 0;
 }
 
+int file_pwrite_fully(int fd, const void *data, size_t length, uint64_t offset)
+{
+    const char *next = data;
+
+    while (length > 0) {
+        ssize_t written = pwrite(fd, next, length, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -1;
+        next += written;
+        offset += (uint64_t)written;
+        length -= (size_t)written;
+    }
+    return 0;
+}
+
 int file_pread_fully(int fd, void *data, size_t length, uint64_t offset)
 {
     char *next = data;

@@ -21,6 +21,8 @@ enum file_result file_read_private(const char *path, size_t limit_bytes, struct 
 
 /* All bytes, through short writes and EINTR. 0, or -1 with errno set and nothing logged. */
 int file_write_fully(int fd, const void *data, size_t length);
+/* The same at offset. */
+int file_pwrite_fully(int fd, const void *data, size_t length, uint64_t offset);
 /* Exactly length bytes from offset; -1 with errno set (0 when the file ends early). */
 int file_pread_fully(int fd, void *data, size_t length, uint64_t offset);
 

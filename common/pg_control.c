@@ -1,7 +1,7 @@
 #include "pg_control.h"
 
 #include "buffer.h"
-#include "digest.h"
+#include "crc32c.h"
 #include "file.h"
 #include "log.h"
 #include "wal.h"

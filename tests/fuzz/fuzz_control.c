@@ -2,6 +2,7 @@
  * postmaster.pid are read by name only, from files of the server's own. */
 #include "fuzz.h"
 
+#include "common/crc32c.h"
 #include "common/pg_control.h"
 
 static void fuzz_control_parse(const void *data, size_t length)

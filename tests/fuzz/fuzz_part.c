@@ -23,6 +23,7 @@ static const struct restore_places fuzz_part_places = {fuzz_part_items, 3, true}
 
 struct fuzz_part {
     struct restore_part *parts[FUZZ_PARTS_MOST];
+    struct restore_split *split;
     struct buffer stored[FUZZ_PARTS_MOST];
     size_t count;
     struct fuzz_input content;
@@ -87,8 +88,10 @@ static int fuzz_part_make(struct fuzz_part *test, struct index_entry *file)
     unsigned char *content;
 
     file->bytes %= FUZZ_PART_FILE_MOST;
-    file->header = (uint32_t)(blocks % 8 + 1) * TAR_BLOCK_BYTES;
-    size_t total = file->header + file->bytes + tar_padding_bytes(file->bytes);
+    file->header = index_entry_begins_file(file) ? (uint32_t)(blocks % 8 + 1) * TAR_BLOCK_BYTES : 0;
+    size_t total = file->header + file->bytes;
+    if (index_entry_ends_file(file))
+        total += tar_padding_bytes(file->at + file->bytes);
     size_t taken = test->content.left < file->bytes ? test->content.left : (size_t)file->bytes;
     content = calloc(1, total);
     FUZZ_CHECK(content != NULL);
@@ -119,9 +122,15 @@ static int fuzz_part_entry(void *context, struct index_entry *entry)
         return 0;
     }
     FUZZ_CHECK(test->count > 0);
+    struct restore_part *part = test->parts[test->count - 1];
+    if (entry->of != 0) {
+        part->split = restore_split_for(&test->split, &fuzz_part_places, part->name, entry);
+        if (part->split == NULL)
+            return -1;
+    }
     if (test->is_made)
         fuzz_part_make(test, entry);
-    return restore_part_add(test->parts[test->count - 1], entry);
+    return restore_part_add(part, entry);
 }
 
 static void fuzz_part_restore(struct fuzz_part *test, uint8_t how)
@@ -171,6 +180,7 @@ FUZZ_TARGET(part)
         fuzz_part_restore(&test, how);
     index_reader_free(reader);
     encoder_free(test.encoder);
+    restore_split_release(test.split);
     for (size_t i = 0; i < test.count; i++) {
         restore_part_free(test.parts[i]);
         buffer_free(&test.stored[i]);

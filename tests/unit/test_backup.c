@@ -392,6 +392,124 @@ static void test_bad_lines(void)
     }
 }
 
+/* A file in pieces */
+
+#define PIECE_PART(number, files)                                                                            \
+    "{\"part\":\"main-0000000" number "\",\"bytes\":100,\"codec\":\"lz4\",\"files\":" files "}\n"
+#define PIECE_LINE(path, bytes, mode, place, rest)                                                           \
+    "{\"file\":\"" path "\",\"bytes\":" bytes ",\"sha256\":"                                                 \
+    "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"mode\":\"" mode "\","            \
+    "\"modified\":\"2026-11-20T02:00:03Z\"," place rest "}\n"
+#define ALONE "\"offset\":0,\"stored\":100"
+#define FIRST(rest) PIECE_LINE("x", "40", "0600", ALONE, rest)
+#define NEXT(rest) PIECE_LINE("x", "40", "0600", ALONE ",\"header\":0", rest)
+#define AT(at) ",\"at\":" at ",\"of\":100,\"crc32c\":\"0123abcd\""
+#define LAST PIECE_LINE("x", "20", "0600", ALONE ",\"header\":0", AT("80"))
+
+static int read_lines(const char *lines, struct seen *seen)
+{
+    struct buffer text = BUFFER_EMPTY;
+
+    index_header_write(backup_id, &text);
+    buffer_append_string(&text, lines);
+    int result = read_index(text.data, text.length, text.length, seen);
+    buffer_free(&text);
+    return result;
+}
+
+static void test_pieces(void)
+{
+    struct seen seen = {.count = 0};
+    struct buffer text = BUFFER_EMPTY;
+    static const char lines[] = PIECE_PART("1", "1") FIRST(AT("0")) PIECE_PART("2", "0") NEXT(AT("40"))
+        PIECE_PART("3", "0") LAST PART FILE_LINE("y", "0", "100", "");
+
+    CHECK(read_lines(lines, &seen) == 0);
+    CHECK(seen.count == 8);
+    for (size_t i = 0; i < seen.count; i++)
+        CHECK(index_entry_write(&seen.entries[i], &text) == 0);
+    CHECK_TEXT(buffer_string(&text), lines);
+    for (size_t i = 1; seen.count == 8 && i < 8; i += 2) {
+        const struct index_entry *entry = &seen.entries[i];
+        CHECK(index_entry_begins_file(entry) == (i == 1 || i == 7));
+        CHECK(index_entry_ends_file(entry) == (i == 5 || i == 7));
+        CHECK(entry->of == (i == 7 ? 0 : 100) && entry->crc32c == (i == 7 ? 0 : 0x0123abcd));
+        CHECK(entry->at == (i == 7 ? 0 : (i - 1) * 20));
+        CHECK(entry->header == (i == 1 || i == 7 ? 512 : 0));
+    }
+    buffer_free(&text);
+    forget(&seen);
+}
+
+static void test_bad_pieces(void)
+{
+#define TWO PIECE_PART("1", "1") FIRST(AT("0")) PIECE_PART("2", "0")
+#define THREE TWO NEXT(AT("40")) PIECE_PART("3", "0")
+    static const char *lines[] = {
+        PIECE_PART("1", "1") FIRST(AT("0")), /* none but the first */
+        TWO,
+        TWO NEXT(AT("40")), /* all but the last */
+        TWO NEXT(AT("40")) PART FILE_LINE("y", "0", "100", ""),
+        THREE PIECE_PART("4", "0") LAST,                                      /* a part without its piece */
+        TWO LAST,                                                             /* a gap */
+        THREE NEXT(AT("40")),                                                 /* twice */
+        PIECE_PART("1", "0") NEXT(AT("40")) PIECE_PART("2", "0") LAST,        /* not the first */
+        THREE PIECE_LINE("y", "20", "0600", ALONE ",\"header\":0", AT("80")), /* another file's */
+        THREE PIECE_LINE("x", "20", "0640", ALONE ",\"header\":0", AT("80")),
+        THREE PIECE_LINE("x", "20", "0600", ALONE ",\"header\":0",
+                         ",\"at\":80,\"of\":120,\"crc32c\":\"0123abcd\""),
+        THREE FILE_LINE("x", "0", "100", ",\"header\":0"), /* whole */
+        THREE FILE_LINE("x", "0", "100", ""),
+        THREE PIECE_LINE("x", "20", "0600", ALONE, AT("80")), /* a header in the last */
+        THREE LAST LAST,                                      /* behind the end */
+        PIECE_PART("1", "1") PIECE_LINE("x", "40", "0600", ALONE ",\"header\":0", AT("0"))
+            PIECE_PART("2", "0") NEXT(AT("40")) PIECE_PART("3", "0") LAST, /* no header in the first */
+        PIECE_PART("1", "0") FIRST(AT("0")) PIECE_PART("2", "0") NEXT(AT("40")) PIECE_PART("3", "0") LAST,
+        PIECE_PART("1", "2") FIRST(AT("0")) PIECE_PART("2", "0") NEXT(AT("40")) PIECE_PART("3", "0") LAST,
+        PIECE_PART("1", "1") FIRST(AT("0")) PIECE_PART("2", "1") NEXT(AT("40")) PIECE_PART("3", "0") LAST,
+        PIECE_PART("1", "1") FIRST(AT("0")) PIECE_PART("3", "0") NEXT(AT("40")) PIECE_PART("4", "0") LAST,
+        PIECE_PART("2", "1") FIRST(AT("0")) PIECE_PART("1", "0") NEXT(AT("40")) PIECE_PART("3", "0") LAST,
+        PIECE_PART("1", "1")
+            FIRST(AT("0")) "{\"part\":\"16400-00000002\",\"bytes\":100,\"codec\":\"lz4\",\"files\":0}\n" NEXT(
+                AT("40")) PIECE_PART("3", "0") LAST,
+        TWO "{\"directory\":\"base\",\"mode\":\"0700\"}\n" NEXT(AT("40")) PIECE_PART("3", "0") LAST,
+        /* not alone */
+        PIECE_PART("1", "1") PIECE_LINE("x", "40", "0600", "\"offset\":0,\"stored\":99", AT("0"))
+            PIECE_PART("2", "0") NEXT(AT("40")) PIECE_PART("3", "0") LAST,
+        PIECE_PART("1", "1") PIECE_LINE("x", "40", "0600", "\"offset\":1,\"stored\":99", AT("0"))
+            PIECE_PART("2", "0") NEXT(AT("40")) PIECE_PART("3", "0") LAST,
+        PIECE_PART("1", "2") FILE_LINE("y", "0", "10", "") FIRST(AT("0")) PIECE_PART("2", "0") NEXT(AT("40"))
+            PIECE_PART("3", "0") LAST,
+        PIECE_PART("1", "2") FIRST(AT("0")) FILE_LINE("y", "0", "10", ""),
+        /* places in no file */
+        PIECE_PART("1", "1") PIECE_LINE("x", "100", "0600", ALONE, AT("0")),
+        PIECE_PART("1", "1") PIECE_LINE("x", "101", "0600", ALONE, AT("0")),
+        TWO PIECE_LINE("x", "0", "0600", ALONE ",\"header\":0", AT("40")) PIECE_PART("3", "0") LAST,
+        TWO PIECE_LINE("x", "61", "0600", ALONE ",\"header\":0", AT("40")),
+        TWO NEXT(AT("18446744073709551615")),
+        TWO NEXT(AT("-40")),
+        /* members missing, or not what they should be */
+        PIECE_PART("1", "1") FIRST(",\"at\":0"),
+        PIECE_PART("1", "1") FIRST(",\"at\":0,\"of\":100"),
+        PIECE_PART("1", "1") FIRST(",\"of\":100,\"crc32c\":\"0123abcd\""),
+        PIECE_PART("1", "1") FIRST(",\"at\":0,\"of\":0,\"crc32c\":\"0123abcd\""),
+        PIECE_PART("1", "1") FIRST(",\"at\":0,\"crc32c\":\"0123abcd\""),
+        PIECE_PART("1", "1") FIRST(",\"at\":0,\"of\":100,\"crc32c\":\"0123abc\""),
+        PIECE_PART("1", "1") FIRST(",\"at\":0,\"of\":100,\"crc32c\":\"0123abcg\""),
+        PIECE_PART("1", "1") FIRST(",\"at\":0,\"of\":100,\"crc32c\":12345678"),
+        PIECE_PART("1", "1") FIRST(",\"at\":\"0\",\"of\":100,\"crc32c\":\"0123abcd\""),
+    };
+
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct seen seen = {.count = 0};
+        int result = read_lines(lines[i], &seen);
+        CHECK(result != 0);
+        if (result == 0)
+            fprintf(stderr, "accepted: %s", lines[i]);
+        forget(&seen);
+    }
+}
+
 static void test_bad_headers(void)
 {
     static const char *headers[] = {
@@ -437,6 +555,8 @@ int main(int argc, char **argv)
     test_choosing();
     test_index_round_trip();
     test_bad_lines();
+    test_pieces();
+    test_bad_pieces();
     test_bad_headers();
     test_utf8();
     return unit_done("test_backup");

@@ -339,6 +339,178 @@ static void test_wrong_index(struct unpacker *unpacker)
     remove_files();
 }
 
+/* A file in pieces */
+
+#define SPLIT_NAME "base/1/split"
+
+static const uint64_t cuts[] = {0, 1000, 2024, 2500};
+static unsigned char split_content[2500];
+
+/* The part with one piece of the file, tar header before the first, padding behind the last. */
+static void make_piece(size_t number, struct buffer *out, struct index_entry *entry)
+{
+    struct tar_member member = {
+        .path = SPLIT_NAME, .mode = 0600, .bytes = sizeof split_content, .user_name = "", .group_name = ""};
+    struct encoder *encoder = encoder_new(1);
+    struct buffer header = BUFFER_EMPTY;
+    static const char zeros[TAR_BLOCK_BYTES];
+    uint64_t at = cuts[number], bytes = cuts[number + 1] - at;
+
+    CHECK(tar_header_write(&member, &header) == 0 && encoder_begin(encoder, sink_to_buffer(out)) == 0);
+    if (number == 0)
+        CHECK(encoder_write(encoder, header.data, header.length) == 0);
+    CHECK(encoder_write(encoder, split_content + at, bytes) == 0);
+    if (number == 2)
+        CHECK(encoder_write(encoder, zeros, tar_padding_bytes(sizeof split_content)) == 0);
+    CHECK(encoder_end(encoder) == 0);
+    *entry = (struct index_entry){.line = INDEX_FILE,
+                                  .mode = 0640,
+                                  .bytes = bytes,
+                                  .stored = out->length,
+                                  .header = number == 0 ? (uint32_t)header.length : 0,
+                                  .modified = 1000000000ll * 1000000,
+                                  .at = at,
+                                  .of = sizeof split_content};
+    entry->path = string_copy(SPLIT_NAME);
+    CHECK(sha256_of(split_content + at, bytes, entry->sha256) == 0);
+    buffer_free(&header);
+    encoder_free(encoder);
+}
+
+struct pieces {
+    struct buffer stored[3];
+    struct restore_part *parts[3];
+};
+
+static void free_parts(struct pieces *pieces)
+{
+    for (size_t i = 0; i < 3; i++) {
+        restore_part_free(pieces->parts[i]);
+        pieces->parts[i] = NULL;
+    }
+}
+
+static void free_pieces(struct pieces *pieces)
+{
+    free_parts(pieces);
+    for (size_t i = 0; i < 3; i++)
+        buffer_free(&pieces->stored[i]);
+    unlinkat(items[0].fd, SPLIT_NAME, 0);
+}
+
+/* All parts as the index tells of them: the file is there then, and empty. */
+static int make_pieces(struct pieces *pieces)
+{
+    struct restore_split *current = NULL;
+    struct index_entry line = {.line = INDEX_PART}, entry;
+    char name[] = "main-00000001";
+    int result = 0;
+
+    memset(pieces, 0, sizeof *pieces);
+    for (size_t i = 0; i < 3; i++) {
+        make_piece(i, &pieces->stored[i], &entry);
+        line.path = name;
+        line.bytes = pieces->stored[i].length;
+        pieces->parts[i] = restore_part_new(&line);
+        CHECK(restore_part_add(pieces->parts[i], &entry) == 0);
+        pieces->parts[i]->split = restore_split_for(&current, &places, name, &entry);
+        if (pieces->parts[i]->split == NULL)
+            result = -1;
+        index_entry_free(&entry);
+    }
+    CHECK(current == NULL);
+    return result;
+}
+
+static int unpack_piece(struct unpacker *unpacker, const struct restore_part *one, const struct buffer *bytes)
+{
+    struct sink sink = unpacker_sink(unpacker);
+    uint64_t total = bytes->length;
+
+    unpacker_begin(unpacker, one, "the part", &total);
+    return unpacker_end(unpacker, sink_write(&sink, bytes->data, bytes->length) == 0);
+}
+
+static bool split_is_right(void)
+{
+    unsigned char content[sizeof split_content + 1];
+    struct stat status;
+    int fd = openat(items[0].fd, SPLIT_NAME, O_RDONLY | O_CLOEXEC);
+    bool right = fd >= 0 && fstat(fd, &status) == 0 && status.st_mtime == 1000000000 &&
+                 (status.st_mode & 07777) == 0640 &&
+                 read(fd, content, sizeof content) == (ssize_t)sizeof split_content &&
+                 memcmp(content, split_content, sizeof split_content) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return right;
+}
+
+static void test_pieces(struct unpacker *unpacker)
+{
+    static const size_t orders[][3] = {{0, 1, 2}, {2, 1, 0}, {1, 2, 0}};
+    struct pieces pieces;
+
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(make_pieces(&pieces) == 0);
+        for (size_t j = 0; j < 3; j++) {
+            size_t number = orders[i][j];
+            CHECK(!split_is_right() && mode_of(SPLIT_NAME) == 0600); /* before the last one */
+            CHECK(unpack_piece(unpacker, pieces.parts[number], &pieces.stored[number]) == 0);
+        }
+        CHECK(split_is_right());
+        free_parts(&pieces);
+        for (size_t j = 0; j < 3; j++)
+            buffer_free(&pieces.stored[j]);
+        CHECK(make_pieces(&pieces) != 0); /* never over what is there */
+        free_pieces(&pieces);
+    }
+}
+
+static void test_wrong_pieces(struct unpacker *unpacker)
+{
+    struct pieces pieces;
+
+    CHECK(make_pieces(&pieces) == 0);
+    for (size_t i = 0; i < 3; i++) { /* each in the place of the one before */
+        size_t before = (i + 2) % 3;
+        pieces.parts[i]->bytes = pieces.stored[before].length;
+        pieces.parts[i]->files[0].stored = pieces.stored[before].length;
+        CHECK(unpack_piece(unpacker, pieces.parts[i], &pieces.stored[before]) != 0);
+        pieces.parts[i]->bytes = pieces.parts[i]->files[0].stored = pieces.stored[i].length;
+    }
+    pieces.parts[1]->files[0].header = 512;
+    CHECK(unpack_piece(unpacker, pieces.parts[1], &pieces.stored[1]) != 0);
+    pieces.parts[1]->files[0].header = 0;
+    pieces.parts[1]->files[0].sha256[0] ^= 1;
+    CHECK(unpack_piece(unpacker, pieces.parts[1], &pieces.stored[1]) != 0);
+    CHECK(!split_is_right());
+    /* What was made is the only thing written into: neither made again nor a link followed. */
+    CHECK(unlinkat(items[0].fd, SPLIT_NAME, 0) == 0);
+    CHECK(unpack_piece(unpacker, pieces.parts[0], &pieces.stored[0]) != 0);
+    CHECK(mode_of(SPLIT_NAME) == 0);
+    CHECK(symlinkat("elsewhere", items[0].fd, SPLIT_NAME) == 0);
+    CHECK(unpack_piece(unpacker, pieces.parts[0], &pieces.stored[0]) != 0);
+    CHECK(mode_of("base/1/elsewhere") == 0);
+    free_pieces(&pieces);
+}
+
+/* Names that no file in pieces may have. */
+static void test_pieces_elsewhere(void)
+{
+    static const char *const paths[] = {"recovery.signal", "global/pg_control", RESTORE_CONTROL_TEMPORARY,
+                                        "nowhere/file", "pg_tblspc/16400/x"};
+    struct restore_split *current = NULL;
+
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct index_entry entry = {.line = INDEX_FILE, .bytes = 1, .of = 2};
+        entry.path = string_copy(paths[i]);
+        CHECK(restore_split_for(&current, &places, "main-00000001", &entry) == NULL && current == NULL);
+        CHECK(mode_of(paths[i]) == 0);
+        index_entry_free(&entry);
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void)argv;
@@ -360,6 +532,11 @@ int main(int argc, char **argv)
         test_unpacking(unpacker);
         test_damages(unpacker);
         test_wrong_index(unpacker);
+        for (size_t i = 0; i < sizeof split_content; i++)
+            split_content[i] = (unsigned char)(i * i * 7 >> 3);
+        test_pieces(unpacker);
+        test_wrong_pieces(unpacker);
+        test_pieces_elsewhere();
     }
     unpacker_free(unpacker);
     restore_part_free(part);
