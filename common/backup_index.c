@@ -354,7 +354,7 @@ static int read_file_members(const struct index_reader *reader, const struct jso
 /* A piece has its part for itself; else there must be one more file than came so far. */
 static bool belongs_to_part(const struct index_reader *reader, const struct index_entry *entry)
 {
-    if (!reader->part_seen || reader->piece_seen)
+    if (!reader->part_seen)
         return false;
     if (entry->of == 0)
         return reader->files_seen < reader->part_files;

@@ -456,7 +456,7 @@ static void test_bad_pieces(void)
         PIECE_PART("1", "0") NEXT(AT("40")) PIECE_PART("2", "0") LAST,        /* not the first */
         THREE PIECE_LINE("y", "20", "0600", ALONE ",\"header\":0", AT("80")), /* another file's */
         THREE PIECE_LINE("x", "20", "0640", ALONE ",\"header\":0", AT("80")),
-        THREE PIECE_LINE("x", "20", "0600", ALONE ",\"header\":0",
+        THREE PIECE_LINE("x", "40", "0600", ALONE ",\"header\":0",
                          ",\"at\":80,\"of\":120,\"crc32c\":\"0123abcd\""),
         THREE FILE_LINE("x", "0", "100", ",\"header\":0"), /* whole */
         THREE FILE_LINE("x", "0", "100", ""),
@@ -484,7 +484,8 @@ static void test_bad_pieces(void)
         /* places in no file */
         PIECE_PART("1", "1") PIECE_LINE("x", "100", "0600", ALONE, AT("0")),
         PIECE_PART("1", "1") PIECE_LINE("x", "101", "0600", ALONE, AT("0")),
-        TWO PIECE_LINE("x", "0", "0600", ALONE ",\"header\":0", AT("40")) PIECE_PART("3", "0") LAST,
+        TWO PIECE_LINE("x", "0", "0600", ALONE ",\"header\":0", AT("40")) PIECE_PART("3", "0") NEXT(AT("40"))
+            PIECE_PART("4", "0") LAST,
         TWO PIECE_LINE("x", "61", "0600", ALONE ",\"header\":0", AT("40")),
         TWO NEXT(AT("18446744073709551615")),
         TWO NEXT(AT("-40")),

@@ -489,9 +489,12 @@ static void test_wrong_pieces(struct unpacker *unpacker)
     CHECK(unlinkat(items[0].fd, SPLIT_NAME, 0) == 0);
     CHECK(unpack_piece(unpacker, pieces.parts[0], &pieces.stored[0]) != 0);
     CHECK(mode_of(SPLIT_NAME) == 0);
+    unit_write(unit_path("%s/base/1/elsewhere", data_path), "", 0);
     CHECK(symlinkat("elsewhere", items[0].fd, SPLIT_NAME) == 0);
     CHECK(unpack_piece(unpacker, pieces.parts[0], &pieces.stored[0]) != 0);
-    CHECK(mode_of("base/1/elsewhere") == 0);
+    struct stat status;
+    CHECK(fstatat(items[0].fd, "base/1/elsewhere", &status, 0) == 0 && status.st_size == 0);
+    CHECK(unlinkat(items[0].fd, "base/1/elsewhere", 0) == 0);
     free_pieces(&pieces);
 }
 
