@@ -10,7 +10,7 @@ WARNINGS  = -std=c11 -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wm
 CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_FORTIFY_SOURCE=2 -I. -I$(shell pg_config --includedir 2>/dev/null)
 HARDEN    = -fstack-protector-strong -fPIE
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-# libcurl and libcrypto are loaded when they are needed (common/library.h).
+# libcurl, libcrypto and libzstd are loaded when they are needed (common/library.h).
 LDLIBS    = -llz4 -linih -ljansson -lexpat -lpthread -ldl
 ifdef SANITIZE
 override CFLAGS  += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer

@@ -28,7 +28,7 @@ static int open_worker(struct copy *copy, struct worker *worker)
         .pages = settings->pages, .progress = settings->progress, .owner = settings->owner};
 
     worker->copy = copy;
-    worker->parts = part_writer_new(settings->targets, settings->catalog, settings->compression_level);
+    worker->parts = part_writer_new(settings->targets, settings->catalog);
     if (worker->parts == NULL)
         return -1;
     ship.parts = worker->parts;

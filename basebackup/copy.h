@@ -12,7 +12,6 @@ struct copy_settings {
     struct page_check *pages; /* NULL: pages have no checksums */
     struct progress *progress;
     const struct ship_owner *owner;
-    int compression_level;
     unsigned jobs;
 };
 

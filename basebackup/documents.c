@@ -3,6 +3,7 @@
 #include "common/document.h"
 #include "common/log.h"
 #include "common/timestamp.h"
+#include "interrupt.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,27 +45,35 @@ int documents_heartbeat(const char *backup_id, int64_t now, struct buffer *out)
     return document_seal(document, out);
 }
 
-static int write_to_object(void *context, const void *data, size_t length)
-{
-    return object_writer_write(context, data, length);
-}
+/* The index and the manifest of one lane. */
+struct ending {
+    struct targets *targets;
+    size_t lane;
+    struct object_spool spool; /* the packed index */
+    struct object_facts facts; /* of it */
+    struct buffer manifest;
+};
 
-int documents_pack_index(struct catalog *catalog, int compression_level, const char *directory,
-                         struct backup *backup, struct object_spool *spool, struct object_facts *facts)
+/* Packs the index as a sealed object, and notes its hash and size in *backup. */
+static int pack_index(struct ending *ending, struct catalog *catalog, const char *directory,
+                      struct backup *backup)
 {
-    struct object_writer *writer = object_writer_new(compression_level);
-    struct sink sink = {write_to_object, writer};
+    struct object_writer *writer = object_writer_new(&ending->targets->lanes[ending->lane]);
+    struct object_facts *facts = &ending->facts;
+    struct object_spool *spool = &ending->spool;
     int result = -1;
 
-    memset(facts, 0, sizeof *facts);
+    if (writer == NULL)
+        return -1;
+    struct sink sink = object_writer_sink(writer);
     snprintf(facts->kind, sizeof facts->kind, "files");
     snprintf(facts->name, sizeof facts->name, "%s", backup->id);
     facts->system_identifier = backup->system_identifier;
     facts->timeline = backup->timeline;
     facts->postgresql_version = backup->postgresql_version;
-    if (object_spool_begin(spool, directory, OBJECT_SPOOL_BYTES, true) == 0 && writer != NULL &&
-        object_writer_begin(writer, object_spool_sink(spool)) == 0 && catalog_read(catalog, &sink) == 0 &&
-        object_writer_end(writer, facts) == 0) {
+    if (object_spool_begin(spool, directory, OBJECT_SPOOL_BYTES, true) == 0 &&
+        object_writer_begin(writer, object_spool_sink(spool)) == 0 &&
+        catalog_read(catalog, ending->lane, &sink) == 0 && object_writer_end(writer, facts) == 0) {
         memcpy(backup->files_sha256, facts->sha256, SHA256_BYTES);
         backup->files_bytes = spool->length;
         result = 0;
@@ -89,24 +98,57 @@ static int put_index(struct targets *targets, struct target *target, const struc
     return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
 }
 
-int documents_put(struct targets *targets, struct object_spool *spool, const struct object_facts *facts,
-                  const struct backup *backup)
+static void take_totals(struct catalog *catalog, size_t lane, struct backup *backup)
 {
-    struct buffer manifest = BUFFER_EMPTY;
-    struct body body;
-    int result = -1;
+    struct catalog_totals totals = catalog_totals(catalog, lane);
 
-    object_spool_body(spool, &body);
-    if (backup_seal(backup, &manifest) != 0)
-        goto done;
-    result = 0;
+    backup->part_count = totals.parts;
+    backup->file_count = totals.files;
+    backup->plain_bytes = totals.plain_bytes;
+    backup->stored_bytes = totals.stored_bytes;
+}
+
+static int put_ending(struct ending *ending)
+{
+    struct targets *targets = ending->targets;
+    struct body body;
+    int result = 0;
+
+    object_spool_body(&ending->spool, &body);
     for (size_t i = 0; i < targets->count && result == 0; i++) {
         struct target *target = &targets->items[i];
-        if (target_is_alive(target) && (put_index(targets, target, &body, facts) != 0 ||
-                                        target_put(targets, target, "manifest.json", &manifest) != 0))
+        if (target->lane == ending->lane && target_is_alive(target) &&
+            (put_index(targets, target, &body, &ending->facts) != 0 ||
+             target_put(targets, target, "manifest.json", &ending->manifest) != 0))
             result = target_give_up(targets, target);
     }
-done:
-    buffer_free(&manifest);
     return result;
+}
+
+static int put_lane(struct targets *targets, size_t lane, struct catalog *catalog, const char *directory,
+                    struct backup *backup)
+{
+    struct ending ending = {
+        .targets = targets, .lane = lane, .spool = OBJECT_SPOOL_EMPTY, .manifest = BUFFER_EMPTY};
+    int result = -1;
+
+    take_totals(catalog, lane, backup);
+    backup->codec = targets->lanes[lane].codec;
+    if (pack_index(&ending, catalog, directory, backup) == 0 && backup_seal(backup, &ending.manifest) == 0)
+        result = put_ending(&ending);
+    object_spool_free(&ending.spool);
+    buffer_free(&ending.manifest);
+    return result;
+}
+
+int documents_put(struct targets *targets, struct catalog *catalog, const char *directory,
+                  struct backup *backup)
+{
+    if (interrupt_requested()) /* later ones are too late: some repositories would have it, others not */
+        return -1;
+    /* Backwards, so that the first one's totals stay. */
+    for (size_t lane = targets->lane_count; lane-- > 0;)
+        if (targets_lane_is_alive(targets, lane) && put_lane(targets, lane, catalog, directory, backup) != 0)
+            return -1;
+    return 0;
 }

@@ -111,7 +111,8 @@ static int take_entry(void *context, struct index_entry *entry)
     return entry->line != INDEX_FILE || writing->is_outside ? 0 : take_file(writing, entry);
 }
 
-static int append_catalog(struct writing *writing, const char *backup_id, struct catalog *catalog)
+static int append_catalog(struct writing *writing, const char *backup_id, struct catalog *catalog,
+                          size_t lane)
 {
     struct index_reader *reader = index_reader_new(backup_id, "the index being made", take_entry, writing);
     int result = -1;
@@ -119,7 +120,7 @@ static int append_catalog(struct writing *writing, const char *backup_id, struct
     if (reader == NULL)
         return -1;
     struct sink sink = index_reader_sink(reader);
-    if (catalog_read(catalog, &sink) == 0)
+    if (catalog_read(catalog, lane, &sink) == 0)
         result = index_reader_finish(reader);
     index_reader_free(reader);
     return result;
@@ -158,14 +159,14 @@ static int append_checksum(struct writing *writing)
     return buffer_printf(&writing->text, "\"Manifest-Checksum\": \"%s\"}\n", hex);
 }
 
-int pg_manifest_write(const struct pg_manifest_settings *settings, struct catalog *catalog, int fd,
-                      uint64_t *bytes)
+int pg_manifest_write(const struct pg_manifest_settings *settings, struct catalog *catalog, size_t lane,
+                      int fd, uint64_t *bytes)
 {
     struct writing writing = {.text = BUFFER_EMPTY, .fd = fd};
     int result = -1;
 
     if (sha256_begin(&writing.hash) != 0 || append_head(&writing, settings) != 0 ||
-        append_catalog(&writing, settings->backup_id, catalog) != 0)
+        append_catalog(&writing, settings->backup_id, catalog, lane) != 0)
         goto done;
     for (size_t i = 0; i < settings->file_count; i++)
         if (append_file(&writing, &settings->files[i]) != 0)

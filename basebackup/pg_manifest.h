@@ -25,9 +25,9 @@ struct pg_manifest_settings {
     size_t file_count;
 };
 
-/* Writes it into fd, at its end. *bytes: its size. Files outside the data directory are not in it. 0, or -1
- * after logging. */
-int pg_manifest_write(const struct pg_manifest_settings *settings, struct catalog *catalog, int fd,
-                      uint64_t *bytes);
+/* Writes it into fd, at its end; lane: one that is whole. *bytes: its size. Files outside the data directory
+ * are not in it. 0, or -1 after logging. */
+int pg_manifest_write(const struct pg_manifest_settings *settings, struct catalog *catalog, size_t lane,
+                      int fd, uint64_t *bytes);
 
 #endif

@@ -209,7 +209,7 @@ static int start(struct push *push)
     log_info("backup %s begins at %s on timeline %u", push->backup.id, lsn, (unsigned)started.timeline);
     push->next_heartbeat = monotonic_now() + HEARTBEAT_MICROSECONDS;
     push->next_session_check = monotonic_now() + SESSION_CHECK_MICROSECONDS;
-    push->catalog = catalog_open(push->state.directory, push->backup.id);
+    push->catalog = catalog_open(push->state.directory, push->backup.id, push->targets.lane_count);
     if (push->catalog != NULL && documents_started(&push->backup, &document) == 0)
         result = targets_put(&push->targets, "started.json", &document);
     buffer_free(&document);
@@ -260,7 +260,6 @@ static int open_copy(struct push *push)
         .pages = page_checks(push),
         .progress = &push->progress,
         .owner = &push->owner,
-        .compression_level = push->config->compression_level,
         .jobs = push->settings->jobs,
     };
 
@@ -406,7 +405,7 @@ static int write_manifest(struct push *push, const struct ship_content *label,
     if (sha256_of(label->data, (size_t)label->bytes, files[0].sha256) != 0 ||
         sha256_of(control->data, (size_t)control->bytes, files[1].sha256) != 0)
         return -1;
-    return pg_manifest_write(&settings, push->catalog, fd, bytes);
+    return pg_manifest_write(&settings, push->catalog, targets_first_lane(&push->targets), fd, bytes);
 }
 
 static int ship_last_part(struct push *push)
@@ -493,26 +492,13 @@ static void log_summary(const struct push *push)
 
 static int complete(struct push *push)
 {
-    struct catalog_totals totals = catalog_totals(push->catalog);
-    struct object_spool spool = OBJECT_SPOOL_EMPTY;
-    struct object_facts facts;
-    int result = -1;
-
-    push->backup.part_count = totals.parts;
-    push->backup.file_count = totals.files;
-    push->backup.plain_bytes = totals.plain_bytes;
-    push->backup.stored_bytes = totals.stored_bytes;
     push->backup.external = push->external.paths; /* handed over */
     push->backup.external_count = push->external.count;
     memset(&push->external, 0, sizeof push->external);
-    if (documents_pack_index(push->catalog, push->config->compression_level, push->state.directory,
-                             &push->backup, &spool, &facts) == 0 &&
-        !interrupt_requested() && documents_put(&push->targets, &spool, &facts, &push->backup) == 0) {
-        log_summary(push);
-        result = targets_outcome(&push->targets);
-    }
-    object_spool_free(&spool);
-    return result;
+    if (documents_put(&push->targets, push->catalog, push->state.directory, &push->backup) != 0)
+        return -1;
+    log_summary(push);
+    return targets_outcome(&push->targets);
 }
 
 static void push_close(struct push *push)

@@ -71,7 +71,8 @@ static int fetch_part(struct worker *worker, const struct restore_part *part, co
     struct store_range whole = {0, 0, 0};
     struct store_object object = {.total_bytes = 0};
 
-    unpacker_begin(worker->unpacker, part, what, &object.total_bytes);
+    if (unpacker_begin(worker->unpacker, part, what, &object.total_bytes) != 0)
+        return -1;
     enum store_result result = store_get(worker->store, key, &whole, &sink, &object);
     if (result == STORE_ABSENT) {
         log_error("%s is missing", what);

@@ -29,6 +29,7 @@ struct restore_part *restore_part_new(const struct index_entry *entry)
         return NULL;
     }
     part->bytes = entry->bytes;
+    part->codec = entry->codec;
     part->name = string_copy(entry->path);
     if (part->name == NULL) {
         free(part);
@@ -138,16 +139,16 @@ void unpacker_free(struct unpacker *unpacker)
     free(unpacker);
 }
 
-void unpacker_begin(struct unpacker *unpacker, const struct restore_part *part, const char *what,
-                    const uint64_t *total_bytes)
+int unpacker_begin(struct unpacker *unpacker, const struct restore_part *part, const char *what,
+                   const uint64_t *total_bytes)
 {
-    decoder_reset(unpacker->decoder);
     unpacker->part = part;
     unpacker->what = what;
     unpacker->total_bytes = total_bytes;
     unpacker->position = 0;
     unpacker->next = 0;
     unpacker->is_open = false;
+    return decoder_begin(unpacker->decoder, part->codec);
 }
 
 /* The file at work; NULL in the bytes before the first, between two and behind the last: directory members.
@@ -342,7 +343,7 @@ static int write_run(struct unpacker *unpacker, const void *data, size_t length,
     if (unpacker->position < end)
         return 0;
     if (!decoder_at_boundary(unpacker->decoder))
-        return damaged(unpacker, "its LZ4 frame does not end where the index says");
+        return damaged(unpacker, "its compressed data does not end where the index says");
     return is_file ? end_file(unpacker) : 0;
 }
 

@@ -11,6 +11,7 @@
 struct restore_part {
     char *name;
     uint64_t bytes; /* stored */
+    enum codec codec;
     struct index_entry *files;
     size_t count;
     size_t capacity;
@@ -29,9 +30,9 @@ struct unpacker *unpacker_new(const struct restore_places *places, struct progre
 void unpacker_free(struct unpacker *unpacker); /* NULL-safe */
 
 /* part and what (which names it in messages) are borrowed until unpacker_end. total_bytes: the size of the
- * stored object, looked at when the first byte comes (see store_get). */
-void unpacker_begin(struct unpacker *unpacker, const struct restore_part *part, const char *what,
-                    const uint64_t *total_bytes);
+ * stored object, looked at when the first byte comes (see store_get). 0, or -1 after logging. */
+int unpacker_begin(struct unpacker *unpacker, const struct restore_part *part, const char *what,
+                   const uint64_t *total_bytes);
 /* Its write fails after logging, or, when interrupt_requested, without. */
 struct sink unpacker_sink(struct unpacker *unpacker);
 /* complete: the whole part was pushed in; else what is open is closed. 0: every file of the part is there and

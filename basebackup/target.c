@@ -16,6 +16,22 @@ bool target_is_alive(const struct target *target)
     return target->is_open && !atomic_load(&target->is_given_up);
 }
 
+bool targets_lane_is_alive(const struct targets *targets, size_t lane)
+{
+    for (size_t i = 0; i < targets->count; i++)
+        if (targets->items[i].lane == lane && target_is_alive(&targets->items[i]))
+            return true;
+    return false;
+}
+
+size_t targets_first_lane(const struct targets *targets)
+{
+    for (size_t lane = 0; lane < targets->lane_count; lane++)
+        if (targets_lane_is_alive(targets, lane))
+            return lane;
+    return 0;
+}
+
 static bool any_alive(const struct targets *targets)
 {
     for (size_t i = 0; i < targets->count; i++)
@@ -37,12 +53,24 @@ int target_give_up(struct targets *targets, struct target *target)
     return any_alive(targets) ? 0 : -1;
 }
 
+static size_t find_lane(struct targets *targets, const struct compression *compression)
+{
+    size_t lane = 0;
+
+    while (lane < targets->lane_count && !compression_is_equal(&targets->lanes[lane], compression))
+        lane++;
+    if (lane == targets->lane_count)
+        targets->lanes[targets->lane_count++] = *compression;
+    return lane;
+}
+
 static void open_one(const struct config *config, const struct repository_config *settings,
                      const struct state *state, struct targets *targets, bool is_required)
 {
     struct target *target = &targets->items[targets->count++];
 
     target->is_required = is_required;
+    target->lane = find_lane(targets, &settings->compression);
     target->repository.settings = settings;
     if (repository_open(config, settings, state, &targets->limits, &target->repository) != 0) {
         target->repository.settings = settings;
@@ -64,8 +92,11 @@ int targets_open(const struct config *config, const char *only, const struct sta
     if (only != NULL && (chosen = config_repository(config, only)) == NULL)
         return -1;
     targets->items = calloc(config->repository_count, sizeof *targets->items);
-    if (targets->items == NULL)
+    targets->lanes = calloc(config->repository_count, sizeof *targets->lanes);
+    if (targets->items == NULL || targets->lanes == NULL) {
+        targets_close(targets);
         return log_out_of_memory();
+    }
     for (size_t i = 0; i < config->repository_count; i++) {
         const struct repository_config *settings = &config->repositories[i];
         if (chosen == NULL || settings == chosen)
@@ -85,6 +116,7 @@ void targets_close(struct targets *targets)
         if (targets->items[i].is_open)
             repository_close(&targets->items[i].repository);
     free(targets->items);
+    free(targets->lanes);
     memset(targets, 0, sizeof *targets);
 }
 

@@ -13,11 +13,15 @@ struct target {
     bool is_required;
     bool is_open;
     atomic_bool is_given_up;
+    size_t lane;
 };
 
 struct targets {
     struct target *items;
     size_t count;
+    /* Targets whose parts are compressed alike are in one lane: what each of them gets is the same. */
+    struct compression *lanes;
+    size_t lane_count;
     struct store_limits limits;      /* for stores of other threads too */
     uint64_t system_identifier;      /* set by targets_accept */
     char backup_id[BACKUP_ID_BYTES]; /* to be set before keys are made */
@@ -33,6 +37,10 @@ void targets_close(struct targets *targets); /* NULL-safe */
 int targets_accept(struct targets *targets, uint64_t system_identifier);
 
 bool target_is_alive(const struct target *target);
+/* Has it a target that lives? */
+bool targets_lane_is_alive(const struct targets *targets, size_t lane);
+/* The first lane that is alive; there is one as long as a target lives. */
+size_t targets_first_lane(const struct targets *targets);
 /* Says so once. 0, or -1 after logging when no other is left. Thread-safe. */
 int target_give_up(struct targets *targets, struct target *target);
 

@@ -159,6 +159,7 @@ int backup_seal(const struct backup *backup, struct buffer *out)
     json_set_uint(document, "file_count", backup->file_count);
     json_set_uint(document, "plain_bytes", backup->plain_bytes);
     json_set_uint(document, "stored_bytes", backup->stored_bytes);
+    json_set_string(document, "codec", codec_name(backup->codec));
     json_set_uint(document, "zero_pages", backup->zero_pages);
     json_set_uint(document, "page_errors", backup->page_errors);
     json_set_string(document, "files_sha256", files_sha256);
@@ -315,6 +316,8 @@ static void read_members(struct reader *reader, struct backup *backup)
     backup->file_count = need_uint(reader, "file_count", 0, INT64_MAX);
     backup->plain_bytes = need_uint(reader, "plain_bytes", 0, INT64_MAX);
     backup->stored_bytes = need_uint(reader, "stored_bytes", 0, INT64_MAX);
+    if (!codec_by_name(json_text(reader->object, "codec"), &backup->codec))
+        reader->wrong = "codec";
     backup->zero_pages = need_uint(reader, "zero_pages", 0, INT64_MAX);
     backup->page_errors = need_uint(reader, "page_errors", 0, INT64_MAX);
     backup->files_bytes = need_uint(reader, "files_bytes", 0, INT64_MAX);

@@ -45,6 +45,7 @@ struct backup {
     uint64_t file_count;
     uint64_t plain_bytes;
     uint64_t stored_bytes;                    /* of all parts */
+    enum codec codec;                         /* of all parts and the index */
     uint64_t zero_pages;                      /* all-zero pages seen (legal) */
     uint64_t page_errors;                     /* pages whose checksum was wrong */
     unsigned char files_sha256[SHA256_BYTES]; /* of the plain index */

@@ -1,6 +1,5 @@
 #include "backup_index.h"
 
-#include "codec.h"
 #include "document.h"
 #include "file.h"
 #include "log.h"
@@ -53,9 +52,9 @@ static int write_path(struct buffer *out, const char *name, const char *path)
 
 static int write_part(const struct index_entry *entry, struct buffer *out)
 {
-    return buffer_printf(out,
-                         "{\"part\":\"%s\",\"bytes\":%llu,\"codec\":\"" CODEC_NAME_LZ4 "\",\"files\":%llu}\n",
-                         entry->path, (unsigned long long)entry->bytes, (unsigned long long)entry->files);
+    return buffer_printf(out, "{\"part\":\"%s\",\"bytes\":%llu,\"codec\":\"%s\",\"files\":%llu}\n",
+                         entry->path, (unsigned long long)entry->bytes, codec_name(entry->codec),
+                         (unsigned long long)entry->files);
 }
 
 static int write_file(const struct index_entry *entry, struct buffer *out)
@@ -276,7 +275,7 @@ static int read_part(struct index_reader *reader, const struct json *line, const
     if (json_uint(line, "bytes", &entry.bytes) != 0 || json_uint(line, "files", &entry.files) != 0 ||
         codec == NULL)
         return damaged(reader, "a member of a part is missing or malformed");
-    if (strcmp(codec, CODEC_NAME_LZ4) != 0) {
+    if (!codec_by_name(codec, &entry.codec)) {
         log_error("%s: part \"%s\" is packed with codec \"%s\", which this program does not know",
                   reader->what, name, codec);
         log_hint("It was made by a newer walferry: install that version here.");

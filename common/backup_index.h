@@ -7,13 +7,14 @@
  *     {"part":"main-00000001","bytes":14680064,"codec":"lz4","files":812}       then its files, in the order
  * of the part:
  *     {"file":"base/1/1259","bytes":81920,"sha256":"...","mode":"0600","modified":"2026-11-20T02:00:03Z","offset":0,"stored":9731}
- * offset and stored: the member's frames in the part, tar header included. "header": bytes of tar headers
- * when not 512. A large file comes in pieces, each in a part of its own, one behind the other; their lines
- * say in addition, and all else of the piece: "at":134217728,"of":1073741824,"crc32c":"..." The first piece
- * counts as the file, in its part's "files", the others as none. Paths are relative to the data directory
- * (tablespaces: pg_tblspc/<oid>/...), in external-* relative to /. A path that is not UTF-8 stands in hex as
- * "path_hex" instead of "file" or "directory". Readers refuse an absolute path, "..", an empty component, a
- * duplicate slash. */
+ * codec: "lz4", "zstd" or "none". offset and stored: the member's frames in the part, tar header included.
+ * "header": bytes of tar headers when not 512. A large file comes in pieces, each in a part of its own, one
+ * behind the other; their lines say in addition, and all else of the piece:
+ *     "at":134217728,"of":1073741824,"crc32c":"..."
+ * The first piece counts as the file, in its part's "files", the others as none. Paths are relative to the
+ * data directory (tablespaces: pg_tblspc/<oid>/...), in external-* relative to /. A path that is not UTF-8
+ * stands in hex as "path_hex" instead of "file" or "directory". Readers refuse an absolute path, "..", an
+ * empty component, a duplicate slash. */
 #ifndef WALFERRY_BACKUP_INDEX_H
 #define WALFERRY_BACKUP_INDEX_H
 
@@ -27,6 +28,7 @@ struct index_entry {
     unsigned mode;  /* permission bits of a directory or file */
     uint64_t bytes; /* plain size of a file; stored size of a part */
     /* a part */
+    enum codec codec;
     uint64_t files;
     /* a file */
     unsigned char sha256[SHA256_BYTES];

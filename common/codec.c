@@ -1,22 +1,104 @@
-#include "codec.h"
+#include "codec_driver.h"
 
 #include "log.h"
 
-#include <lz4frame.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_BYTES (256 * 1024)
+/* No codec at all */
 
-struct encoder {
-    LZ4F_cctx *context;
-    LZ4F_preferences_t preferences;
-    unsigned char *out;
-    size_t out_bytes;
-    struct sink sink;
+static int succeed_encoder(struct encoder *encoder)
+{
+    (void)encoder;
+    return 0;
+}
+
+static int open_plain_encoder(struct encoder *encoder, int level)
+{
+    (void)encoder;
+    (void)level;
+    return 0;
+}
+
+static int write_plain(struct encoder *encoder, const void *data, size_t length)
+{
+    return length == 0 ? 0 : sink_write(&encoder->sink, data, length);
+}
+
+static void close_plain_encoder(struct encoder *encoder)
+{
+    (void)encoder;
+}
+
+static int open_plain_decoder(struct decoder *decoder)
+{
+    (void)decoder;
+    return 0;
+}
+
+static void leave_decoder(struct decoder *decoder)
+{
+    (void)decoder;
+}
+
+static int read_plain(struct decoder *decoder, const void *data, size_t length, const struct sink *sink)
+{
+    (void)decoder;
+    return length == 0 ? 0 : sink_write(sink, data, length);
+}
+
+static const struct codec_driver codec_plain = {
+    .name = "none",
+    .encoder_open = open_plain_encoder,
+    .begin = succeed_encoder,
+    .write = write_plain,
+    .end = succeed_encoder,
+    .encoder_close = close_plain_encoder,
+    .decoder_open = open_plain_decoder,
+    .reset = leave_decoder,
+    .read = read_plain,
+    .decoder_close = leave_decoder,
 };
 
-struct encoder *encoder_new(int level)
+/* All of them */
+
+static const struct codec_driver *const drivers[CODEC_COUNT] = {
+    [CODEC_LZ4] = &codec_lz4, [CODEC_ZSTD] = &codec_zstd, [CODEC_NONE] = &codec_plain};
+
+const char *codec_name(enum codec codec)
+{
+    return drivers[codec]->name;
+}
+
+bool codec_by_name(const char *name, enum codec *codec)
+{
+    for (unsigned i = 0; name != NULL && i < CODEC_COUNT; i++)
+        if (strcmp(drivers[i]->name, name) == 0) {
+            *codec = (enum codec)i;
+            return true;
+        }
+    return false;
+}
+
+struct codec_levels codec_levels(enum codec codec)
+{
+    return drivers[codec]->levels;
+}
+
+enum codec codec_of_magic(const unsigned char magic[CODEC_MAGIC_BYTES])
+{
+    for (unsigned i = 0; i < CODEC_COUNT; i++)
+        if (i != CODEC_NONE && memcmp(drivers[i]->magic, magic, CODEC_MAGIC_BYTES) == 0)
+            return (enum codec)i;
+    return CODEC_NONE;
+}
+
+bool compression_is_equal(const struct compression *left, const struct compression *right)
+{
+    return left->codec == right->codec && left->level == right->level;
+}
+
+struct encoder *encoder_new(const struct compression *compression)
 {
     struct encoder *encoder = calloc(1, sizeof *encoder);
 
@@ -24,140 +106,81 @@ struct encoder *encoder_new(int level)
         log_out_of_memory();
         return NULL;
     }
-    encoder->preferences.compressionLevel = level;
-    encoder->preferences.frameInfo.blockSizeID = LZ4F_max256KB;
-    /* Linked blocks would be 0.2 % smaller, and cost a copy of 64 KiB for each. */
-    encoder->preferences.frameInfo.blockMode = LZ4F_blockIndependent;
-    encoder->preferences.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
-    /* Everything given is compressed at once, so that nothing waits inside and a chunk's output has a known
-     * bound. */
-    encoder->preferences.autoFlush = 1;
-    encoder->out_bytes = LZ4F_compressBound(CHUNK_BYTES, &encoder->preferences) + LZ4F_HEADER_SIZE_MAX;
-    encoder->out = malloc(encoder->out_bytes);
-    if (encoder->out == NULL ||
-        LZ4F_isError(LZ4F_createCompressionContext(&encoder->context, LZ4F_VERSION))) {
-        log_out_of_memory();
-        encoder_free(encoder);
-        return NULL;
-    }
-    return encoder;
-}
-
-static int encoder_emit(struct encoder *encoder, size_t length)
-{
-    if (LZ4F_isError(length)) {
-        log_error("could not compress: %s", LZ4F_getErrorName(length));
-        return -1;
-    }
-    return length == 0 ? 0 : sink_write(&encoder->sink, encoder->out, length);
+    encoder->driver = drivers[compression->codec];
+    if (encoder->driver->encoder_open(encoder, compression->level) == 0)
+        return encoder;
+    encoder_free(encoder);
+    return NULL;
 }
 
 int encoder_begin(struct encoder *encoder, struct sink sink)
 {
     encoder->sink = sink;
-    return encoder_emit(encoder, LZ4F_compressBegin(encoder->context, encoder->out, encoder->out_bytes,
-                                                    &encoder->preferences));
+    return encoder->driver->begin(encoder);
 }
 
 int encoder_write(struct encoder *encoder, const void *data, size_t length)
 {
-    const unsigned char *next = data;
-
-    while (length > 0) {
-        size_t chunk = length < CHUNK_BYTES ? length : CHUNK_BYTES;
-        if (encoder_emit(encoder, LZ4F_compressUpdate(encoder->context, encoder->out, encoder->out_bytes,
-                                                      next, chunk, NULL)) != 0)
-            return -1;
-        next += chunk;
-        length -= chunk;
-    }
-    return 0;
+    return encoder->driver->write(encoder, data, length);
 }
 
 int encoder_end(struct encoder *encoder)
 {
-    return encoder_emit(encoder, LZ4F_compressEnd(encoder->context, encoder->out, encoder->out_bytes, NULL));
+    return encoder->driver->end(encoder);
 }
 
 void encoder_free(struct encoder *encoder)
 {
     if (encoder == NULL)
         return;
-    LZ4F_freeCompressionContext(encoder->context);
-    free(encoder->out);
+    encoder->driver->encoder_close(encoder);
     free(encoder);
 }
-
-struct decoder {
-    LZ4F_dctx *context;
-    unsigned char *out;
-    bool inside; /* a frame */
-    const char *error;
-};
 
 struct decoder *decoder_new(void)
 {
     struct decoder *decoder = calloc(1, sizeof *decoder);
 
-    if (decoder == NULL) {
+    if (decoder == NULL)
         log_out_of_memory();
-        return NULL;
-    }
-    decoder->out = malloc(CHUNK_BYTES);
-    if (decoder->out == NULL ||
-        LZ4F_isError(LZ4F_createDecompressionContext(&decoder->context, LZ4F_VERSION))) {
-        log_out_of_memory();
-        decoder_free(decoder);
-        return NULL;
-    }
     return decoder;
 }
 
-static const char *describe_error(size_t code)
+static void close_codec(struct decoder *decoder)
 {
-    const char *name = LZ4F_getErrorName(code);
+    if (decoder->driver != NULL)
+        decoder->driver->decoder_close(decoder);
+    decoder->driver = NULL;
+    decoder->own = NULL;
+}
 
-    if (strcmp(name, "ERROR_contentChecksum_invalid") == 0)
-        return "the checksum of its content does not match";
-    if (strcmp(name, "ERROR_frameType_unknown") == 0)
-        return "it is no LZ4 frame";
-    if (strcmp(name, "ERROR_decompressionFailed") == 0)
-        return "a block of it cannot be decompressed";
-    return name;
+int decoder_begin(struct decoder *decoder, enum codec codec)
+{
+    const struct codec_driver *driver = drivers[codec];
+
+    decoder->is_inside = false;
+    decoder->error = NULL;
+    if (decoder->driver == driver) {
+        driver->reset(decoder);
+        return 0;
+    }
+    close_codec(decoder);
+    decoder->driver = driver;
+    if (driver->decoder_open(decoder) == 0)
+        return 0;
+    close_codec(decoder);
+    return -1;
 }
 
 int decoder_write(struct decoder *decoder, const void *data, size_t length, const struct sink *sink)
 {
-    const unsigned char *next = data;
-    bool more_out = false; /* a full output buffer: there may be more to come without further input */
-
     decoder->error = NULL;
-    while (length > 0 || more_out) {
-        size_t out_length = CHUNK_BYTES, used = length;
-        size_t wanted = LZ4F_decompress(decoder->context, decoder->out, &out_length, next, &used, NULL);
-        if (LZ4F_isError(wanted)) {
-            decoder->error = describe_error(wanted);
-            return -1;
-        }
-        decoder->inside = wanted != 0;
-        next += used;
-        length -= used;
-        more_out = out_length == CHUNK_BYTES;
-        if (used == 0 && out_length == 0 && length > 0) {
-            decoder->error = "no progress";
-            return -1;
-        }
-        if (out_length > 0 && sink_write(sink, decoder->out, out_length) != 0)
-            return -1;
-        if (more_out && length == 0 && wanted == 0)
-            break;
-    }
-    return 0;
+    return decoder->driver->read(decoder, data, length, sink);
 }
 
 bool decoder_at_boundary(const struct decoder *decoder)
 {
-    return !decoder->inside;
+    return !decoder->is_inside;
 }
 
 const char *decoder_error(const struct decoder *decoder)
@@ -165,18 +188,10 @@ const char *decoder_error(const struct decoder *decoder)
     return decoder->error;
 }
 
-void decoder_reset(struct decoder *decoder)
-{
-    LZ4F_resetDecompressionContext(decoder->context);
-    decoder->inside = false;
-    decoder->error = NULL;
-}
-
 void decoder_free(struct decoder *decoder)
 {
     if (decoder == NULL)
         return;
-    LZ4F_freeDecompressionContext(decoder->context);
-    free(decoder->out);
+    close_codec(decoder);
     free(decoder);
 }

@@ -16,7 +16,7 @@
 #define LINE_MOST_BYTES 8000
 #define SECTION_MOST_BYTES 49 /* inih cuts longer ones silently */
 
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_BYTES, VALUE_SWITCH, VALUE_CHOICE };
+enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_BYTES, VALUE_SWITCH, VALUE_CHOICE, VALUE_CODEC };
 
 struct key {
     const char *section; /* "repository" stands for every [repository NAME] */
@@ -35,7 +35,8 @@ static const struct key keys[] = {
     {"cluster", "pgdata", VALUE_TEXT, CONFIG(pgdata), 0, 0, NULL, NULL},
     {"cluster", "conninfo", VALUE_TEXT, CONFIG(conninfo), 0, 0, NULL, NULL},
     {"cluster", "state_dir", VALUE_TEXT, CONFIG(state_dir), 0, 0, NULL, NULL},
-    {"compression", "level", VALUE_NUMBER, CONFIG(compression_level), 1, 12, NULL, NULL},
+    {"compression", "codec", VALUE_CODEC, CONFIG(compression.codec), 0, 0, NULL, NULL},
+    {"compression", "level", VALUE_NUMBER, CONFIG(compression.level), 1, 19, NULL, NULL},
     {"wal-push", "timeout", VALUE_NUMBER, CONFIG(wal_push_timeout_seconds), 1, 3600, NULL, NULL},
     {"wal-push", "ahead", VALUE_NUMBER, CONFIG(wal_push_ahead), 0, 1024, NULL, NULL},
     {"wal-push", "parallel", VALUE_NUMBER, CONFIG(wal_push_parallel), 1, 32, NULL, NULL},
@@ -69,6 +70,8 @@ static const struct key keys[] = {
     {"repository", "connect_timeout", VALUE_NUMBER, REPOSITORY(connect_timeout_seconds), 1, 600, NULL, NULL},
     {"repository", "request_timeout", VALUE_NUMBER, REPOSITORY(request_timeout_seconds), 1, 3600, NULL, NULL},
     {"repository", "required", VALUE_SWITCH, REPOSITORY(required), 0, 0, NULL, NULL},
+    {"repository", "codec", VALUE_CODEC, REPOSITORY(compression.codec), 0, 0, NULL, NULL},
+    {"repository", "level", VALUE_NUMBER, REPOSITORY(compression.level), 1, 19, NULL, NULL},
 };
 #define KEY_COUNT (sizeof keys / sizeof keys[0])
 
@@ -197,6 +200,11 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
         if (parse_switch(value, member))
             return 1;
         return problem(loading, string_printf("\"%s\" must be yes or no, not \"%s\"", key->name, value));
+    case VALUE_CODEC:
+        if (codec_by_name(value, member))
+            return 1;
+        return problem(loading,
+                       string_printf("\"%s\" must be lz4, zstd or none, not \"%s\"", key->name, value));
     case VALUE_CHOICE:
         break;
     }
@@ -397,6 +405,51 @@ static int check_s3_url(struct repository_config *repository, const char *place)
     return repository->region == NULL ? -1 : 0;
 }
 
+static bool was_seen(const bool *seen, const char *section, const char *name)
+{
+    return seen[find_key(section, name) - keys];
+}
+
+/* level: 0 if it was not given; then the codec's usual one. The range depends on the codec, which may stand
+ * behind it, or elsewhere. 0, or -1 after logging. */
+static int check_level(const char *place, struct compression *compression)
+{
+    struct codec_levels levels = codec_levels(compression->codec);
+
+    if (compression->level == 0)
+        compression->level = levels.usual;
+    if (compression->level >= levels.least && compression->level <= levels.most)
+        return 0;
+    if (levels.most == 0)
+        log_error("%s: there is no level with codec %s", place, codec_name(compression->codec));
+    else
+        log_error("%s: level must be %d to %d with codec %s, not %d", place, levels.least, levels.most,
+                  codec_name(compression->codec), compression->level);
+    return -1;
+}
+
+/* What a repository does not say holds as [compression] says it; its level only for the same codec. */
+static int check_repository_compression(const struct config *config, struct repository_config *repository,
+                                        const bool *seen, const char *place)
+{
+    struct compression *compression = &repository->compression;
+
+    if (!was_seen(seen, "repository", "codec"))
+        compression->codec = config->compression.codec;
+    if (compression->level == 0 && compression->codec == config->compression.codec)
+        compression->level = config->compression.level;
+    return check_level(place, compression);
+}
+
+static int check_compression(struct config *config)
+{
+    char *place = string_printf("configuration file \"%s\", section [compression]", config->path);
+    int result = place == NULL ? -1 : check_level(place, &config->compression);
+
+    free(place);
+    return result;
+}
+
 static int check_repository(const struct loading *loading, struct repository_config *repository,
                             const bool *seen)
 {
@@ -416,9 +469,10 @@ static int check_repository(const struct loading *loading, struct repository_con
         result = check_s3_url(repository, place);
     else
         log_error("%s: url must begin with file:// or s3://, not \"%s\"", place, repository->url);
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        if (strcmp(keys[i].name, "addressing") == 0 && !seen[i])
-            repository->path_style = repository->endpoint != NULL;
+    if (!was_seen(seen, "repository", "addressing"))
+        repository->path_style = repository->endpoint != NULL;
+    if (result == 0)
+        result = check_repository_compression(loading->config, repository, seen, place);
     free(place);
     return result;
 }
@@ -464,8 +518,7 @@ static void set_defaults(struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    *config = (struct config){.compression_level = 1,
-                              .wal_push_timeout_seconds = 15,
+    *config = (struct config){.wal_push_timeout_seconds = 15,
                               .wal_push_ahead = 128,
                               .wal_push_parallel = 4,
                               .wal_fetch_timeout_seconds = 60,
@@ -515,7 +568,7 @@ int config_load(const char *option_path, struct config *config)
 
     set_defaults(config);
     if (read_text(option_path, config, &text) != 0 || check_lines(&text, config->path) != 0 ||
-        parse_text(&text, &loading) != 0 || check_cluster(config) != 0)
+        parse_text(&text, &loading) != 0 || check_cluster(config) != 0 || check_compression(config) != 0)
         goto done;
     if (config->repository_count == 0) {
         log_error("configuration file \"%s\" has no section [repository NAME]", config->path);

@@ -3,6 +3,8 @@
 #ifndef WALFERRY_CONFIG_H
 #define WALFERRY_CONFIG_H
 
+#include "codec.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +33,7 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
     unsigned connect_timeout_seconds; /* 5 */
     unsigned request_timeout_seconds; /* 60: without a byte moving */
     bool required;                    /* yes */
+    struct compression compression;   /* codec = lz4 | zstd | none, level; default: what [compression] says */
 };
 
 struct config {
@@ -42,7 +45,8 @@ struct config {
     struct repository_config *repositories;
     size_t repository_count; /* at least 1 */
 
-    int compression_level; /* [compression] level = 1..12; default 1 */
+    struct compression compression; /* [compression] codec = lz4 | zstd | none; level = 1..12 with lz4
+                                       (1), 1..19 with zstd (3) */
 
     unsigned wal_push_timeout_seconds; /* [wal-push] timeout = 15 */
     unsigned wal_push_ahead;    /* [wal-push] ahead = 128: segments behind the one asked for; 0: none */

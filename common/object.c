@@ -1,6 +1,5 @@
 #include "object.h"
 
-#include "codec.h"
 #include "document.h"
 #include "file.h"
 #include "log.h"
@@ -17,14 +16,16 @@
 /* Writing */
 
 struct object_writer {
+    enum codec codec;
     struct encoder *encoder;
     struct sink sink;
     struct sha256 hash; /* of the plain bytes */
     uint64_t plain_bytes;
     uint64_t frame_bytes;
+    unsigned char magic[CODEC_MAGIC_BYTES]; /* the first stored bytes */
 };
 
-struct object_writer *object_writer_new(int compression_level)
+struct object_writer *object_writer_new(const struct compression *compression)
 {
     struct object_writer *writer = calloc(1, sizeof *writer);
 
@@ -32,7 +33,8 @@ struct object_writer *object_writer_new(int compression_level)
         log_out_of_memory();
         return NULL;
     }
-    writer->encoder = encoder_new(compression_level);
+    writer->codec = compression->codec;
+    writer->encoder = encoder_new(compression);
     if (writer->encoder == NULL) {
         free(writer);
         return NULL;
@@ -40,10 +42,18 @@ struct object_writer *object_writer_new(int compression_level)
     return writer;
 }
 
+/* The first bytes of a stream of which at bytes have gone before. */
+static void keep_magic(unsigned char magic[CODEC_MAGIC_BYTES], uint64_t at, const void *data, size_t length)
+{
+    if (at < CODEC_MAGIC_BYTES)
+        memcpy(magic + at, data, length < CODEC_MAGIC_BYTES - at ? length : (size_t)(CODEC_MAGIC_BYTES - at));
+}
+
 static int count_and_pass(void *context, const void *data, size_t length)
 {
     struct object_writer *writer = context;
 
+    keep_magic(writer->magic, writer->frame_bytes, data, length);
     writer->frame_bytes += length;
     return sink_write(&writer->sink, data, length);
 }
@@ -63,6 +73,23 @@ int object_writer_write(struct object_writer *writer, const void *data, size_t l
     sha256_update(&writer->hash, data, length);
     writer->plain_bytes += length;
     return encoder_write(writer->encoder, data, length);
+}
+
+static int write_plain(void *context, const void *data, size_t length)
+{
+    return object_writer_write(context, data, length);
+}
+
+struct sink object_writer_sink(struct object_writer *writer)
+{
+    return (struct sink){write_plain, writer};
+}
+
+/* A reader knows the codec by the first bytes, since it meets them first. No WAL file and no index begins so,
+ * packed with codec "none", that it would be taken for a frame. */
+static enum codec codec_of_object(const unsigned char magic[CODEC_MAGIC_BYTES], uint64_t frame_bytes)
+{
+    return frame_bytes < CODEC_MAGIC_BYTES ? CODEC_NONE : codec_of_magic(magic);
 }
 
 static void put_le32(unsigned char *out, uint32_t value)
@@ -86,7 +113,7 @@ static int build_trailer(const struct object_facts *facts, unsigned char trailer
     hex_encode(facts->sha256, SHA256_BYTES, hex);
     snprintf(system, sizeof system, "%llu", (unsigned long long)facts->system_identifier);
     json_set_string(document, "name", facts->name);
-    json_set_string(document, "codec", CODEC_NAME_LZ4);
+    json_set_string(document, "codec", codec_name(facts->codec));
     json_set_uint(document, "plain_bytes", facts->plain_bytes);
     json_set_string(document, "plain_sha256", hex);
     json_set_uint(document, "frame_bytes", facts->frame_bytes);
@@ -115,6 +142,12 @@ int object_writer_end(struct object_writer *writer, struct object_facts *facts)
 
     if (encoder_end(writer->encoder) != 0)
         return -1;
+    facts->codec = writer->codec;
+    if (codec_of_object(writer->magic, writer->frame_bytes) != writer->codec) {
+        log_error("\"%s\" cannot be stored with codec \"%s\": its content begins like a compressed frame",
+                  facts->name, codec_name(writer->codec));
+        return -1;
+    }
     sha256_finish(&writer->hash, facts->sha256);
     facts->plain_bytes = writer->plain_bytes;
     facts->frame_bytes = writer->frame_bytes;
@@ -152,7 +185,7 @@ static const char *parse_members(const struct json *document, struct object_fact
     uint64_t timeline, version;
     char *end;
 
-    if (codec == NULL || strcmp(codec, CODEC_NAME_LZ4) != 0)
+    if (!codec_by_name(codec, &facts->codec))
         return "its trailer names a codec that this program does not know";
     if (!copy_text(document, "kind", facts->kind, sizeof facts->kind) ||
         !copy_text(document, "name", facts->name, sizeof facts->name) ||
@@ -226,6 +259,8 @@ struct object_reader {
     char *what;
     const uint64_t *total_bytes;
     struct decoder *decoder;
+    unsigned char magic[CODEC_MAGIC_BYTES];
+    enum codec codec; /* once the first bytes have come; the trailer's must be the same */
     struct sha256 hash;
     uint64_t plain_bytes;
     uint64_t received;
@@ -244,6 +279,7 @@ struct object_reader *object_reader_new(const struct sink *plain, const char *wh
     reader->plain = *plain;
     reader->what = string_copy(what);
     reader->decoder = decoder_new();
+    reader->codec = CODEC_NONE; /* of an empty object, which has no first bytes */
     if (reader->what == NULL || reader->decoder == NULL || sha256_begin(&reader->hash) != 0) {
         object_reader_free(reader);
         return NULL;
@@ -272,7 +308,7 @@ static int hash_and_pass(void *context, const void *data, size_t length)
     return sink_write(&reader->plain, data, length);
 }
 
-static int take_frame_bytes(struct object_reader *reader, const void *data, size_t length)
+static int decode(struct object_reader *reader, const void *data, size_t length)
 {
     struct sink sink = {hash_and_pass, reader};
 
@@ -281,6 +317,29 @@ static int take_frame_bytes(struct object_reader *reader, const void *data, size
     if (decoder_error(reader->decoder) == NULL)
         return -1;
     return damaged(reader, decoder_error(reader->decoder));
+}
+
+/* The first bytes are kept until the codec can be told by them. */
+static int take_frame_bytes(struct object_reader *reader, const void *data, size_t length, uint64_t frame_end)
+{
+    size_t head = frame_end < CODEC_MAGIC_BYTES ? (size_t)frame_end : CODEC_MAGIC_BYTES;
+    const unsigned char *next = data;
+
+    keep_magic(reader->magic, reader->received, data, length);
+    if (reader->received + length < head) {
+        reader->received += length;
+        return 0;
+    }
+    if (reader->received < head) {
+        reader->codec = codec_of_object(reader->magic, frame_end);
+        if (decoder_begin(reader->decoder, reader->codec) != 0 || decode(reader, reader->magic, head) != 0)
+            return -1;
+        next += head - reader->received;
+        length -= (size_t)(head - reader->received);
+        reader->received = head;
+    }
+    reader->received += length;
+    return decode(reader, next, length);
 }
 
 static int take_stored_bytes(void *context, const void *data, size_t length)
@@ -293,9 +352,8 @@ static int take_stored_bytes(void *context, const void *data, size_t length)
     uint64_t frame_end = *reader->total_bytes - OBJECT_TRAILER_BYTES;
     if (reader->received < frame_end) {
         size_t part = frame_end - reader->received < length ? (size_t)(frame_end - reader->received) : length;
-        if (take_frame_bytes(reader, next, part) != 0)
+        if (take_frame_bytes(reader, next, part, frame_end) != 0)
             return -1;
-        reader->received += part;
         next += part;
         length -= part;
     }
@@ -325,6 +383,8 @@ int object_reader_finish(struct object_reader *reader, struct object_facts *fact
         reader->damaged = true;
         return -1;
     }
+    if (facts->codec != reader->codec)
+        return damaged(reader, "it is not packed with the codec that its trailer names");
     if (!decoder_at_boundary(reader->decoder))
         return damaged(reader, "its compressed data ends too early");
     sha256_finish(&reader->hash, digest);

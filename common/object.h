@@ -1,14 +1,15 @@
-/* The sealed object: one LZ4 frame, then a trailer of fixed length that tells what the frame holds and its
- * SHA-256. WAL segments, history files and the file index of a backup are kept so. Layer 3. Format:
- * docs/format.md.
+/* The sealed object: one frame (or, with codec "none", the content as it is), then a trailer of fixed length
+ * that tells what it holds and its SHA-256. WAL segments, history files and the file index of a backup are
+ * kept so. Layer 3. Format: docs/format.md.
  *
- * The trailer is an LZ4 skippable frame (which `lz4 -d` passes over) whose payload is a sealed document
- * (document.h) on one line, padded with blanks: `tail -c 1016 OBJECT` shows it. It travels with the object,
- * unlike a store's metadata. */
+ * The trailer is a skippable frame (which `lz4 -d` and `zstd -d` pass over) whose payload is a sealed
+ * document (document.h) on one line, padded with blanks: `tail -c 1016 OBJECT` shows it. It travels with the
+ * object, unlike a store's metadata. */
 #ifndef WALFERRY_OBJECT_H
 #define WALFERRY_OBJECT_H
 
 #include "buffer.h"
+#include "codec.h"
 #include "digest.h"
 #include "wal.h"
 
@@ -28,14 +29,16 @@ struct object_facts {
     uint64_t plain_bytes;               /* filled by object_writer_end */
     unsigned char sha256[SHA256_BYTES]; /* of the plain content; filled by object_writer_end */
     uint64_t frame_bytes;               /* stored bytes before the trailer; filled by object_writer_end */
+    enum codec codec;                   /* filled by object_writer_end */
 };
 
 /* Packs plain bytes. One writer packs any number of objects, one after the other. */
 struct object_writer;
-struct object_writer *object_writer_new(int compression_level); /* NULL after logging */
+struct object_writer *object_writer_new(const struct compression *compression); /* NULL after logging */
 /* Stored bytes go to sink, borrowed until end. 0, or -1 after logging. */
 int object_writer_begin(struct object_writer *writer, struct sink sink);
 int object_writer_write(struct object_writer *writer, const void *data, size_t length);
+struct sink object_writer_sink(struct object_writer *writer); /* the same */
 /* Closes the frame, completes *facts and writes the trailer. 0, or -1 after logging. */
 int object_writer_end(struct object_writer *writer, struct object_facts *facts);
 void object_writer_free(struct object_writer *writer); /* NULL-safe */

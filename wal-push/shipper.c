@@ -18,12 +18,42 @@
 struct shipment {
     struct shipper *shipper;
     struct source *source;
-    int64_t deadline; /* monotonic */
-    struct object_facts facts;
-    struct body body;
+    int64_t deadline;     /* monotonic */
     size_t to_do, stored; /* repositories */
     bool required_failed;
 };
+
+static bool is_chosen(const struct shipper *shipper, const struct repository_config *settings)
+{
+    return shipper->only == NULL || shipper->only == settings;
+}
+
+static int open_lane(struct shipper *shipper, const struct compression *compression)
+{
+    struct shipper_lane *lane = &shipper->lanes[shipper->lane_count++];
+
+    *lane = (struct shipper_lane){.compression = *compression, .spool = OBJECT_SPOOL_EMPTY};
+    lane->writer = object_writer_new(compression);
+    return lane->writer == NULL ? -1 : 0;
+}
+
+/* Repositories that want it packed alike share a lane. */
+static int open_lanes(struct shipper *shipper)
+{
+    for (size_t i = 0; i < shipper->config->repository_count; i++) {
+        const struct repository_config *settings = &shipper->config->repositories[i];
+        size_t lane = 0;
+        if (!is_chosen(shipper, settings))
+            continue;
+        while (lane < shipper->lane_count &&
+               !compression_is_equal(&shipper->lanes[lane].compression, &settings->compression))
+            lane++;
+        shipper->places[i].lane = lane;
+        if (lane == shipper->lane_count && open_lane(shipper, &settings->compression) != 0)
+            return -1;
+    }
+    return 0;
+}
 
 int shipper_open(const struct config *config, const struct state *state, const struct repository_config *only,
                  size_t memory_bytes, struct shipper *shipper)
@@ -33,13 +63,10 @@ int shipper_open(const struct config *config, const struct state *state, const s
         .state = state,
         .only = only,
         .memory_bytes = memory_bytes,
-        .spool = OBJECT_SPOOL_EMPTY,
     };
-    shipper->writer = object_writer_new(config->compression_level);
-    if (shipper->writer == NULL)
-        return -1;
     shipper->places = calloc(config->repository_count, sizeof *shipper->places);
-    return shipper->places == NULL ? log_out_of_memory() : 0;
+    shipper->lanes = calloc(config->repository_count, sizeof *shipper->lanes);
+    return shipper->places == NULL || shipper->lanes == NULL ? log_out_of_memory() : open_lanes(shipper);
 }
 
 void shipper_close(struct shipper *shipper)
@@ -47,11 +74,15 @@ void shipper_close(struct shipper *shipper)
     for (size_t i = 0; shipper->places != NULL && i < shipper->config->repository_count; i++)
         if (shipper->places[i].is_open)
             repository_close(&shipper->places[i].repository);
+    for (size_t i = 0; i < shipper->lane_count; i++) {
+        object_writer_free(shipper->lanes[i].writer);
+        object_spool_free(&shipper->lanes[i].spool);
+    }
     free(shipper->places);
+    free(shipper->lanes);
     shipper->places = NULL;
-    object_writer_free(shipper->writer);
-    shipper->writer = NULL;
-    object_spool_free(&shipper->spool);
+    shipper->lanes = NULL;
+    shipper->lane_count = 0;
 }
 
 unsigned shipper_slow_downs(const struct shipper *shipper)
@@ -64,26 +95,19 @@ unsigned shipper_slow_downs(const struct shipper *shipper)
     return count;
 }
 
-static bool is_chosen(const struct shipper *shipper, const struct repository_config *settings)
-{
-    return shipper->only == NULL || shipper->only == settings;
-}
-
-static bool goes_to_s3(const struct shipper *shipper)
+static bool goes_to_s3(const struct shipper *shipper, size_t lane)
 {
     for (size_t i = 0; i < shipper->config->repository_count; i++)
-        if (shipper->config->repositories[i].kind == REPOSITORY_S3 &&
+        if (shipper->config->repositories[i].kind == REPOSITORY_S3 && shipper->places[i].lane == lane &&
             is_chosen(shipper, &shipper->config->repositories[i]))
             return true;
     return false;
 }
 
-/* Reads, checks, hashes and compresses: one read, one pass. */
-static int pack(struct shipment *shipment)
+static int begin_lane(struct shipper *shipper, size_t index, const struct source *source)
 {
-    struct shipper *shipper = shipment->shipper;
-    struct source *source = shipment->source;
-    struct object_facts *facts = &shipment->facts;
+    struct shipper_lane *lane = &shipper->lanes[index];
+    struct object_facts *facts = &lane->facts;
 
     *facts = (struct object_facts){
         .system_identifier = source->system_identifier,
@@ -93,12 +117,38 @@ static int pack(struct shipment *shipment)
     snprintf(facts->kind, sizeof facts->kind, "%s", wal_kind_name(source->parsed.kind));
     snprintf(facts->name, sizeof facts->name, "%.*s",
              source->parsed.kind == WAL_PARTIAL ? WAL_PARTIAL_NAME_LENGTH : WAL_NAME_BYTES - 1, source->name);
-    if (object_spool_begin(&shipper->spool, shipper->state->directory, shipper->memory_bytes,
-                           goes_to_s3(shipper)) != 0 ||
-        object_writer_begin(shipper->writer, object_spool_sink(&shipper->spool)) != 0 ||
-        source_read(source, shipper->writer) != 0 || object_writer_end(shipper->writer, facts) != 0)
+    if (object_spool_begin(&lane->spool, shipper->state->directory,
+                           shipper->memory_bytes / shipper->lane_count, goes_to_s3(shipper, index)) != 0)
         return -1;
-    object_spool_body(&shipper->spool, &shipment->body);
+    return object_writer_begin(lane->writer, object_spool_sink(&lane->spool));
+}
+
+static int write_lanes(void *context, const void *data, size_t length)
+{
+    struct shipper *shipper = context;
+
+    for (size_t i = 0; i < shipper->lane_count; i++)
+        if (object_writer_write(shipper->lanes[i].writer, data, length) != 0)
+            return -1;
+    return 0;
+}
+
+/* Reads, checks, hashes and compresses: one read, one pass. */
+static int pack(struct shipper *shipper, struct source *source)
+{
+    const struct sink sink = {write_lanes, shipper};
+
+    for (size_t i = 0; i < shipper->lane_count; i++)
+        if (begin_lane(shipper, i, source) != 0)
+            return -1;
+    if (source_read(source, &sink) != 0)
+        return -1;
+    for (size_t i = 0; i < shipper->lane_count; i++) {
+        struct shipper_lane *lane = &shipper->lanes[i];
+        if (object_writer_end(lane->writer, &lane->facts) != 0)
+            return -1;
+        object_spool_body(&lane->spool, &lane->body);
+    }
     return 0;
 }
 
@@ -152,9 +202,10 @@ static void explain_damage(const struct source *source, const struct repository 
 /* Two standbys promoted one after the other archive different .partial files of one name, both rightly (rule
  * 18). */
 static enum repository_result put_other_partial(const struct shipment *shipment,
+                                                const struct shipper_lane *lane,
                                                 struct repository *repository)
 {
-    const struct object_facts *facts = &shipment->facts;
+    const struct object_facts *facts = &lane->facts;
     char hash[SHA256_HEX_BYTES], name[OBJECT_NAME_BYTES + 16];
 
     hex_encode(facts->sha256, SHA256_BYTES, hash);
@@ -163,22 +214,24 @@ static enum repository_result put_other_partial(const struct shipment *shipment,
     if (key == NULL)
         return REPOSITORY_FAILED;
     log_info("\"%s\" is taken by another server's; stored as \"%s\"", shipment->source->name, name);
-    enum repository_result result = repository_put_object(repository, key, &shipment->body, facts);
+    enum repository_result result = repository_put_object(repository, key, &lane->body, facts);
     free(key);
     return result;
 }
 
-static int put_into(const struct shipment *shipment, struct repository *repository)
+static int put_into(const struct shipment *shipment, struct shipper_place *place)
 {
+    const struct shipper_lane *lane = &shipment->shipper->lanes[place->lane];
     const struct source *source = shipment->source;
-    char *key = repository_wal_key(repository, shipment->facts.system_identifier, source->name);
+    struct repository *repository = &place->repository;
+    char *key = repository_wal_key(repository, source->system_identifier, source->name);
 
     if (key == NULL)
         return -1;
-    enum repository_result result = repository_put_object(repository, key, &shipment->body, &shipment->facts);
+    enum repository_result result = repository_put_object(repository, key, &lane->body, &lane->facts);
     free(key);
     if (result == REPOSITORY_COLLISION && source->parsed.kind == WAL_PARTIAL)
-        result = put_other_partial(shipment, repository);
+        result = put_other_partial(shipment, lane, repository);
     if (result == REPOSITORY_COLLISION)
         explain_collision(source, repository);
     if (result == REPOSITORY_DAMAGED)
@@ -221,7 +274,7 @@ static int ship_to(const struct shipment *shipment, size_t index)
     /* Before any later segment; another call may have let go of one meanwhile. */
     if (gaps_send(shipper->state, &place->repository, shipment->source->system_identifier) != 0)
         return -1;
-    return put_into(shipment, &place->repository);
+    return put_into(shipment, place);
 }
 
 static void ship_to_those(struct shipment *shipment, bool required)
@@ -262,10 +315,10 @@ int shipper_ship(struct shipper *shipper, struct source *source, int64_t deadlin
 {
     struct shipment shipment = {.shipper = shipper, .source = source, .deadline = deadline};
 
-    shipper->is_refused = pack(&shipment) != 0;
+    shipper->is_refused = pack(shipper, source) != 0;
     if (shipper->is_refused)
         return -1;
-    memcpy(sha256, shipment.facts.sha256, SHA256_BYTES);
+    memcpy(sha256, shipper->lanes[0].facts.sha256, SHA256_BYTES); /* the same in all of them */
     for (size_t i = 0; i < shipper->config->repository_count; i++)
         shipment.to_do +=
             is_chosen(shipper, &shipper->config->repositories[i]) && !shipper->places[i].is_left_out;

@@ -12,18 +12,28 @@
 
 struct shipper_place {
     struct repository repository;
+    size_t lane;
     bool is_open;
     bool has_stored, has_failed; /* the last file; neither: it was not tried there */
     bool is_left_out; /* it is not tried: required = no, and it failed; or it failed a moment ago (queue.h) */
+};
+
+/* The file as it is packed for those repositories that want it so. */
+struct shipper_lane {
+    struct compression compression;
+    struct object_writer *writer;
+    struct object_spool spool;
+    struct object_facts facts; /* with the next: of the file at work */
+    struct body body;
 };
 
 struct shipper {
     const struct config *config; /* borrowed, as the next two */
     const struct state *state;
     const struct repository_config *only; /* --repository, or NULL: all */
-    size_t memory_bytes;                  /* a compressed file over this goes through an unlinked one */
-    struct object_writer *writer;
-    struct object_spool spool;
+    size_t memory_bytes; /* compressed files over this, of all lanes, go through unlinked ones */
+    struct shipper_lane *lanes;
+    size_t lane_count;
     struct shipper_place *places; /* one for each repository of the configuration */
     bool is_refused; /* what failed last was not that a store could not be used: the file, a collision,
                         damage, a foreign place */

@@ -261,7 +261,7 @@ changed:
     return -1;
 }
 
-int source_read(struct source *source, struct object_writer *writer)
+int source_read(struct source *source, const struct sink *sink)
 {
     uint64_t offset = 0, size = (uint64_t)source->status.st_size;
     unsigned char *chunk = malloc(CHUNK_BYTES);
@@ -276,7 +276,7 @@ int source_read(struct source *source, struct object_writer *writer)
                       errno == 0 ? "it became shorter" : strerror(errno));
             goto done;
         }
-        if (object_writer_write(writer, chunk, length) != 0)
+        if (sink_write(sink, chunk, length) != 0)
             goto done;
         offset += length;
     }

@@ -26,9 +26,9 @@ enum source_result { SOURCE_OK, SOURCE_REFUSED, SOURCE_USAGE };
 /* Opens and checks. Everything but OK was logged. */
 enum source_result source_open(const char *path, const struct config *config, struct source *source);
 
-/* Copies the whole file into writer, which has begun. 0, or -1 after logging. The last look is taken
+/* Pushes the whole file into sink. 0, or -1 after logging. The last look is taken
  * afterwards: a segment that was renamed, recycled or written to meanwhile is refused. */
-int source_read(struct source *source, struct object_writer *writer);
+int source_read(struct source *source, const struct sink *sink);
 
 void source_close(struct source *source);
 

@@ -102,8 +102,7 @@ int main(int argc, char **argv)
                     "configuration.",
     };
     struct options options;
-    struct push push = {
-        .source.fd = -1, .shipper.spool = OBJECT_SPOOL_EMPTY, .began = monotonic_now(), .parent = getppid()};
+    struct push push = {.source.fd = -1, .began = monotonic_now(), .parent = getppid()};
     char **operands;
     int status = options_parse(&program, argc, argv, &options, NULL, &operands);
 

@@ -37,7 +37,7 @@ static void fuzz_object_trailer(const uint8_t *text, size_t length, size_t piece
 {
     static const unsigned char header[8] = {0x5F, 0x2A, 0x4D, 0x18, 0xF8, 0x03, 0, 0};
     struct buffer object = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
-    struct object_writer *writer = object_writer_new(1);
+    struct object_writer *writer = object_writer_new(&(struct compression){CODEC_LZ4, 1});
     struct object_facts facts = {.kind = "history", .name = "00000002.history"};
 
     FUZZ_CHECK(writer != NULL && object_writer_begin(writer, sink_to_buffer(&object)) == 0 &&

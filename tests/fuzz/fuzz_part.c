@@ -117,7 +117,9 @@ static int fuzz_part_entry(void *context, struct index_entry *entry)
         if (test->count == FUZZ_PARTS_MOST)
             return -1;
         test->parts[test->count] = restore_part_new(entry);
-        FUZZ_CHECK(test->parts[test->count] != NULL);
+        encoder_free(test->encoder);
+        test->encoder = encoder_new(&(struct compression){entry->codec, 1});
+        FUZZ_CHECK(test->parts[test->count] != NULL && test->encoder != NULL);
         test->count++;
         return 0;
     }
@@ -155,7 +157,7 @@ static void fuzz_part_restore(struct fuzz_part *test, uint8_t how)
                 test->parts[i]->bytes = stored->length;
         }
         total = stored->length;
-        unpacker_begin(unpacker, test->parts[i], "the input", &total);
+        FUZZ_CHECK(unpacker_begin(unpacker, test->parts[i], "the input", &total) == 0);
         const struct sink sink = unpacker_sink(unpacker);
         unpacker_end(unpacker, fuzz_push(&sink, stored->data, stored->length, how + 1u) == 0);
     }
@@ -171,10 +173,9 @@ FUZZ_TARGET(part)
     test.content = (struct fuzz_input){data, length};
     uint8_t how = fuzz_byte(&test.content);
     char *index = fuzz_take(&test.content, 0, &index_length);
-    test.encoder = encoder_new(1);
     test.is_made = (how & 1) != 0;
     struct index_reader *reader = index_reader_new(FUZZ_PART_ID, "the input", fuzz_part_entry, &test);
-    FUZZ_CHECK(reader != NULL && test.encoder != NULL);
+    FUZZ_CHECK(reader != NULL);
     const struct sink sink = index_reader_sink(reader);
     if (sink.write(sink.context, index, index_length) == 0 && index_reader_finish(reader) == 0)
         fuzz_part_restore(&test, how);

@@ -344,7 +344,7 @@ static void test_bad_lines(void)
         "{\"part\":\"main-1\",\"bytes\":100,\"codec\":\"lz4\",\"files\":0}\n",
         "{\"part\":\"other-00000001\",\"bytes\":100,\"codec\":\"lz4\",\"files\":0}\n",
         "{\"part\":\"-00000001\",\"bytes\":100,\"codec\":\"lz4\",\"files\":0}\n",
-        "{\"part\":\"main-00000001\",\"bytes\":100,\"codec\":\"zstd\",\"files\":0}\n",
+        "{\"part\":\"main-00000001\",\"bytes\":100,\"codec\":\"gzip\",\"files\":0}\n",
         "{\"part\":\"main-00000001\",\"bytes\":-1,\"codec\":\"lz4\",\"files\":0}\n",
         FILE_LINE("x", "0", "100", ""),         /* of no part */
         PART FILE_LINE("../x", "0", "100", ""), /* outside */

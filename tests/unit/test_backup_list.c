@@ -73,7 +73,7 @@ static void put_history(struct repository *repository, const char *name, const c
 {
     struct object_facts facts = {.kind = "history", .system_identifier = SYSTEM, .timeline = 2};
     struct buffer object = BUFFER_EMPTY;
-    struct object_writer *writer = object_writer_new(1);
+    struct object_writer *writer = object_writer_new(&(struct compression){CODEC_LZ4, 1});
     char *key = repository_wal_key(repository, SYSTEM, stored_as);
 
     snprintf(facts.name, sizeof facts.name, "%s", name);

@@ -39,15 +39,18 @@ static int decompress(struct decoder *decoder, const struct buffer *in, size_t s
     return decoder_at_boundary(decoder) ? 0 : -1;
 }
 
-static void test_frames(void)
+static const struct compression all[] = {{CODEC_LZ4, 1},  {CODEC_LZ4, 12},  {CODEC_ZSTD, 1},
+                                         {CODEC_ZSTD, 3}, {CODEC_ZSTD, 19}, {CODEC_NONE, 0}};
+#define ALL (sizeof all / sizeof all[0])
+
+static void test_frames_of(const struct compression *compression, const unsigned char *data)
 {
-    static const size_t lengths[] = {0, 1, 2, 511, 65536, 262143, 262144, 262145, 1000003};
+    static const size_t lengths[] = {0, 1, 2, 511, 65536, 131072, 262143, 262144, 262145, 1000003};
     static const size_t steps[] = {1, 7, 4096, 1 << 20};
-    unsigned char *data = malloc(1 << 20);
-    struct encoder *encoder = encoder_new(1);
+    struct encoder *encoder = encoder_new(compression);
     struct decoder *decoder = decoder_new();
 
-    fill(data, 1 << 20, 1);
+    CHECK(decoder_begin(decoder, compression->codec) == 0);
     for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
         for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
             struct buffer packed = BUFFER_EMPTY, plain = BUFFER_EMPTY;
@@ -61,13 +64,63 @@ static void test_frames(void)
     }
     encoder_free(encoder);
     decoder_free(decoder);
+}
+
+static void test_frames(void)
+{
+    unsigned char *data = malloc(1 << 20);
+
+    fill(data, 1 << 20, 1);
+    for (size_t i = 0; i < ALL; i++)
+        test_frames_of(&all[i], data);
     free(data);
+}
+
+static void test_names(void)
+{
+    enum codec codec = CODEC_NONE;
+
+    CHECK(codec_by_name("lz4", &codec) && codec == CODEC_LZ4);
+    CHECK(codec_by_name("zstd", &codec) && codec == CODEC_ZSTD);
+    CHECK(codec_by_name("none", &codec) && codec == CODEC_NONE);
+    CHECK(!codec_by_name("LZ4", &codec) && !codec_by_name("", &codec) && !codec_by_name(NULL, &codec));
+    CHECK(codec == CODEC_NONE);
+    CHECK_TEXT(codec_name(CODEC_ZSTD), "zstd");
+}
+
+/* A decoder that goes over to another codec forgets what it was in the midst of. */
+static void test_change_of_codec(void)
+{
+    unsigned char data[5000];
+    struct decoder *decoder = decoder_new();
+
+    fill(data, sizeof data, 5);
+    for (size_t i = 0; i < ALL * ALL; i++) {
+        const struct compression *this = &all[i % ALL], *next = &all[i / ALL];
+        struct encoder *encoder = encoder_new(this), *other = encoder_new(next);
+        struct buffer packed = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+        CHECK(compress(encoder, data, sizeof data, sizeof data, &packed) == 0);
+        CHECK(decoder_begin(decoder, this->codec) == 0);
+        packed.length /= 2;
+        CHECK((decompress(decoder, &packed, 100, &plain) == 0) == (this->codec == CODEC_NONE));
+        buffer_clear(&packed);
+        buffer_clear(&plain);
+        CHECK(compress(other, data, sizeof data, sizeof data, &packed) == 0);
+        CHECK(decoder_begin(decoder, next->codec) == 0 && decoder_at_boundary(decoder));
+        CHECK(decompress(decoder, &packed, 100, &plain) == 0 && plain.length == sizeof data &&
+              memcmp(plain.data, data, sizeof data) == 0);
+        buffer_free(&packed);
+        buffer_free(&plain);
+        encoder_free(encoder);
+        encoder_free(other);
+    }
+    decoder_free(decoder);
 }
 
 /* What LZ4 says is wrong is no silence: here that a frame was not begun. */
 static void test_not_begun(void)
 {
-    struct encoder *encoder = encoder_new(1);
+    struct encoder *encoder = encoder_new(&all[0]);
     struct buffer out = BUFFER_EMPTY;
 
     CHECK(encoder_begin(encoder, sink_to_buffer(&out)) == 0 && encoder_end(encoder) == 0);
@@ -79,15 +132,16 @@ static void test_not_begun(void)
     encoder_free(encoder);
 }
 
-static void test_several_frames_and_truncation(void)
+static void test_several_frames_and_truncation(const struct compression *compression)
 {
     unsigned char data[5000];
-    struct encoder *encoder = encoder_new(1);
+    struct encoder *encoder = encoder_new(compression);
     struct decoder *decoder = decoder_new();
     struct buffer packed = BUFFER_EMPTY, plain = BUFFER_EMPTY;
     size_t first;
 
     fill(data, sizeof data, 2);
+    CHECK(decoder_begin(decoder, compression->codec) == 0);
     CHECK(compress(encoder, data, sizeof data, 999, &packed) == 0);
     first = packed.length;
     CHECK(compress(encoder, data, sizeof data, 999, &packed) == 0);
@@ -95,26 +149,33 @@ static void test_several_frames_and_truncation(void)
     for (size_t cut = 1; cut < packed.length; cut += 13) {
         struct buffer part = {packed.data, cut, packed.capacity};
         buffer_clear(&plain);
-        decoder_reset(decoder);
+        CHECK(decoder_begin(decoder, compression->codec) == 0);
         CHECK((decompress(decoder, &part, 64, &plain) == 0) == (cut == first));
     }
-    decoder_reset(decoder);
-    packed.data[40] ^= 1; /* the content checksum finds what the frame's structure does not */
-    CHECK(decompress(decoder, &packed, 64, &plain) == -1);
+    for (size_t i = 0; i < packed.length; i += 7) {
+        CHECK(decoder_begin(decoder, compression->codec) == 0);
+        packed.data[i] ^= 1; /* the content checksum finds what the frame's structure does not */
+        buffer_clear(&plain);
+        CHECK(decompress(decoder, &packed, 64, &plain) == -1 ||
+              (plain.length == 2 * sizeof data && memcmp(plain.data, data, sizeof data) == 0 &&
+               memcmp(plain.data + sizeof data, data, sizeof data) == 0));
+        packed.data[i] ^= 1;
+    }
     buffer_free(&packed);
     buffer_free(&plain);
     encoder_free(encoder);
     decoder_free(decoder);
 }
 
-static struct object_facts make_object(const unsigned char *data, size_t length, struct buffer *out)
+static struct object_facts make_object(const struct compression *compression, const unsigned char *data,
+                                       size_t length, struct buffer *out)
 {
     struct object_facts facts = {.kind = "segment",
                                  .name = "000000010000000000000003",
                                  .system_identifier = 7301234567890123456u,
                                  .timeline = 1,
                                  .postgresql_version = 15};
-    struct object_writer *writer = object_writer_new(1);
+    struct object_writer *writer = object_writer_new(compression);
 
     CHECK(object_writer_begin(writer, sink_to_buffer(out)) == 0 &&
           object_writer_write(writer, data, length) == 0 && object_writer_end(writer, &facts) == 0);
@@ -147,21 +208,21 @@ static int read_object(const struct buffer *object, size_t step, struct buffer *
     return read_announced(object, object->length, step, plain, facts);
 }
 
-static void test_objects(void)
+static void test_objects(const struct compression *compression)
 {
     unsigned char data[20000];
     struct buffer object = BUFFER_EMPTY, plain = BUFFER_EMPTY;
     struct object_facts facts, read = {.kind = ""};
 
     fill(data, sizeof data, 3);
-    facts = make_object(data, sizeof data, &object);
+    facts = make_object(compression, data, sizeof data, &object);
     CHECK(object.length == facts.frame_bytes + OBJECT_TRAILER_BYTES);
     for (size_t step = 1; step < 40000; step = step * 5 + 1) {
         buffer_clear(&plain);
         CHECK(read_object(&object, step, &plain, &read) == 0);
         CHECK(plain.length == sizeof data && memcmp(plain.data, data, sizeof data) == 0);
         CHECK(read.system_identifier == facts.system_identifier && read.timeline == 1 &&
-              read.postgresql_version == 15);
+              read.postgresql_version == 15 && read.codec == compression->codec);
     }
     CHECK(object_facts_check(&read, "segment", "000000010000000000000003", facts.system_identifier, "x") ==
           0);
@@ -197,12 +258,55 @@ static void test_objects(void)
     buffer_free(&plain);
 }
 
-static void test_empty_object(void)
+/* What is told by the first bytes, and by the trailer. */
+static void test_codec_of_object(void)
+{
+    static const unsigned char contents[][6] = {
+        {0x04, 0x22, 0x4D, 0x18, 1, 2}, {0x28, 0xB5, 0x2F, 0xFD, 1, 2}, {0x04, 0x22, 0x4D, 0x19, 1, 2}};
+    struct object_facts facts = {.kind = "history", .name = "00000002.history"}, read;
+    struct object_writer *writer = object_writer_new(&all[ALL - 1]);
+    struct buffer object = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+
+    for (size_t i = 0; i < 3; i++) { /* byte by byte */
+        buffer_clear(&object);
+        CHECK(object_writer_begin(writer, sink_to_buffer(&object)) == 0);
+        for (size_t at = 0; at < sizeof contents[i]; at++)
+            CHECK(object_writer_write(writer, &contents[i][at], 1) == 0);
+        unit_listen();
+        log_set_threshold(LOG_ERROR);
+        CHECK(object_writer_end(writer, &facts) == (i == 2 ? 0 : -1));
+        log_set_threshold((enum log_level)(LOG_ERROR + 1));
+        CHECK(i == 2 || unit_heard("its content begins like a compressed frame"));
+    }
+    CHECK(read_object(&object, 1, &plain, &read) == 0 && plain.length == 6 && read.codec == CODEC_NONE);
+    CHECK(strstr((const char *)object.data + 14, "\"codec\":\"none\"") != NULL);
+    /* a whole frame, in an object that says that it has none */
+    struct encoder *encoder = encoder_new(&all[0]);
+    struct buffer frame = BUFFER_EMPTY;
+    CHECK(compress(encoder, (const unsigned char *)"hello", 5, 5, &frame) == 0);
+    buffer_clear(&object);
+    CHECK(object_writer_begin(writer, sink_to_buffer(&object)) == 0);
+    CHECK(object_writer_write(writer, "other, as long as the frame...", frame.length) == 0);
+    CHECK(object_writer_end(writer, &facts) == 0 && facts.frame_bytes == frame.length);
+    memcpy(object.data, frame.data, frame.length);
+    unit_listen();
+    log_set_threshold(LOG_ERROR);
+    CHECK(read_object(&object, 100, &plain, &read) == -1);
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+    CHECK(unit_heard("it is not packed with the codec that its trailer names"));
+    encoder_free(encoder);
+    object_writer_free(writer);
+    buffer_free(&frame);
+    buffer_free(&object);
+    buffer_free(&plain);
+}
+
+static void test_empty_object(const struct compression *compression)
 {
     struct buffer object = BUFFER_EMPTY, plain = BUFFER_EMPTY;
     struct object_facts read;
 
-    make_object(NULL, 0, &object);
+    make_object(compression, NULL, 0, &object);
     CHECK(read_object(&object, 100, &plain, &read) == 0 && plain.length == 0);
     buffer_free(&object);
     buffer_free(&plain);
@@ -322,15 +426,22 @@ int main(void)
 {
     log_set_threshold(
         (enum log_level)(LOG_ERROR + 1)); /* damages are meant to be found, not to be read about */
+    test_names();
     test_frames();
-    test_several_frames_and_truncation();
+    test_change_of_codec();
+    for (size_t i = 0; i < ALL; i++)
+        if (all[i].codec != CODEC_NONE)
+            test_several_frames_and_truncation(&all[i]);
     test_buffer_limit();
     log_set_threshold(LOG_ERROR);
     test_not_begun();
     test_spool_failures();
     log_set_threshold((enum log_level)(LOG_ERROR + 1));
-    test_objects();
-    test_empty_object();
+    for (size_t i = 0; i < ALL; i++) {
+        test_objects(&all[i]);
+        test_empty_object(&all[i]);
+    }
+    test_codec_of_object();
     test_documents();
     test_spool();
     return unit_done("codec");

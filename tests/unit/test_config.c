@@ -45,7 +45,8 @@ static void test_good(void)
     CHECK_TEXT(config.pgdata, "/data");
     CHECK_TEXT(config.state_dir, "/var/lib/walferry/main");
     CHECK(config.repository_count == 3 && config.wal_push_timeout_seconds == 20 &&
-          config.compression_level == 1);
+          config.compression.codec == CODEC_LZ4 && config.compression.level == 1 &&
+          compression_is_equal(&config.compression, &config.repositories[2].compression));
     CHECK_TEXT(config.repositories[0].path, "/var/backups/walferry");
     CHECK(config.repositories[0].kind == REPOSITORY_FILE && config.repositories[0].required);
     CHECK_TEXT(config.repositories[1].bucket, "my-bucket");
@@ -92,6 +93,15 @@ static void test_bad(void)
         BASE "[repository x]\nurl = s3://bucket/a?b\n",
         BASE "[repository x]\nurl = s3://bucket\nendpoint = s3.example.net\n",
         BASE "[repository x]\nurl = s3://bucket\naccess_key = A\n",
+        BASE "codec = gzip\n",
+        BASE "codec =\n",
+        BASE "level = 13\n", /* lz4 */
+        BASE "level = 0\n",
+        BASE "codec = zstd\nlevel = 20\n",
+        BASE "level = 1\ncodec = none\n",
+        BASE "[compression]\ncodec = LZ4\n",
+        BASE "[compression]\nlevel = 13\n",
+        BASE "[compression]\ncodec = none\nlevel = 1\n",
         BASE "[wal-fetch]\nend_at = 5\n",
         BASE "[wal-fetch]\nread_ahead = 256\n",
         BASE "[wal-fetch]\nread_ahead = 256mb\n",
@@ -113,6 +123,39 @@ static void test_bad(void)
         if (result != -1)
             fprintf(stderr, "accepted: %s\n", table[i]);
         CHECK(result == -1);
+    }
+}
+
+/* What a repository does not say holds as [compression] says; a level only for the same codec. */
+static void test_compression(void)
+{
+    static const struct {
+        const char *general, *own;
+        struct compression compression;
+    } table[] = {
+        {"", "", {CODEC_LZ4, 1}},
+        {"", "level = 12\n", {CODEC_LZ4, 12}},
+        {"", "codec = zstd\n", {CODEC_ZSTD, 3}},
+        {"", "level = 19\ncodec = zstd\n", {CODEC_ZSTD, 19}},
+        {"", "codec = none\n", {CODEC_NONE, 0}},
+        {"level = 9\n", "", {CODEC_LZ4, 9}},
+        {"level = 9\n", "codec = lz4\n", {CODEC_LZ4, 9}},
+        {"level = 9\n", "codec = zstd\n", {CODEC_ZSTD, 3}},
+        {"level = 9\n", "codec = none\n", {CODEC_NONE, 0}},
+        {"codec = zstd\nlevel = 15\n", "", {CODEC_ZSTD, 15}},
+        {"level = 15\ncodec = zstd\n", "codec = lz4\n", {CODEC_LZ4, 1}},
+        {"codec = zstd\nlevel = 15\n", "level = 1\n", {CODEC_ZSTD, 1}},
+        {"codec = none\n", "", {CODEC_NONE, 0}},
+        {"codec = none\n", "codec = lz4\n", {CODEC_LZ4, 1}},
+    };
+    struct config config;
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char *text = string_printf(BASE "%s[compression]\n%s", table[i].own, table[i].general);
+        CHECK(load(text, 0600, &config) == 0 &&
+              compression_is_equal(&config.repositories[0].compression, &table[i].compression));
+        config_free(&config);
+        free(text);
     }
 }
 
@@ -217,6 +260,7 @@ int main(void)
     test_good();
     test_bad();
     test_bytes();
+    test_compression();
     test_long_lines();
     test_permissions();
     log_set_threshold(LOG_ERROR);

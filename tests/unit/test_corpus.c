@@ -17,7 +17,7 @@
 #include "tests/fuzz/fuzz_gap.c"
 #include "tests/fuzz/fuzz_history.c"
 #include "tests/fuzz/fuzz_index.c"
-#include "tests/fuzz/fuzz_lz4.c"
+#include "tests/fuzz/fuzz_codec.c"
 #include "tests/fuzz/fuzz_manifest.c"
 #include "tests/fuzz/fuzz_object.c"
 #include "tests/fuzz/fuzz_part.c"
@@ -42,7 +42,7 @@ static const struct {
     {"gap", fuzz_gap},
     {"history", fuzz_history},
     {"index", fuzz_index},
-    {"lz4", fuzz_lz4},
+    {"codec", fuzz_codec},
     {"manifest", fuzz_manifest},
     {"object", fuzz_object},
     {"part", fuzz_part},

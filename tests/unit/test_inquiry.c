@@ -20,7 +20,6 @@ static struct repository_config repository = {
 static const struct config config = {.cluster_name = (char *)"main",
                                      .repositories = &repository,
                                      .repository_count = 1,
-                                     .compression_level = 1,
                                      .wal_fetch_timeout_seconds = 1};
 
 static int make_directories(void)
@@ -56,7 +55,7 @@ static void store(uint32_t bytes, uint32_t segment_bytes, uint32_t block_bytes, 
 {
     unsigned char *content = calloc(1, bytes);
     struct buffer object = BUFFER_EMPTY;
-    struct object_writer *writer = object_writer_new(1);
+    struct object_writer *writer = object_writer_new(&(struct compression){CODEC_LZ4, 1});
     struct object_facts facts = {
         .kind = "segment", .name = SEGMENT, .system_identifier = control.system_identifier, .timeline = 1};
     uint64_t address = number * control.segment_bytes;

@@ -197,7 +197,7 @@ static void add_member(struct encoder *encoder, const char *path, bool is_direct
 static void make_part(void)
 {
     struct index_entry entry = {.line = INDEX_PART};
-    struct encoder *encoder = encoder_new(1);
+    struct encoder *encoder = encoder_new(&(struct compression){CODEC_LZ4, 1});
     char long_name[300] = "base/1/", content[2000];
 
     for (size_t i = 0; i < sizeof content; i++)
@@ -231,7 +231,7 @@ static int unpack(struct unpacker *unpacker, const unsigned char *data, size_t l
     struct sink sink = unpacker_sink(unpacker);
     int result = 0;
 
-    unpacker_begin(unpacker, part, "the part", &total);
+    CHECK(unpacker_begin(unpacker, part, "the part", &total) == 0);
     for (size_t at = 0; result == 0 && at < length; at += step)
         result = sink_write(&sink, data + at, step < length - at ? step : length - at);
     return unpacker_end(unpacker, result == 0);
@@ -259,6 +259,7 @@ static void unpack_plain(struct buffer *plain)
     struct decoder *decoder = decoder_new();
     struct sink sink = sink_to_buffer(plain);
 
+    CHECK(decoder_begin(decoder, CODEC_LZ4) == 0);
     CHECK(decoder_write(decoder, stored.data, stored.length, &sink) == 0);
     decoder_free(decoder);
 }
