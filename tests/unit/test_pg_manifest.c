@@ -28,7 +28,7 @@ static void add(struct catalog *catalog, const char *name, const char *path, con
     file.crc32c = of == 0 ? 0 : crc32c(content, strlen(content));
     CHECK(sha256_of(content, strlen(content), file.sha256) == 0);
     CHECK(index_entry_write(&file, &lines) == 0);
-    CHECK(catalog_add_part(catalog, &part, &lines, file.bytes) == 0);
+    CHECK(catalog_add_part(catalog, &(struct catalog_part){part, &lines}, file.bytes) == 0);
     buffer_free(&lines);
     index_entry_free(&part);
     index_entry_free(&file);
@@ -41,7 +41,7 @@ int main(void)
                                             .timeline = 1,
                                             .start_lsn = 0x28,
                                             .stop_lsn = 0x100};
-    struct catalog *catalog = catalog_open(NULL, backup_id);
+    struct catalog *catalog = catalog_open(NULL, backup_id, 1);
     int fd = file_open_unnamed(NULL);
     char text[4096] = "";
     uint64_t bytes = 0;
@@ -55,7 +55,7 @@ int main(void)
     add(catalog, "external-00000001", "outside", "1234", 0, 9); /* not of the data directory */
     add(catalog, "external-00000002", "outside", "56789", 4, 9);
     add(catalog, "main-00000005", "behind", "abc", 0, 0);
-    CHECK(pg_manifest_write(&settings, catalog, fd, &bytes) == 0);
+    CHECK(pg_manifest_write(&settings, catalog, 0, fd, &bytes) == 0);
     CHECK(bytes < sizeof text && file_pread_fully(fd, text, (size_t)bytes, 0) == 0);
     text[strcspn(text, "]")] = '\0';
 #define WHEN "\"Last-Modified\": \"2001-09-09 01:46:40 GMT\", "

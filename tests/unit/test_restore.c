@@ -352,7 +352,7 @@ static void make_piece(size_t number, struct buffer *out, struct index_entry *en
 {
     struct tar_member member = {
         .path = SPLIT_NAME, .mode = 0600, .bytes = sizeof split_content, .user_name = "", .group_name = ""};
-    struct encoder *encoder = encoder_new(1);
+    struct encoder *encoder = encoder_new(&(struct compression){CODEC_LZ4, 1});
     struct buffer header = BUFFER_EMPTY;
     static const char zeros[TAR_BLOCK_BYTES];
     uint64_t at = cuts[number], bytes = cuts[number + 1] - at;
@@ -428,7 +428,7 @@ static int unpack_piece(struct unpacker *unpacker, const struct restore_part *on
     struct sink sink = unpacker_sink(unpacker);
     uint64_t total = bytes->length;
 
-    unpacker_begin(unpacker, one, "the part", &total);
+    CHECK(unpacker_begin(unpacker, one, "the part", &total) == 0);
     return unpacker_end(unpacker, sink_write(&sink, bytes->data, bytes->length) == 0);
 }
 
