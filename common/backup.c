@@ -26,6 +26,9 @@ void backup_free(struct backup *backup)
         free(backup->tablespaces[i].location);
     }
     free(backup->tablespaces);
+    for (size_t i = 0; i < backup->database_count; i++)
+        free(backup->databases[i].name);
+    free(backup->databases);
     for (size_t i = 0; i < backup->external_count; i++)
         free(backup->external[i]);
     free(backup->external);
@@ -115,7 +118,7 @@ static void set_time(struct json *object, const char *name, int64_t time)
 
 static void set_lists(struct json *document, const struct backup *backup)
 {
-    struct json *tablespaces = json_new_array(), *external = json_new_array();
+    struct json *tablespaces = json_new_array(), *databases = json_new_array(), *external = json_new_array();
 
     for (size_t i = 0; i < backup->tablespace_count; i++) {
         struct json *tablespace = json_new_object();
@@ -124,12 +127,19 @@ static void set_lists(struct json *document, const struct backup *backup)
         set_text(tablespace, "location", backup->tablespaces[i].location);
         json_append(tablespaces, tablespace);
     }
+    for (size_t i = 0; i < backup->database_count; i++) {
+        struct json *database = json_new_object();
+        json_set_uint(database, "oid", backup->databases[i].oid);
+        set_text(database, "name", backup->databases[i].name);
+        json_append(databases, database);
+    }
     for (size_t i = 0; i < backup->external_count; i++) {
         struct json *file = json_new_object();
         set_text(file, "path", backup->external[i]);
         json_append(external, file);
     }
     json_set(document, "tablespaces", tablespaces);
+    json_set(document, "databases", databases);
     json_set(document, "external", external);
 }
 
@@ -266,6 +276,26 @@ static void read_tablespaces(struct reader *reader, struct backup *backup)
     }
 }
 
+static void read_databases(struct reader *reader, struct backup *backup)
+{
+    const struct json *array = json_list(reader->object, "databases");
+    size_t count = json_array_length(array);
+
+    backup->databases = calloc(count + 1, sizeof *backup->databases);
+    if (backup->databases == NULL || (array == NULL && json_member(reader->object, "databases") != NULL)) {
+        reader->wrong = "databases";
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct reader item = {json_array_item(array, i), NULL};
+        struct backup_database *database = &backup->databases[backup->database_count++];
+        database->oid = (uint32_t)need_uint(&item, "oid", 1, UINT32_MAX);
+        database->name = read_text(&item, "name", true);
+        if (item.wrong != NULL)
+            reader->wrong = "databases";
+    }
+}
+
 static void read_external(struct reader *reader, struct backup *backup)
 {
     const struct json *array = json_list(reader->object, "external");
@@ -311,6 +341,7 @@ static void read_members(struct reader *reader, struct backup *backup)
     backup->label = read_text(reader, "label", false);
     backup->host = read_text(reader, "host", false);
     read_tablespaces(reader, backup);
+    read_databases(reader, backup);
     read_external(reader, backup);
     backup->part_count = need_uint(reader, "part_count", 0, INT64_MAX);
     backup->file_count = need_uint(reader, "file_count", 0, INT64_MAX);

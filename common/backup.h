@@ -20,6 +20,11 @@ struct backup_tablespace {
     char *location; /* absolute path on the original server */
 };
 
+struct backup_database {
+    uint32_t oid;
+    char *name;
+};
+
 /* manifest.json. Strings are owned. */
 struct backup {
     char
@@ -39,6 +44,8 @@ struct backup {
     char *host;
     struct backup_tablespace *tablespaces;
     size_t tablespace_count;
+    struct backup_database *databases; /* as pg_database had them while the backup ran; none: unknown */
+    size_t database_count;
     char **external; /* absolute paths, as on the original server, of what external-* holds */
     size_t external_count;
     uint64_t part_count;

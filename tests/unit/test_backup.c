@@ -42,6 +42,10 @@ static void make_backup(struct backup *backup)
     backup->tablespace_count = 2;
     backup->tablespaces[0] = (struct backup_tablespace){16400, string_copy("fast"), string_copy("/mnt/fast")};
     backup->tablespaces[1] = (struct backup_tablespace){4294967295u, NULL, string_copy("/mnt/na\xEFve")};
+    backup->databases = calloc(2, sizeof *backup->databases);
+    backup->database_count = 2;
+    backup->databases[0] = (struct backup_database){1, string_copy("template1")};
+    backup->databases[1] = (struct backup_database){4294967295u, string_copy("na\xEFve")};
     backup->external = calloc(1, sizeof *backup->external);
     backup->external_count = 1;
     backup->external[0] = string_copy("/etc/postgresql/15/main/pg_hba.conf");
@@ -73,6 +77,8 @@ static void test_round_trip(void)
     CHECK(read.tablespace_count == 2 && read.tablespaces[1].oid == 4294967295u);
     CHECK(read.tablespaces[1].name == NULL);
     CHECK_TEXT(read.tablespaces[1].location, "/mnt/na\xEFve");
+    CHECK(read.database_count == 2 && read.databases[1].oid == 4294967295u);
+    CHECK_TEXT(read.databases[1].name, "na\xEFve");
     CHECK(read.external_count == 1);
     CHECK_TEXT(read.external[0], made.external[0]);
     CHECK(memcmp(read.files_sha256, made.files_sha256, SHA256_BYTES) == 0);
@@ -128,6 +134,12 @@ static void test_impossible_manifests(void)
     snprintf(made.id, sizeof made.id, "%s", backup_id);
     free(made.tablespaces[0].location);
     made.tablespaces[0].location = string_copy("relative");
+    buffer_clear(&text);
+    CHECK(backup_seal(&made, &text) == 0);
+    CHECK(backup_parse(text.data, text.length, "manifest.json", &read) != 0);
+    free(made.tablespaces[0].location);
+    made.tablespaces[0].location = string_copy("/mnt/fast");
+    made.databases[0].oid = 0;
     buffer_clear(&text);
     CHECK(backup_seal(&made, &text) == 0);
     CHECK(backup_parse(text.data, text.length, "manifest.json", &read) != 0);
