@@ -534,8 +534,6 @@ static enum repository_result fetch_index(struct repository *repository, const s
     return result;
 }
 
-/* A malformed line and a failure of each can't be told apart here: both were logged, both are
- * REPOSITORY_SINK. */
 static enum repository_result read_spool(int spool, struct index_reader *reader)
 {
     struct sink sink = index_reader_sink(reader);
@@ -561,31 +559,55 @@ static enum repository_result read_spool(int spool, struct index_reader *reader)
     return result;
 }
 
+enum repository_result backup_index_open(struct repository *repository, const struct backup *backup,
+                                         struct backup_index *index)
+{
+    enum repository_result result = REPOSITORY_FAILED;
+    char *key = backup_key(repository, backup->system_identifier, backup->id, INDEX_KIND);
+
+    *index = (struct backup_index)BACKUP_INDEX_CLOSED;
+    if (key == NULL)
+        return REPOSITORY_FAILED;
+    index->backup_id = string_copy(backup->id);
+    index->what = string_copy(store_describe(repository->store, key));
+    index->spool = file_open_unnamed(NULL);
+    if (index->backup_id != NULL && index->what != NULL && index->spool >= 0)
+        result = fetch_index(repository, backup, key, index->what, index->spool);
+    free(key);
+    if (result != REPOSITORY_OK)
+        backup_index_close(index);
+    return result;
+}
+
+enum repository_result backup_index_read(const struct backup_index *index,
+                                         int (*each)(void *context, struct index_entry *entry), void *context)
+{
+    struct index_reader *reader = index_reader_new(index->backup_id, index->what, each, context);
+    enum repository_result result = reader == NULL ? REPOSITORY_FAILED : read_spool(index->spool, reader);
+
+    index_reader_free(reader);
+    return result;
+}
+
+void backup_index_close(struct backup_index *index)
+{
+    if (index == NULL)
+        return;
+    free(index->backup_id);
+    free(index->what);
+    if (index->spool >= 0)
+        close(index->spool);
+    *index = (struct backup_index)BACKUP_INDEX_CLOSED;
+}
+
 enum repository_result backup_index_load(struct repository *repository, const struct backup *backup,
                                          int (*each)(void *context, struct index_entry *entry), void *context)
 {
-    enum repository_result result = REPOSITORY_FAILED;
-    struct index_reader *reader = NULL;
-    char *key = backup_key(repository, backup->system_identifier, backup->id, INDEX_KIND), *what = NULL;
-    int spool = -1;
+    struct backup_index index;
+    enum repository_result result = backup_index_open(repository, backup, &index);
 
-    if (key == NULL)
-        goto done;
-    what = string_copy(store_describe(repository->store, key));
-    spool = file_open_unnamed(NULL);
-    if (what == NULL || spool < 0)
-        goto done;
-    reader = index_reader_new(backup->id, what, each, context);
-    if (reader == NULL)
-        goto done;
-    result = fetch_index(repository, backup, key, what, spool);
     if (result == REPOSITORY_OK)
-        result = read_spool(spool, reader);
-done:
-    index_reader_free(reader);
-    if (spool >= 0)
-        close(spool);
-    free(key);
-    free(what);
+        result = backup_index_read(&index, each, context);
+    backup_index_close(&index);
     return result;
 }

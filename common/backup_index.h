@@ -64,8 +64,27 @@ struct sink index_reader_sink(struct index_reader *reader);
 int index_reader_finish(struct index_reader *reader); /* 0, or -1 after logging (it ends in mid-line) */
 void index_reader_free(struct index_reader *reader);
 
-/* Gets the index of a backup from the repository twice-safe: first into an unlinked file, verified against
- * the manifest, then read from there. So nothing unverified is acted upon. */
+/* The index of a backup, got from the repository and verified against the manifest before any of it is acted
+ * upon; kept in an unlinked file. */
+struct backup_index {
+    char *backup_id;
+    char *what; /* in messages */
+    int spool;
+};
+#define BACKUP_INDEX_CLOSED                                                                                  \
+    {                                                                                                        \
+        NULL, NULL, -1                                                                                       \
+    }
+enum repository_result backup_index_open(struct repository *repository, const struct backup *backup,
+                                         struct backup_index *index);
+/* Any number of times. A malformed line and a failure of each can't be told apart: both were logged, both are
+ * REPOSITORY_SINK. */
+enum repository_result backup_index_read(const struct backup_index *index,
+                                         int (*each)(void *context, struct index_entry *entry),
+                                         void *context);
+void backup_index_close(struct backup_index *index); /* NULL-safe */
+
+/* All three for one reading. */
 enum repository_result backup_index_load(struct repository *repository, const struct backup *backup,
                                          int (*each)(void *context, struct index_entry *entry),
                                          void *context);
