@@ -1,5 +1,6 @@
-/* basebackup-fetch: restores a base backup into an empty directory. It chooses the backup, looks at every
- * place it would write to, restores, and says what comes next. */
+/* basebackup-fetch: restores a base backup into a directory that is empty, or, with --delta, one that is to
+ * become as the backup is. It chooses the backup, looks at every place it would write to, restores, and says
+ * what comes next. */
 #include "common/config.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -8,6 +9,7 @@
 #include "interrupt.h"
 #include "progress.h"
 #include "restore.h"
+#include "restore_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,8 +28,12 @@ struct request {
     const char *target_lsn;
     struct backup_wish wish;
     struct mappings mappings;
+    char **databases; /* --database: names, borrowed */
+    size_t database_count;
+    const char *file;   /* NULL: a whole restore */
+    const char *output; /* of --file; NULL: standard output */
     unsigned long jobs; /* 0: as configured */
-    bool progress;
+    bool delta, ignore_space, progress;
 };
 
 /* Options */
@@ -106,6 +112,52 @@ static int set_jobs(void *context, const char *value)
     return options_number("--jobs", value, 1, MOST_JOBS, &request->jobs);
 }
 
+static int add_database(void *context, const char *value)
+{
+    struct request *request = context;
+    char **names = realloc(request->databases, (request->database_count + 1) * sizeof *names);
+
+    if (names == NULL)
+        return log_out_of_memory();
+    request->databases = names;
+    names[request->database_count++] = (char *)value;
+    return 0;
+}
+
+static int set_file(void *context, const char *value)
+{
+    struct request *request = context;
+
+    request->file = value;
+    return 0;
+}
+
+static int set_output(void *context, const char *value)
+{
+    struct request *request = context;
+
+    request->output = value;
+    return 0;
+}
+
+static int set_delta(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->delta = true;
+    return 0;
+}
+
+static int set_ignore_space(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->ignore_space = true;
+    return 0;
+}
+
 static int set_progress(void *context, const char *value)
 {
     struct request *request = context;
@@ -124,6 +176,14 @@ static const struct option_spec own_options[] = {
     {"tablespace-mapping", 'T', "OLD=NEW", add_mapping, "restore the tablespace at OLD into NEW"},
     {"external", 0, "DIR", set_external,
      "for files from outside the data directory\n(default: <pgdata>.external)"},
+    {"delta", 0, NULL, set_delta,
+     "DIR may hold a stopped server of this cluster, or an\ninterrupted restore: what is right there stays"},
+    {"database", 0, "NAME", add_database,
+     "only this database's content, and the system's own;\nmay be given several times"},
+    {"file", 0, "PATH", set_file,
+     "instead of a restore: this file of the backup, by its\npath in the data directory"},
+    {"output", 0, "FILE", set_output, "where that goes; \"-\" (default): standard output"},
+    {"ignore-space", 0, NULL, set_ignore_space, "go on although there seems to be too little room"},
     {"jobs", 'j', "N", set_jobs, "number of workers"},
     {"progress", 'P', NULL, set_progress, "say how far it is"},
     {NULL, 0, NULL, NULL, NULL},
@@ -131,8 +191,8 @@ static const struct option_spec own_options[] = {
 
 static const struct program program = {
     .name = "basebackup-fetch",
-    .summary = "restores a base backup into an empty directory",
-    .operands = "-D DIR",
+    .summary = "restores a base backup",
+    .operands = "-D DIR | --file PATH",
     .options = own_options,
     .epilogue =
         "Exit status: 0 restored, verified and on disk; 1 failed; 2 usage or configuration error.\n"
@@ -141,7 +201,14 @@ static const struct program program = {
 
 static int check_request(const struct request *request)
 {
-    if (request->data_directory == NULL)
+    bool restores = request->data_directory != NULL || request->external_directory != NULL ||
+                    request->mappings.count > 0 || request->database_count > 0 || request->delta;
+
+    if (request->file != NULL && restores)
+        log_error("--file only goes with --output and with what chooses the backup");
+    else if (request->file == NULL && request->output != NULL)
+        log_error("--output only goes with --file");
+    else if (request->file == NULL && request->data_directory == NULL)
         log_error("no directory was given to restore into (-D DIR)");
     else if (request->wish.has_time && request->wish.has_lsn)
         log_error("--target-time and --target-lsn exclude each other");
@@ -313,6 +380,16 @@ static void tell_external(const struct backup *backup, const struct restore_plac
     buffer_free(&log);
 }
 
+static void tell_kept(const struct restore_outcome *outcome)
+{
+    char kept[32], fetched[32];
+
+    progress_format_bytes(outcome->kept_bytes, kept);
+    progress_format_bytes(outcome->fetched_bytes, fetched);
+    log_info("%llu files (%s) were right already; %s were fetched with %llu requests",
+             (unsigned long long)outcome->kept_files, kept, fetched, (unsigned long long)outcome->requests);
+}
+
 static void tell_success(const struct request *request, const struct options *options,
                          const struct choice *choice, const struct restore_places *places,
                          const struct restore_outcome *outcome)
@@ -327,6 +404,8 @@ static void tell_success(const struct request *request, const struct options *op
         "backup %s, which ended at %s, is restored in \"%s\" from repository \"%s\": %llu files, %s, %.1f s",
         choice->backup->id, stop_time, places->items[0].path, choice->repository.settings->name,
         (unsigned long long)outcome->files, bytes, (double)outcome->microseconds / 1e6);
+    if (places->is_delta)
+        tell_kept(outcome);
     tell_next_step(request, options->config == NULL ? NULL : choice->repository.config->path, places);
 }
 
@@ -341,38 +420,83 @@ static void tell_failure(const struct restore_places *places)
     for (size_t i = 0; result == 0 && i < places->count; i++)
         if (places->items[i].fd >= 0)
             result = append_option(&directories, "", places->items[i].path);
-    if (result == 0)
-        log_hint("What is there can be removed before the next try: rm -r%s", buffer_string(&directories));
+    if (places->is_delta)
+        log_hint("The same command goes on with it.");
+    else if (result == 0)
+        log_hint("The same command with --delta goes on with it. Or what is there can be removed before the "
+                 "next try: rm -r%s",
+                 buffer_string(&directories));
     buffer_free(&directories);
 }
 
 /* The story */
 
-static int restore_chosen(const struct config *config, struct request *request, const struct options *options,
-                          struct choice *choice)
+/* All content of the others would be gone, and nobody could want that of a cluster that is there. */
+static int check_combination(const struct request *request, const struct former *former)
 {
-    struct restore_places places = {NULL, 0, false};
-    struct restore_settings settings = {.jobs = request->jobs != 0 ? (unsigned)request->jobs
-                                                                   : config->basebackup_jobs,
-                                        .progress = request->progress};
-    struct restore_outcome outcome = {.is_begun = false};
-    int result = restore_places_plan(choice->backup, request->data_directory, request->external_directory,
-                                     &request->mappings, &places);
+    if (request->database_count == 0 || former->kind != FORMER_CLUSTER)
+        return 0;
+    log_error("--database can't be used for the cluster in \"%s\": it would lose its other databases",
+              former->path);
+    log_hint("Restore into an empty directory, and copy from there what is needed.");
+    return -1;
+}
 
-    warn_of_later_system(choice, &request->wish);
-    if (choice->backup->page_errors > 0)
+static void warn_of_page_errors(const struct backup *backup)
+{
+    if (backup->page_errors > 0)
         log_warning("when backup %s was taken, %llu pages of the server's files had a wrong checksum",
-                    choice->backup->id, (unsigned long long)choice->backup->page_errors);
+                    backup->id, (unsigned long long)backup->page_errors);
+}
+
+static int restore_chosen(const struct config *config, struct request *request, const struct options *options,
+                          struct choice *choice, const struct former *former)
+{
+    struct restore_places places = {.items = NULL};
+    struct database_choice databases = {.is_all = true};
+    struct restore_settings settings = {
+        .jobs = request->jobs != 0 ? (unsigned)request->jobs : config->basebackup_jobs,
+        .progress = request->progress,
+        .ignore_space = request->ignore_space,
+        .former = former,
+        .databases = &databases,
+    };
+    struct restore_outcome outcome = {.is_begun = false};
+    int result = former_check_system(former, choice->backup);
+
+    if (result == 0)
+        result =
+            database_choice_make(choice->backup, request->databases, request->database_count, &databases);
+    if (result == 0)
+        result = restore_places_plan(choice->backup, request->data_directory, request->external_directory,
+                                     &request->mappings, former, &places);
+    warn_of_later_system(choice, &request->wish);
+    warn_of_page_errors(choice->backup);
     if (result == 0) {
         log_info("restoring backup %s from repository \"%s\" into \"%s\"", choice->backup->id,
                  choice->repository.settings->name, places.items[0].path);
         result = restore_run(&choice->repository, choice->backup, &places, &settings, &outcome);
-        if (result == 0)
+        if (result == 0) {
+            database_choice_tell(&databases, choice->backup);
             tell_success(request, options, choice, &places, &outcome);
-        else if (outcome.is_begun)
+        } else if (outcome.is_begun)
             tell_failure(&places);
     }
     restore_places_free(&places);
+    database_choice_free(&databases);
+    return result;
+}
+
+static int run_file(const struct config *config, const struct repository_config *only,
+                    const struct request *request)
+{
+    struct choice choice = {.is_open = false};
+    int result = -1;
+
+    if (choose(config, only, &request->wish, &choice) == 0)
+        result = restore_one_file(&choice.repository, choice.backup, request->file,
+                                  request->output == NULL ? "-" : request->output);
+    choice_close(&choice);
     return result;
 }
 
@@ -380,15 +504,17 @@ static int run(const struct config *config, const struct repository_config *only
                const struct options *options)
 {
     struct choice choice = {.is_open = false};
+    struct former former;
     int result = -1;
 
     /* Asked first, since these are the commonest mistakes and need no repository; and recovery-config, which
      * would refuse the time, comes when all is restored. */
-    if (restore_check_data_directory(request->data_directory) != 0 ||
+    if (former_look(request->data_directory, request->delta, &former) != 0 ||
+        check_combination(request, &former) != 0 ||
         (request->wish.has_time && options_time_is_past(request->wish.time) != 0))
         return -1;
     if (choose(config, only, &request->wish, &choice) == 0)
-        result = restore_chosen(config, request, options, &choice);
+        result = restore_chosen(config, request, options, &choice, &former);
     choice_close(&choice);
     return result;
 }
@@ -407,7 +533,8 @@ int main(int argc, char **argv)
     status = EXIT_USAGE;
     if (check_request(&request) != 0)
         goto done;
-    if (geteuid() == 0) { /* as initdb: the server could not use what belongs to root */
+    if (geteuid() == 0 &&
+        request.file == NULL) { /* as initdb: the server could not use what belongs to root */
         log_error("cannot be run as root; run it as the user that will own the server");
         status = EXIT_FAILED;
         goto done;
@@ -415,10 +542,14 @@ int main(int argc, char **argv)
     if (options_load(&options, &config, &only) != 0)
         goto done;
     interrupt_catch_signals();
-    status = run(&config, only, &request, &options) == 0 ? EXIT_DONE : EXIT_FAILED;
+    status = (request.file != NULL ? run_file(&config, only, &request)
+                                   : run(&config, only, &request, &options)) == 0
+                 ? EXIT_DONE
+                 : EXIT_FAILED;
     config_free(&config);
 done:
     mappings_free(&request.mappings);
+    free(request.databases);
     if (status == EXIT_FAILED && interrupt_signal() != 0)
         interrupt_raise_again();
     return status;

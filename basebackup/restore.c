@@ -5,7 +5,11 @@
 #include "common/worker_pool.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "restore_clean.h"
+#include "restore_compare.h"
 #include "restore_part.h"
+#include "restore_space.h"
+#include "restore_wal.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,20 +22,28 @@ struct worker {
     struct restore *restore;
     struct store *store;
     struct unpacker *unpacker;
+    struct comparer comparer;
+    uint64_t requests, fetched_bytes;
 };
 
 struct restore {
     struct repository *repository;
     const struct backup *backup;
     struct restore_places *places;
+    const struct restore_settings *settings;
+    struct backup_index index;
+    struct wanted *wanted; /* in a delta restore: the backup's paths; else NULL */
+    struct restore_wal wal;
+    struct restore_sync sync;
     struct worker_pool *pool;
     struct worker *workers;
     void **worker_contexts;
-    unsigned jobs;
     struct progress progress;
     pthread_mutex_t progress_lock;
     struct restore_outcome *outcome;
-    /* what the index told so far */
+    /* what the index told so far; is_external: of the part at hand */
+    bool is_external;
+    char part_name[32];
     struct restore_part *part;   /* whose files are being collected; NULL: none */
     struct restore_split *split; /* of which more pieces have to come; NULL: of none */
     uint64_t parts;
@@ -63,22 +75,36 @@ static int pass_on(void *context, const void *data, size_t length)
     return sink_write(&fetch->sink, data, length);
 }
 
-static int fetch_part(struct worker *worker, const struct restore_part *part, const char *key,
-                      const char *what)
+static int fetch_range(struct worker *worker, const struct restore_part *part,
+                       const struct restore_range *range, const char *key, const char *what)
 {
     struct fetch fetch = {worker->restore, unpacker_sink(worker->unpacker)};
     struct sink sink = {pass_on, &fetch};
-    struct store_range whole = {0, 0, 0};
+    bool is_whole = range->offset == 0 && range->end == part->bytes;
+    struct store_range wanted = {range->offset, is_whole ? 0 : range->end - range->offset, 0};
     struct store_object object = {.total_bytes = 0};
 
-    if (unpacker_begin(worker->unpacker, part, what, &object.total_bytes) != 0)
+    if (unpacker_begin(worker->unpacker, part, range, what, &object.total_bytes) != 0)
         return -1;
-    enum store_result result = store_get(worker->store, key, &whole, &sink, &object);
+    enum store_result result = store_get(worker->store, key, &wanted, &sink, &object);
     if (result == STORE_ABSENT) {
         log_error("%s is missing", what);
         log_hint("An older backup (--backup) or another repository (--repository) may be whole.");
     }
+    worker->requests++;
+    worker->fetched_bytes += range->end - range->offset;
     return unpacker_end(worker->unpacker, result == STORE_OK);
+}
+
+static int fetch_part(struct worker *worker, struct restore_part *part, const char *key, const char *what)
+{
+    struct restore_range range = {0, 0, 0, 0};
+    int result = compare_part(&worker->comparer, part);
+
+    show_progress(worker->restore);
+    while (result == 0 && restore_part_range(part, range.last, &range))
+        result = fetch_range(worker, part, &range, key, what);
+    return result;
 }
 
 static int work(void *context, void *task)
@@ -109,11 +135,11 @@ static void discard(void *task)
 
 static int start_workers(struct restore *restore)
 {
-    restore->workers = calloc(restore->jobs, sizeof *restore->workers);
-    restore->worker_contexts = calloc(restore->jobs, sizeof *restore->worker_contexts);
+    restore->workers = calloc(restore->settings->jobs, sizeof *restore->workers);
+    restore->worker_contexts = calloc(restore->settings->jobs, sizeof *restore->worker_contexts);
     if (restore->workers == NULL || restore->worker_contexts == NULL)
         return log_out_of_memory();
-    for (unsigned i = 0; i < restore->jobs; i++) {
+    for (unsigned i = 0; i < restore->settings->jobs; i++) {
         struct worker *worker = &restore->workers[i];
         struct store_limits limits = {.operation_seconds =
                                           restore->repository->config->basebackup_store_timeout_seconds};
@@ -121,12 +147,16 @@ static int start_workers(struct restore *restore)
         worker->restore = restore;
         worker->store = store_open(restore->repository->settings, &limits);
         worker->unpacker = unpacker_new(restore->places, &restore->progress);
+        worker->comparer = (struct comparer){.places = restore->places,
+                                             .choice = restore->settings->databases,
+                                             .progress = &restore->progress,
+                                             .parent = RESTORE_PARENT_CLOSED};
         if (worker->store == NULL || worker->unpacker == NULL)
             return -1;
     }
     struct worker_pool_settings settings = {
-        .workers = restore->jobs,
-        .queue_length = restore->jobs,
+        .workers = restore->settings->jobs,
+        .queue_length = restore->settings->jobs,
         .work = work,
         .discard = discard,
         .worker_contexts = restore->worker_contexts,
@@ -137,7 +167,13 @@ static int start_workers(struct restore *restore)
 
 static void free_workers(struct restore *restore)
 {
-    for (unsigned i = 0; restore->workers != NULL && i < restore->jobs; i++) {
+    struct restore_outcome *outcome = restore->outcome;
+
+    for (unsigned i = 0; restore->workers != NULL && i < restore->settings->jobs; i++) {
+        outcome->kept_files += restore->workers[i].comparer.kept_files;
+        outcome->kept_bytes += restore->workers[i].comparer.kept_bytes;
+        outcome->requests += restore->workers[i].requests;
+        outcome->fetched_bytes += restore->workers[i].fetched_bytes;
         store_close(restore->workers[i].store);
         unpacker_free(restore->workers[i].unpacker);
     }
@@ -145,57 +181,58 @@ static void free_workers(struct restore *restore)
     free(restore->worker_contexts);
 }
 
-/* Reading the index, in the main thread */
+/* Reading the index for the first time: is it possible? */
 
-static int submit_part(struct restore *restore)
+static bool is_blank(const struct restore *restore, const struct index_entry *file)
 {
-    struct restore_part *part = restore->part;
-
-    restore->part = NULL;
-    return part == NULL ? 0 : worker_pool_submit(restore->pool, part);
+    return !restore->is_external && database_choice_is_blank(restore->settings->databases, file->path);
 }
 
-static int take_file(struct restore *restore, const struct index_entry *file)
+/* part: of a file; NULL for a directory. */
+static int survey_entry(struct restore *restore, const char *part, const struct index_entry *entry)
 {
-    bool is_main = strncmp(restore->part->name, "main-", strlen("main-")) == 0;
+    const char *rest;
+    const struct restore_place *found = restore_places_find(restore->places, part, entry->path, &rest);
+    uint64_t bytes = entry->of == 0 ? entry->bytes : entry->of;
 
-    restore->has_control = restore->has_control || (is_main && strcmp(file->path, RESTORE_CONTROL) == 0);
-    restore->has_label = restore->has_label || (is_main && strcmp(file->path, "backup_label") == 0);
-    restore->outcome->files += index_entry_begins_file(file) ? 1 : 0;
-    restore->outcome->bytes += file->bytes;
-    if (file->of != 0) {
-        restore->part->split = restore_split_for(&restore->split, restore->places, restore->part->name, file);
-        if (restore->part->split == NULL)
-            return -1;
+    if (found == NULL)
+        return -1;
+    struct restore_place *place = &restore->places->items[found - restore->places->items];
+    if (entry->line == INDEX_DIRECTORY) {
+        restore_space_add(place, 1, false);
+        return restore->wanted == NULL ? 0 : wanted_add_directory(restore->wanted, entry->path);
     }
-    return restore_part_add(restore->part, file);
+    restore->outcome->bytes += entry->bytes;
+    if (!index_entry_begins_file(entry))
+        return 0;
+    restore->outcome->files++;
+    restore_space_add(place, bytes, is_blank(restore, entry));
+    return restore->wanted == NULL || restore->is_external
+               ? 0
+               : wanted_add_file(restore->wanted, entry->path, bytes);
 }
 
-static int take_entry(void *context, struct index_entry *entry)
+static int survey(void *context, struct index_entry *entry)
 {
     struct restore *restore = context;
+    bool is_main = !restore->is_external && strncmp(restore->part_name, "main-", strlen("main-")) == 0;
 
     if (interrupt_requested())
         return -1;
-    if (restore->pool == NULL) { /* the first one: the index is verified, and now it begins */
-        int made = restore_places_make(restore->places, restore->backup->plain_bytes);
-        restore->outcome->is_begun = restore->places->items[0].fd >= 0;
-        if (made != 0 || start_workers(restore) != 0)
-            return -1;
-    }
     switch (entry->line) {
     case INDEX_DIRECTORY:
-        return restore_make_directory(restore->places, entry->path, entry->mode);
+        return survey_entry(restore, NULL, entry);
     case INDEX_PART:
-        if (submit_part(restore) != 0)
-            return -1;
         restore->parts++;
-        restore->part = restore_part_new(entry);
-        return restore->part == NULL ? -1 : 0;
+        snprintf(restore->part_name, sizeof restore->part_name, "%s", entry->path);
+        restore->is_external = strncmp(entry->path, "external-", strlen("external-")) == 0;
+        return 0;
     case INDEX_FILE:
         break;
     }
-    return take_file(restore, entry);
+    restore->has_control = restore->has_control || (is_main && strcmp(entry->path, RESTORE_CONTROL) == 0);
+    restore->has_label = restore->has_label || (is_main && strcmp(entry->path, "backup_label") == 0);
+    return survey_entry(restore, restore->part_name, entry);
 }
 
 /* What the index must hold so that the directory is whole, and safe to start. */
@@ -218,18 +255,103 @@ static int check_completeness(const struct restore *restore)
     return -1;
 }
 
+/* Everything that can be asked before anything is changed. */
+static int prepare(struct restore *restore, struct clean_settings *cleaning)
+{
+    const struct cluster *cluster = &restore->repository->cluster;
+    const struct generation *generation = cluster_generation(cluster, restore->backup->system_identifier);
+
+    if (restore->places->is_delta && (restore->wanted = wanted_new()) == NULL)
+        return -1;
+    *cleaning = (struct clean_settings){restore->places, restore->wanted, ""};
+    snprintf(cleaning->version_directory, sizeof cleaning->version_directory, "PG_%u_%u",
+             restore->backup->postgresql_version,
+             (unsigned)(generation == NULL ? 0 : generation->catalog_version));
+    if (backup_index_open(restore->repository, restore->backup, &restore->index) != REPOSITORY_OK ||
+        backup_index_read(&restore->index, survey, restore) != REPOSITORY_OK ||
+        check_completeness(restore) != 0)
+        return -1;
+    if (!restore->settings->ignore_space && restore_space_check(cleaning) != 0)
+        return -1;
+    return restore->places->is_delta
+               ? restore_wal_look(restore->repository, restore->backup, restore->places->items[0].path,
+                                  restore->wanted, restore->settings->former->kind == FORMER_HALF_DONE,
+                                  &restore->wal)
+               : 0;
+}
+
+/* From here on no server can be started there. */
+static int begin(struct restore *restore, const struct clean_settings *cleaning)
+{
+    struct restore_places *places = restore->places;
+
+    if (interrupt_requested() || restore_places_make(places) != 0)
+        return -1;
+    restore_sync_begin(&restore->sync, places, places->is_delta);
+    places->sync = &restore->sync;
+    if (former_begin(places, restore->backup) != 0)
+        return -1;
+    restore->outcome->is_begun = true;
+    if (places->is_delta && restore_wal_keep(&restore->wal, places) != 0)
+        return -1;
+    if (restore_places_link(places) != 0)
+        return -1;
+    return places->is_delta ? restore_clean(cleaning) : 0;
+}
+
+/* Reading it again: directories are made by the main thread, parts are for the workers */
+
+static int submit_part(struct restore *restore)
+{
+    struct restore_part *part = restore->part;
+
+    restore->part = NULL;
+    return part == NULL ? 0 : worker_pool_submit(restore->pool, part);
+}
+
+static int take_file(struct restore *restore, const struct index_entry *file)
+{
+    if (file->of != 0 && !is_blank(restore, file)) {
+        restore->part->split = restore_split_for(&restore->split, restore->places, restore->part->name, file);
+        if (restore->part->split == NULL)
+            return -1;
+    }
+    return restore_part_add(restore->part, file);
+}
+
+static int take_entry(void *context, struct index_entry *entry)
+{
+    struct restore *restore = context;
+
+    if (interrupt_requested())
+        return -1;
+    switch (entry->line) {
+    case INDEX_DIRECTORY:
+        return restore_make_directory(restore->places, entry->path, entry->mode);
+    case INDEX_PART:
+        if (submit_part(restore) != 0)
+            return -1;
+        restore->is_external = strncmp(entry->path, "external-", strlen("external-")) == 0;
+        restore->part = restore_part_new(entry);
+        return restore->part == NULL ? -1 : 0;
+    case INDEX_FILE:
+        break;
+    }
+    return take_file(restore, entry);
+}
+
 static int restore_files(struct restore *restore)
 {
-    enum repository_result loaded =
-        backup_index_load(restore->repository, restore->backup, take_entry, restore);
-    int result = loaded == REPOSITORY_OK ? submit_part(restore) : -1;
+    int result = start_workers(restore);
 
+    if (result == 0 && backup_index_read(&restore->index, take_entry, restore) != REPOSITORY_OK)
+        result = -1;
+    if (result == 0)
+        result = submit_part(restore);
     restore_part_free(restore->part);
     restore_split_release(restore->split);
     restore->part = NULL;
     restore->split = NULL;
-    if (result == 0)
-        result = check_completeness(restore);
     if (result != 0) {
         interrupt_request();
         if (restore->pool != NULL)
@@ -268,18 +390,17 @@ static int finish(struct restore *restore)
 {
     log_info("all files are there and verified; waiting until they are on disk");
     if (restore_make_external_directories(restore->places, restore->backup) != 0 ||
-        restore_places_link(restore->places) != 0 || restore_places_sync(restore->places) != 0)
+        restore_sync_end(&restore->sync, restore->places) != 0 || interrupt_requested())
         return -1;
-    return interrupt_requested() ? -1 : name_control_file(restore->places);
+    return former_end(restore->places) == 0 ? name_control_file(restore->places) : -1;
 }
 
-/* Neither name may stay: a server must not start with what is there. */
-static void remove_control_file(const struct restore_places *places)
+/* The name may not stay: a server must not start with what is there. */
+static void take_name_away(const struct restore_places *places)
 {
-    if (places->items[0].fd < 0)
-        return;
-    unlinkat(places->items[0].fd, RESTORE_CONTROL_TEMPORARY, 0);
-    unlinkat(places->items[0].fd, RESTORE_CONTROL, 0);
+    int root = places->items[0].fd;
+
+    renameat(root, RESTORE_CONTROL, root, RESTORE_CONTROL_TEMPORARY);
 }
 
 int restore_run(struct repository *repository, const struct backup *backup, struct restore_places *places,
@@ -288,22 +409,33 @@ int restore_run(struct repository *repository, const struct backup *backup, stru
     struct restore restore = {.repository = repository,
                               .backup = backup,
                               .places = places,
-                              .jobs = settings->jobs,
+                              .settings = settings,
+                              .index = BACKUP_INDEX_CLOSED,
                               .outcome = outcome};
+    struct clean_settings cleaning;
     int64_t begun = monotonic_now();
 
     *outcome = (struct restore_outcome){.is_begun = false};
     pthread_mutex_init(&restore.progress_lock, NULL);
-    progress_init(&restore.progress, settings->progress);
-    progress_begin(&restore.progress, backup->plain_bytes);
-    int result = restore_files(&restore);
-    progress_end(&restore.progress);
+    int result = prepare(&restore, &cleaning);
+    if (result == 0)
+        result = begin(&restore, &cleaning);
+    if (result == 0) {
+        progress_init(&restore.progress, settings->progress);
+        progress_begin(&restore.progress, backup->plain_bytes);
+        result = restore_files(&restore);
+        progress_end(&restore.progress);
+    }
     if (result == 0)
         result = finish(&restore);
     if (result != 0 && outcome->is_begun)
-        remove_control_file(places);
+        take_name_away(places);
     free_workers(&restore);
+    wanted_free(restore.wanted);
+    restore_wal_free(&restore.wal);
+    backup_index_close(&restore.index);
     pthread_mutex_destroy(&restore.progress_lock);
+    places->sync = NULL;
     outcome->microseconds = monotonic_now() - begun;
     return result;
 }

@@ -18,6 +18,11 @@
  * for is then little. Smaller files are left to the kernel. */
 #define WRITE_OUT_BYTES (4u * 1024 * 1024)
 
+/* What lies between two files that are to be fetched is fetched with them if it is not more than this, or
+ * than this part of what is wanted before: a request has its price, too. */
+#define GAP_BYTES (64u * 1024)
+#define GAP_SHARE 4u
+
 /* Parts */
 
 struct restore_part *restore_part_new(const struct index_entry *entry)
@@ -47,13 +52,18 @@ int restore_part_add(struct restore_part *part, const struct index_entry *file)
     if (part->count == part->capacity) {
         size_t capacity = part->capacity == 0 ? 64 : 2 * part->capacity;
         struct index_entry *files = realloc(part->files, capacity * sizeof *files);
-        if (files == NULL) {
+        if (files != NULL)
+            part->files = files;
+        bool *left_out = realloc(part->left_out, capacity * sizeof *left_out);
+        if (left_out != NULL)
+            part->left_out = left_out;
+        if (files == NULL || left_out == NULL) {
             free(path);
             return log_out_of_memory();
         }
-        part->files = files;
         part->capacity = capacity;
     }
+    part->left_out[part->count] = false;
     part->files[part->count] = *file;
     part->files[part->count++].path = path;
     return 0;
@@ -67,23 +77,58 @@ void restore_part_free(struct restore_part *part)
         index_entry_free(&part->files[i]);
     restore_split_release(part->split);
     free(part->files);
+    free(part->left_out);
     free(part->name);
     free(part);
+}
+
+/* Ranges */
+
+static size_t next_wanted(const struct restore_part *part, size_t file)
+{
+    while (file < part->count && part->left_out[file])
+        file++;
+    return file;
+}
+
+bool restore_part_range(const struct restore_part *part, size_t first, struct restore_range *range)
+{
+    uint64_t wanted = 0;
+    size_t next = next_wanted(part, first);
+
+    if (next == part->count)
+        return false;
+    *range = (struct restore_range){part->files[next].offset, 0, next, next};
+    while (next < part->count) {
+        const struct index_entry *file = &part->files[next];
+        uint64_t gap = next == range->first || file->offset < range->end ? 0 : file->offset - range->end;
+        if (gap > GAP_BYTES && gap > wanted / GAP_SHARE)
+            break;
+        wanted += file->stored;
+        range->end = file->offset + file->stored;
+        range->last = next + 1;
+        next = next_wanted(part, next + 1);
+    }
+    if (range->first == 0 && range->last == part->count) { /* directory members, too */
+        range->offset = 0;
+        range->end = part->bytes;
+    }
+    return true;
 }
 
 /* The unpacker */
 
 struct unpacker {
-    const struct restore_places *places;
+    const struct restore_places *places; /* NULL: all goes to output */
+    int output;
+    const char *output_name;
     struct progress *progress;
     struct decoder *decoder;
     struct sha256 hash;
-    /* the directory that the last file lay in, since the next one mostly lies there too */
-    const struct restore_place *parent_place;
-    char *parent_path;
-    int parent_fd;
+    struct restore_parent parent;
     /* the part at work */
     const struct restore_part *part;
+    const struct restore_range *range;
     const char *what;
     const uint64_t *total_bytes;
     uint64_t position; /* in the stored bytes */
@@ -108,7 +153,7 @@ struct unpacker *unpacker_new(const struct restore_places *places, struct progre
     }
     unpacker->places = places;
     unpacker->progress = progress;
-    unpacker->parent_fd = unpacker->fd = -1;
+    unpacker->fd = -1;
     unpacker->decoder = decoder_new();
     if (unpacker->decoder == NULL) {
         unpacker_free(unpacker);
@@ -117,14 +162,15 @@ struct unpacker *unpacker_new(const struct restore_places *places, struct progre
     return unpacker;
 }
 
-static void forget_parent(struct unpacker *unpacker)
+struct unpacker *unpacker_new_for_file(int fd, const char *name)
 {
-    if (unpacker->parent_fd >= 0)
-        close(unpacker->parent_fd);
-    free(unpacker->parent_path);
-    unpacker->parent_fd = -1;
-    unpacker->parent_path = NULL;
-    unpacker->parent_place = NULL;
+    struct unpacker *unpacker = unpacker_new(NULL, NULL);
+
+    if (unpacker != NULL) {
+        unpacker->output = fd;
+        unpacker->output_name = name;
+    }
+    return unpacker;
 }
 
 void unpacker_free(struct unpacker *unpacker)
@@ -133,20 +179,21 @@ void unpacker_free(struct unpacker *unpacker)
         return;
     if (unpacker->fd >= 0)
         close(unpacker->fd);
-    forget_parent(unpacker);
+    restore_parent_leave(&unpacker->parent, unpacker->places);
     sha256_free(&unpacker->hash);
     decoder_free(unpacker->decoder);
     free(unpacker);
 }
 
-int unpacker_begin(struct unpacker *unpacker, const struct restore_part *part, const char *what,
-                   const uint64_t *total_bytes)
+int unpacker_begin(struct unpacker *unpacker, const struct restore_part *part,
+                   const struct restore_range *range, const char *what, const uint64_t *total_bytes)
 {
     unpacker->part = part;
     unpacker->what = what;
     unpacker->total_bytes = total_bytes;
-    unpacker->position = 0;
-    unpacker->next = 0;
+    unpacker->range = range;
+    unpacker->position = range->offset;
+    unpacker->next = range->first;
     unpacker->is_open = false;
     return decoder_begin(unpacker->decoder, part->codec);
 }
@@ -172,41 +219,39 @@ static int damaged(const struct unpacker *unpacker, const char *problem)
 
 static int could_not(const struct unpacker *unpacker, const char *verb)
 {
-    log_error("could not %s file \"%s/%s\": %m", verb, unpacker->place->path, unpacker->rest);
+    if (unpacker->places == NULL)
+        log_error("could not %s \"%s\": %m", verb, unpacker->output_name);
+    else
+        log_error("could not %s file \"%s/%s\": %m", verb, unpacker->place->path, unpacker->rest);
     return -1;
-}
-
-/* A descriptor of the directory in which the file at work lies; kept by the unpacker. */
-static int open_parent(struct unpacker *unpacker, const char **name)
-{
-    const char *slash = strrchr(unpacker->rest, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - unpacker->rest);
-
-    *name = slash == NULL ? unpacker->rest : slash + 1;
-    if (unpacker->parent_place == unpacker->place &&
-        strncmp(unpacker->parent_path, unpacker->rest, length) == 0 && unpacker->parent_path[length] == '\0')
-        return unpacker->parent_fd;
-    forget_parent(unpacker);
-    unpacker->parent_fd = restore_open_parent(
-        unpacker->place, unpacker->rest, restore_place_is_external(unpacker->places, unpacker->place), name);
-    unpacker->parent_path = strndup(unpacker->rest, length);
-    if (unpacker->parent_fd >= 0 && unpacker->parent_path != NULL)
-        unpacker->parent_place = unpacker->place;
-    else if (unpacker->parent_fd >= 0)
-        forget_parent(unpacker);
-    return unpacker->parent_fd;
 }
 
 /* A file of which this is a piece is there already. */
 static int open_file(struct unpacker *unpacker)
 {
     int creation = unpacker->part->split == NULL ? O_CREAT | O_EXCL : 0;
+    struct restore_parent *parent = &unpacker->parent;
     const char *name;
-    int parent = open_parent(unpacker, &name);
 
-    if (parent >= 0)
-        unpacker->fd = openat(parent, name, O_WRONLY | creation | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (restore_parent_enter(parent, unpacker->places, unpacker->place, unpacker->rest, &name) == 0)
+        unpacker->fd = openat(parent->fd, name, O_WRONLY | creation | O_NOFOLLOW | O_CLOEXEC, 0600);
+    parent->is_changed = true;
     return unpacker->fd < 0 ? could_not(unpacker, creation != 0 ? "create" : "open") : 0;
+}
+
+/* Where the file at work belongs. 0, or -1 after logging. */
+static int find_place(struct unpacker *unpacker, const struct index_entry *file)
+{
+    const struct restore_places *places = unpacker->places;
+
+    unpacker->place = restore_places_find(places, unpacker->part->name, file->path, &unpacker->rest);
+    if (unpacker->place == NULL)
+        return -1;
+    if (!restore_name_is_allowed(places, unpacker->place, unpacker->rest))
+        return damaged(unpacker, "a base backup does not hold such a file");
+    if (unpacker->place == places->items && strcmp(unpacker->rest, RESTORE_CONTROL) == 0)
+        unpacker->rest = RESTORE_CONTROL_TEMPORARY;
+    return 0;
 }
 
 static int begin_file(struct unpacker *unpacker)
@@ -214,16 +259,13 @@ static int begin_file(struct unpacker *unpacker)
     const struct index_entry *file = &unpacker->part->files[unpacker->next];
 
     unpacker->plain_position = unpacker->written = unpacker->written_out = 0;
-    unpacker->place =
-        restore_places_find(unpacker->places, unpacker->part->name, file->path, &unpacker->rest);
-    if (unpacker->place == NULL || sha256_begin(&unpacker->hash) != 0)
+    if (sha256_begin(&unpacker->hash) != 0)
         return -1;
     unpacker->is_open = true;
-    if (!restore_name_is_allowed(unpacker->places, unpacker->place, unpacker->rest))
-        return damaged(unpacker, "a base backup does not hold such a file");
-    if (unpacker->place == unpacker->places->items && strcmp(unpacker->rest, RESTORE_CONTROL) == 0)
-        unpacker->rest = RESTORE_CONTROL_TEMPORARY;
-    return open_file(unpacker);
+    if (unpacker->places != NULL)
+        return find_place(unpacker, file) == 0 ? open_file(unpacker) : -1;
+    unpacker->fd = fcntl(unpacker->output, F_DUPFD_CLOEXEC, 0);
+    return unpacker->fd < 0 ? could_not(unpacker, "open") : 0;
 }
 
 static int set_attributes(const struct unpacker *unpacker, const struct index_entry *file)
@@ -242,10 +284,10 @@ static size_t padding_bytes(const struct index_entry *file)
     return tar_padding_bytes(file->of == 0 ? file->bytes : file->of);
 }
 
-/* All of the file is there, not only a piece. */
+/* All of the file is there, not only a piece that somebody else goes on with. */
 static bool is_whole(const struct unpacker *unpacker, const struct index_entry *file)
 {
-    return file->of == 0 || restore_split_done(unpacker->part->split, file->bytes);
+    return unpacker->part->split == NULL || restore_split_done(unpacker->part->split, file->bytes);
 }
 
 static int end_file(struct unpacker *unpacker)
@@ -260,6 +302,8 @@ static int end_file(struct unpacker *unpacker)
         return damaged(unpacker, "its SHA-256 does not match");
     if (is_whole(unpacker, file) && set_attributes(unpacker, file) != 0)
         return could_not(unpacker, "set permissions and time of");
+    if (unpacker->places != NULL && restore_sync_done(unpacker->places->sync, unpacker->fd) != 0)
+        return could_not(unpacker, "write to disk");
     int closed = close(unpacker->fd);
     unpacker->fd = -1;
     if (closed != 0)
@@ -316,19 +360,23 @@ static int discard(void *context, const void *data, size_t length)
 /* Where the run of bytes ends that position lies in: a file's member, or what is not a file's. */
 static uint64_t run_end(const struct unpacker *unpacker)
 {
-    const struct restore_part *part = unpacker->part;
-
-    if (unpacker->next == part->count)
-        return part->bytes;
-    const struct index_entry *file = &part->files[unpacker->next];
+    if (unpacker->next == unpacker->range->last)
+        return unpacker->range->end;
+    const struct index_entry *file = &unpacker->part->files[unpacker->next];
     return unpacker->position < file->offset ? file->offset : file->offset + file->stored;
 }
 
-/* Bytes of one run; when it ends with them it must end between two frames. */
-static int write_run(struct unpacker *unpacker, const void *data, size_t length, uint64_t end)
+/* Bytes of a file that is there: they only lay between others. */
+static void skip_run(struct unpacker *unpacker, size_t length, uint64_t end)
 {
-    const struct restore_part *part = unpacker->part;
-    bool is_file = unpacker->next < part->count && unpacker->position >= part->files[unpacker->next].offset;
+    unpacker->position += length;
+    if (unpacker->position == end)
+        unpacker->next++;
+}
+
+/* Bytes of one run; when it ends with them it must end between two frames. */
+static int write_run(struct unpacker *unpacker, const void *data, size_t length, uint64_t end, bool is_file)
+{
     struct sink sink = {is_file ? write_member : discard, unpacker};
 
     if (is_file && !unpacker->is_open && begin_file(unpacker) != 0)
@@ -360,17 +408,22 @@ static int check_total(const struct unpacker *unpacker, uint64_t total_bytes)
 static int unpacker_write(void *context, const void *data, size_t length)
 {
     struct unpacker *unpacker = context;
+    const struct restore_part *part = unpacker->part;
     const unsigned char *next = data;
 
     if (interrupt_requested() ||
-        (unpacker->position == 0 && check_total(unpacker, *unpacker->total_bytes) != 0))
+        (unpacker->position == unpacker->range->offset && check_total(unpacker, *unpacker->total_bytes) != 0))
         return -1;
-    if (length > unpacker->part->bytes - unpacker->position)
+    if (length > unpacker->range->end - unpacker->position)
         return damaged(unpacker, "more bytes came than it has");
     while (length > 0) {
         uint64_t end = run_end(unpacker);
         size_t taken = length < end - unpacker->position ? length : (size_t)(end - unpacker->position);
-        if (write_run(unpacker, next, taken, end) != 0)
+        bool is_file = unpacker->next < unpacker->range->last &&
+                       unpacker->position >= part->files[unpacker->next].offset;
+        if (is_file && part->left_out[unpacker->next])
+            skip_run(unpacker, taken, end);
+        else if (write_run(unpacker, next, taken, end, is_file) != 0)
             return -1;
         next += taken;
         length -= taken;
@@ -387,13 +440,15 @@ int unpacker_end(struct unpacker *unpacker, bool complete)
 {
     int result = complete ? 0 : -1;
 
-    if (complete && unpacker->position != unpacker->part->bytes)
+    if (complete && unpacker->position != unpacker->range->end)
         result = check_total(unpacker, unpacker->position);
-    if (result == 0 && unpacker->next != unpacker->part->count)
+    if (result == 0 && unpacker->next != unpacker->range->last)
         result = damaged(unpacker, "it has fewer files than the index says");
     if (unpacker->fd >= 0)
         close(unpacker->fd);
     unpacker->fd = -1;
     unpacker->is_open = false;
+    if (restore_parent_leave(&unpacker->parent, unpacker->places) != 0 && result == 0)
+        result = could_not(unpacker, "write to disk the directory of");
     return result;
 }

@@ -3,75 +3,16 @@
 #include "common/backup_index.h"
 #include "common/file.h"
 #include "common/log.h"
-#include "common/pg_control.h"
-#include "progress.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define PLACE_MODE 0700
-
-/* Looking at places */
-
-/* "name" or "name and others" of what lies in a directory; "" when it is empty or is not there. 0, or -1
- * after logging. */
-static int look_into(const char *path, char found[NAME_MAX + 1])
-{
-    DIR *directory = opendir(path);
-    const struct dirent *item;
-
-    found[0] = '\0';
-    if (directory == NULL && errno == ENOENT)
-        return 0;
-    if (directory == NULL) {
-        log_error("could not open directory \"%s\": %m", path);
-        return -1;
-    }
-    while (found[0] == '\0' && (errno = 0, item = readdir(directory)) != NULL)
-        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
-            snprintf(found, NAME_MAX + 1, "%s", item->d_name);
-    int error = found[0] == '\0' ? errno : 0;
-    closedir(directory);
-    if (error == 0)
-        return 0;
-    errno = error;
-    log_error("could not read directory \"%s\": %m", path);
-    return -1;
-}
-
-static void hint_mount_point(const char *found, const char *hint)
-{
-    if (strcmp(found, "lost+found") == 0)
-        log_hint("It contains lost+found, so it is a mount point: use a directory below it.");
-    else
-        log_hint("%s", hint);
-}
-
-int restore_check_data_directory(const char *path)
-{
-    char found[NAME_MAX + 1];
-    int64_t pid, started;
-
-    if (postmaster_read(path, &pid, &started)) {
-        log_error("directory \"%s\" is in use: its postmaster.pid names process %lld", path, (long long)pid);
-        log_hint("Restore into another directory, or stop that server and move its directory away.");
-        return -1;
-    }
-    if (look_into(path, found) != 0)
-        return -1;
-    if (found[0] == '\0')
-        return 0;
-    log_error("directory \"%s\" exists but is not empty: there is \"%s\"", path, found);
-    hint_mount_point(found, "Remove it or move it away, or choose another directory with -D.");
-    return -1;
-}
 
 /* Planning */
 
@@ -148,19 +89,21 @@ static int check_overlaps(const struct restore_places *places)
 
 /* Rule 24: a tablespace is never restored into a directory where the original, or anything else, is. */
 static int check_tablespace(const struct backup_tablespace *tablespace, const struct restore_place *place,
-                            bool is_mapped)
+                            const struct former *former, bool is_mapped)
 {
     const char *name = tablespace->name == NULL ? "" : tablespace->name;
     char found[NAME_MAX + 1];
 
-    if (look_into(place->path, found) != 0)
+    if (restore_look_into(place->path, found) != 0)
         return -1;
     if (found[0] == '\0')
         return 0;
+    if (former_has_tablespace(former, place->path))
+        return former_check_tablespace(place->path);
     if (is_mapped) {
         log_error("directory \"%s\" for tablespace %u (\"%s\") is not empty: there is \"%s\"",
                   place->location, (unsigned)tablespace->oid, name, found);
-        hint_mount_point(found, "Remove it or move it away, or choose another directory with -T.");
+        restore_hint_mount_point(found, "Remove it or move it away, or choose another directory with -T.");
         return -1;
     }
     char *old_path = mapping_escape_path(tablespace->location);
@@ -177,13 +120,14 @@ static int check_external(const struct restore_place *place)
 {
     char found[NAME_MAX + 1];
 
-    if (look_into(place->path, found) != 0)
+    if (restore_look_into(place->path, found) != 0)
         return -1;
     if (found[0] == '\0')
         return 0;
     log_error("directory \"%s\" for the files from outside the data directory is not empty: there is \"%s\"",
               place->path, found);
-    hint_mount_point(found, "Remove it or move it away, or choose another directory with --external.");
+    restore_hint_mount_point(found,
+                             "Remove it or move it away, or choose another directory with --external.");
     return -1;
 }
 
@@ -222,39 +166,39 @@ static int add_place(struct restore_places *places, uint32_t oid, const char *pa
     return place->path == NULL || (location != NULL && place->location == NULL) ? -1 : 0;
 }
 
-static int add_external(struct restore_places *places, const char *directory)
+static int add_external(struct restore_places *places, const char *directory, bool may_be_there)
 {
     char *beside = string_printf("%s.external", places->items[0].path);
     int result = beside == NULL ? -1 : add_place(places, 0, directory == NULL ? beside : directory, NULL);
 
     places->has_external = result == 0;
     free(beside);
-    return result == 0 ? check_external(&places->items[places->count - 1]) : -1;
+    return result != 0 || may_be_there ? result : check_external(&places->items[places->count - 1]);
 }
 
 int restore_places_plan(const struct backup *backup, const char *data_directory,
                         const char *external_directory, struct mappings *mappings,
-                        struct restore_places *places)
+                        const struct former *former, struct restore_places *places)
 {
     int result = 0;
 
-    *places = (struct restore_places){.items = calloc(backup->tablespace_count + 2, sizeof *places->items)};
+    *places = (struct restore_places){.items = calloc(backup->tablespace_count + 2, sizeof *places->items),
+                                      .is_delta = former->kind != FORMER_NOTHING};
     if (places->items == NULL)
         return log_out_of_memory();
     if (add_place(places, 0, data_directory, NULL) != 0)
         return -1;
-    if (restore_check_data_directory(places->items[0].path) != 0)
-        result = -1;
     for (size_t i = 0; i < backup->tablespace_count; i++) {
         const struct backup_tablespace *tablespace = &backup->tablespaces[i];
         const char *mapped = mappings_find(mappings, tablespace->location);
         const char *location = mapped == NULL ? tablespace->location : mapped;
         if (add_place(places, tablespace->oid, location, location) != 0)
             return -1;
-        if (check_tablespace(tablespace, &places->items[places->count - 1], mapped != NULL) != 0)
+        if (check_tablespace(tablespace, &places->items[places->count - 1], former, mapped != NULL) != 0)
             result = -1;
     }
-    if (backup->external_count > 0 && add_external(places, external_directory) != 0)
+    if (backup->external_count > 0 &&
+        add_external(places, external_directory, former->kind != FORMER_NOTHING) != 0)
         result = -1;
     if (check_mappings(backup, mappings) != 0)
         result = -1;
@@ -272,42 +216,12 @@ void restore_places_free(struct restore_places *places)
             close(places->items[i].fd);
     }
     free(places->items);
-    *places = (struct restore_places){NULL, 0, false};
+    *places = (struct restore_places){.items = NULL};
 }
 
 /* Making them */
 
-/* Free bytes of all file systems on which the places are. */
-static uint64_t free_bytes(const struct restore_places *places)
-{
-    uint64_t total = 0;
-
-    for (size_t i = 0; i < places->count; i++) {
-        struct stat status, other;
-        struct statvfs system;
-        bool seen = fstat(places->items[i].fd, &status) != 0 || fstatvfs(places->items[i].fd, &system) != 0;
-        for (size_t k = 0; !seen && k < i; k++)
-            seen = fstat(places->items[k].fd, &other) == 0 && other.st_dev == status.st_dev;
-        if (!seen)
-            total += (uint64_t)system.f_bavail * system.f_frsize;
-    }
-    return total;
-}
-
-/* Only a warning: file systems that compress hold more than they say. */
-static void warn_of_little_space(const struct restore_places *places, uint64_t bytes)
-{
-    uint64_t room = free_bytes(places);
-    char needed[32], there[32];
-
-    if (room >= bytes)
-        return;
-    progress_format_bytes(bytes, needed);
-    progress_format_bytes(room, there);
-    log_warning("the backup holds %s, but only %s are free where it is restored to", needed, there);
-}
-
-int restore_places_make(struct restore_places *places, uint64_t bytes)
+int restore_places_make(struct restore_places *places)
 {
     for (size_t i = 0; i < places->count; i++) {
         struct restore_place *place = &places->items[i];
@@ -323,7 +237,6 @@ int restore_places_make(struct restore_places *places, uint64_t bytes)
             return -1;
         }
     }
-    warn_of_little_space(places, bytes);
     return 0;
 }
 
@@ -376,8 +289,8 @@ bool restore_place_is_external(const struct restore_places *places, const struct
 bool restore_name_is_allowed(const struct restore_places *places, const struct restore_place *place,
                              const char *rest)
 {
-    static const char *const forbidden[] = {"tablespace_map", "standby.signal", "recovery.signal",
-                                            "postmaster.pid", RESTORE_CONTROL_TEMPORARY};
+    static const char *const forbidden[] = {"tablespace_map", "standby.signal",          "recovery.signal",
+                                            "postmaster.pid", RESTORE_CONTROL_TEMPORARY, FORMER_MARKER};
 
     for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
         if (place == places->items && strcmp(rest, forbidden[i]) == 0)
@@ -396,7 +309,7 @@ static int open_component(int fd, const char *path, size_t length, bool make)
     }
     memcpy(component, path, length);
     component[length] = '\0';
-    if (make && mkdirat(fd, component, PLACE_MODE) != 0 && errno != EEXIST)
+    if (make && (mkdirat(fd, component, PLACE_MODE) == 0 ? fsync(fd) != 0 : errno != EEXIST))
         return -1;
     return openat(fd, component, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
@@ -418,6 +331,47 @@ int restore_open_parent(const struct restore_place *place, const char *path, boo
     }
     *name = path;
     return fd;
+}
+
+int restore_parent_leave(struct restore_parent *parent, const struct restore_places *places)
+{
+    int result = 0, error = errno;
+
+    if (parent->place == NULL)
+        return 0;
+    if (parent->is_changed && restore_sync_done(places->sync, parent->fd) != 0) {
+        error = errno;
+        result = -1;
+    }
+    close(parent->fd);
+    free(parent->path);
+    *parent = (struct restore_parent)RESTORE_PARENT_CLOSED;
+    errno = error;
+    return result;
+}
+
+int restore_parent_enter(struct restore_parent *parent, const struct restore_places *places,
+                         const struct restore_place *place, const char *rest, const char **name)
+{
+    const char *slash = strrchr(rest, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - rest);
+
+    *name = slash == NULL ? rest : slash + 1;
+    if (parent->place == place && strncmp(parent->path, rest, length) == 0 && parent->path[length] == '\0')
+        return 0;
+    if (restore_parent_leave(parent, places) != 0)
+        return -1;
+    /* External files have no directories in the index. */
+    int fd = restore_open_parent(place, rest, restore_place_is_external(places, place), name);
+    if (fd < 0)
+        return -1;
+    *parent = (struct restore_parent){place, strndup(rest, length), fd, false};
+    if (parent->path != NULL)
+        return 0;
+    close(fd);
+    *parent = (struct restore_parent)RESTORE_PARENT_CLOSED;
+    errno = ENOMEM;
+    return -1;
 }
 
 /* PostgreSQL's two ways to own a data directory: the owner alone, or the group may read. */
@@ -446,7 +400,8 @@ int restore_make_directory(const struct restore_places *places, const char *path
     if (*rest == '\0') /* a tablespace's own directory, which was made already */
         return 0;
     parent = restore_open_parent(place, rest, false, &name);
-    if (parent >= 0 && (mkdirat(parent, name, PLACE_MODE) == 0 || errno == EEXIST))
+    if (parent >= 0 && (mkdirat(parent, name, PLACE_MODE) == 0 ? restore_sync_done(places->sync, parent) == 0
+                                                               : errno == EEXIST))
         fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     /* Whatever it was, we have to write into it. */
     int result = fd >= 0 && fchmod(fd, (mode & 0777) | 0700) == 0 ? 0 : -1;
@@ -487,29 +442,41 @@ int restore_make_external_directories(const struct restore_places *places, const
 
 /* Finishing */
 
+/* A link of this name, which may have been another one. 0, or -1 with errno set. */
+static int make_link(const char *target, int directory, const char *name)
+{
+    char found[PATH_MAX + 1];
+    ssize_t length = readlinkat(directory, name, found, sizeof found);
+
+    if (length == (ssize_t)strlen(target) && memcmp(found, target, (size_t)length) == 0)
+        return 0;
+    if (length >= 0 && unlinkat(directory, name, 0) != 0)
+        return -1;
+    return symlinkat(target, directory, name);
+}
+
 int restore_places_link(const struct restore_places *places)
 {
-    char name[32];
+    int root = places->items[0].fd, directory = -1, result = 0;
+    char name[16];
 
-    for (size_t i = 1; i < places->count; i++) {
+    for (size_t i = 1; result == 0 && i < places->count; i++) {
         const struct restore_place *place = &places->items[i];
         if (place->oid == 0)
             continue;
-        snprintf(name, sizeof name, "pg_tblspc/%u", (unsigned)place->oid);
-        if (symlinkat(place->location, places->items[0].fd, name) != 0) {
-            log_error("could not create symbolic link \"%s/%s\": %m", places->items[0].path, name);
-            return -1;
+        if (directory < 0)
+            directory = open_component(root, "pg_tblspc", strlen("pg_tblspc"), true);
+        snprintf(name, sizeof name, "%u", (unsigned)place->oid);
+        if (directory < 0 || make_link(place->location, directory, name) != 0) {
+            log_error("could not create symbolic link \"%s/pg_tblspc/%s\": %m", places->items[0].path, name);
+            result = -1;
         }
     }
-    return 0;
-}
-
-int restore_places_sync(const struct restore_places *places)
-{
-    for (size_t i = 0; i < places->count; i++)
-        if (syncfs(places->items[i].fd) != 0) {
-            log_error("could not write everything in \"%s\" to disk: %m", places->items[i].path);
-            return -1;
-        }
-    return 0;
+    if (directory >= 0 && result == 0 && fsync(directory) != 0) {
+        log_error("could not write directory \"%s/pg_tblspc\" to disk: %m", places->items[0].path);
+        result = -1;
+    }
+    if (directory >= 0)
+        close(directory);
+    return result;
 }

@@ -5,7 +5,9 @@
 #define WALFERRY_RESTORE_PLACE_H
 
 #include "common/backup.h"
+#include "restore_former.h"
 #include "restore_mapping.h"
+#include "restore_sync.h"
 
 /* The name of global/pg_control until everything else is on disk: a server cannot be started without it. */
 #define RESTORE_CONTROL "global/pg_control"
@@ -17,6 +19,9 @@ struct restore_place {
     char
         *location; /* a tablespace's path as it was given or recorded: what the link in pg_tblspc points to */
     int fd;        /* of the directory, from restore_places_make on; else -1 */
+    /* what the backup has for it (restore_space.h) */
+    uint64_t bytes;
+    uint64_t files;
 };
 
 /* The data directory first, then the tablespaces, then, if has_external, the place of the external files. */
@@ -24,21 +29,21 @@ struct restore_places {
     struct restore_place *items;
     size_t count;
     bool has_external;
+    bool is_delta;             /* what is there and right stays */
+    struct restore_sync *sync; /* borrowed; NULL: nothing is synced */
 };
 
-/* Is the data directory free? Worth asking before anything is fetched. 0, or -1 after logging. */
-int restore_check_data_directory(const char *path);
-
 /* Decides on the places and looks at all of them; makes nothing. external_directory NULL: <data
- * directory>.external. 0, or -1 after logging every reason to refuse. */
+ * directory>.external. former: what is in the data directory already; unless it is nothing, its tablespaces
+ * and the external files may be where they were. 0, or -1 after logging every reason to refuse. */
 int restore_places_plan(const struct backup *backup, const char *data_directory,
                         const char *external_directory, struct mappings *mappings,
-                        struct restore_places *places);
+                        const struct former *former, struct restore_places *places);
 void restore_places_free(struct restore_places *places); /* NULL-safe */
 
-/* Makes those that do not exist, 0700, and opens all. Before anything is written, so that restore_places_sync
- * hears of every failed write. Warns when the file systems look too small. 0, or -1 after logging. */
-int restore_places_make(struct restore_places *places, uint64_t bytes);
+/* Makes those that do not exist, 0700, and opens all. Before anything is written, so that
+ * restore_sync_end hears of every failed write. 0, or -1 after logging. */
+int restore_places_make(struct restore_places *places);
 
 /* The place where an entry of the index belongs, and the path in it ("" for a tablespace's own directory).
  * part: the name of the part that a file is in, NULL for a directory. NULL after logging: a tablespace's file
@@ -56,6 +61,24 @@ bool restore_name_is_allowed(const struct restore_places *places, const struct r
  * *name: the last component, borrowed from path. A descriptor, or -1 with errno set and nothing logged. */
 int restore_open_parent(const struct restore_place *place, const char *path, bool make, const char **name);
 
+/* The directory in which the last file lay, kept open since the next one mostly lies there too. */
+struct restore_parent {
+    const struct restore_place *place; /* NULL: none is open */
+    char *path;
+    int fd;
+    bool is_changed; /* by the caller: it is synced when it is left */
+};
+#define RESTORE_PARENT_CLOSED                                                                                \
+    {                                                                                                        \
+        NULL, NULL, -1, false                                                                                \
+    }
+/* A descriptor of the directory in which rest lies, in parent->fd; *name as above. 0, or -1 with errno set
+ * and nothing logged. */
+int restore_parent_enter(struct restore_parent *parent, const struct restore_places *places,
+                         const struct restore_place *place, const char *rest, const char **name);
+/* 0, or -1 with errno set: it could not be synced. */
+int restore_parent_leave(struct restore_parent *parent, const struct restore_places *places);
+
 /* Makes a directory of the index, whose parent is there, with this mode. The data directory and the
  * tablespaces become accessible to the group if "global" is. 0, or -1 after logging. */
 int restore_make_directory(const struct restore_places *places, const char *path, unsigned mode);
@@ -64,9 +87,8 @@ int restore_make_directory(const struct restore_places *places, const char *path
  * after logging. */
 int restore_make_external_directories(const struct restore_places *places, const struct backup *backup);
 
-/* pg_tblspc/<oid> of every tablespace. 0, or -1 after logging. */
+/* pg_tblspc/<oid> of every tablespace, on disk before anything is written into the tablespace: so a restore
+ * that was interrupted finds its own again. 0, or -1 after logging. */
 int restore_places_link(const struct restore_places *places);
-/* Everything written is on disk. 0, or -1 after logging. */
-int restore_places_sync(const struct restore_places *places);
 
 #endif

@@ -2,26 +2,38 @@
 
 #include "common/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static int create_file(const struct restore_places *places, const struct restore_split *split)
+/* A former one stays in a delta restore, for its pieces are compared one by one; it has the right size, and
+ * no second name (restore_clean.h). A new one gets its size at once, so that an interrupted restore has it.
+ */
+static int create_file(const struct restore_places *places, const struct restore_split *split,
+                       const struct index_entry *first)
 {
+    int flags = O_WRONLY | O_CREAT | (places->is_delta ? 0 : O_EXCL) | O_NOFOLLOW | O_CLOEXEC, fd = -1;
+    struct restore_parent parent = RESTORE_PARENT_CLOSED;
     const char *name;
-    int parent = restore_open_parent(split->place, split->rest,
-                                     restore_place_is_external(places, split->place), &name);
-    int fd =
-        parent < 0 ? -1 : openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int result = restore_parent_enter(&parent, places, split->place, split->rest, &name);
 
-    if (fd < 0)
+    if (result == 0) {
+        fd = openat(parent.fd, name, flags, 0600);
+        if (fd < 0 && places->is_delta && errno == EACCES && fchmodat(parent.fd, name, 0600, 0) == 0)
+            fd = openat(parent.fd, name, flags, 0600);
+        parent.is_changed = true;
+        result = fd >= 0 && ftruncate(fd, (off_t)first->of) == 0 ? 0 : -1;
+    }
+    if (restore_parent_leave(&parent, places) != 0 || result != 0) {
         log_error("could not create file \"%s/%s\": %m", split->place->path, split->rest);
-    else
+        result = -1;
+    }
+    if (fd >= 0)
         close(fd);
-    if (parent >= 0)
-        close(parent);
-    return fd < 0 ? -1 : 0;
+    return result;
 }
 
 /* Only what can be large comes in pieces. */
@@ -48,7 +60,7 @@ static struct restore_split *split_new(const struct restore_places *places, cons
     atomic_init(&split->references, 1);
     split->place = restore_places_find(places, part, first->path, &rest);
     split->rest = split->place == NULL ? NULL : string_copy(rest);
-    if (split->rest != NULL && is_possible(places, split) && create_file(places, split) == 0)
+    if (split->rest != NULL && is_possible(places, split) && create_file(places, split, first) == 0)
         return split;
     restore_split_release(split);
     return NULL;

@@ -1,33 +1,15 @@
 #include "wal_compare.h"
 
 #include "common/archive_status.h"
-#include "common/digest.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "file_hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static int hash_open_file(int fd, const char *path, unsigned char digest[SHA256_BYTES])
-{
-    unsigned char chunk[64 * 1024];
-    struct sha256 hash = {NULL};
-    ssize_t length;
-
-    if (sha256_begin(&hash) != 0)
-        return -1;
-    while ((length = read(fd, chunk, sizeof chunk)) > 0 || (length < 0 && errno == EINTR))
-        if (length > 0)
-            sha256_update(&hash, chunk, (size_t)length);
-    if (length < 0)
-        log_error("could not read file \"%s\": %m", path);
-    sha256_finish(&hash, digest);
-    sha256_free(&hash);
-    return length < 0 ? -1 : 0;
-}
 
 int wal_compare(const char *pg_wal, struct target *target, uint64_t system_identifier, const char *name)
 {
@@ -45,7 +27,9 @@ int wal_compare(const char *pg_wal, struct target *target, uint64_t system_ident
         result = 0; /* archived and removed meanwhile */
     else if (fd < 0)
         log_error("could not open file \"%s\": %m", path);
-    else if (hash_open_file(fd, path, digest) == 0)
+    else if (file_hash(fd, 0, UINT64_MAX, digest) != 0)
+        log_error("could not read file \"%s\": %m", path);
+    else
         looked = repository_get_facts(&target->repository, key, NULL, &facts);
     if (looked == REPOSITORY_ABSENT)
         log_error("WAL segment %s has vanished from repository \"%s\"", name,

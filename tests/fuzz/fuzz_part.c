@@ -19,7 +19,8 @@
 static char fuzz_part_base[] = "/tmp/walferry-fuzz-XXXXXX";
 static char fuzz_part_paths[3][64];
 static struct restore_place fuzz_part_items[3];
-static const struct restore_places fuzz_part_places = {fuzz_part_items, 3, true};
+static const struct restore_places fuzz_part_places = {
+    .items = fuzz_part_items, .count = 3, .has_external = true};
 
 struct fuzz_part {
     struct restore_part *parts[FUZZ_PARTS_MOST];
@@ -157,7 +158,10 @@ static void fuzz_part_restore(struct fuzz_part *test, uint8_t how)
                 test->parts[i]->bytes = stored->length;
         }
         total = stored->length;
-        FUZZ_CHECK(unpacker_begin(unpacker, test->parts[i], "the input", &total) == 0);
+        struct restore_range range;
+        if (!restore_part_range(test->parts[i], 0, &range))
+            continue;
+        FUZZ_CHECK(unpacker_begin(unpacker, test->parts[i], &range, "the input", &total) == 0);
         const struct sink sink = unpacker_sink(unpacker);
         unpacker_end(unpacker, fuzz_push(&sink, stored->data, stored->length, how + 1u) == 0);
     }

@@ -62,7 +62,7 @@ static void test_mappings(void)
 static char base[] = "/tmp/walferry-restore-XXXXXX";
 static char data_path[64], tablespace_path[64], external_path[64];
 static struct restore_place items[3];
-static struct restore_places places = {items, 3, true};
+static struct restore_places places = {.items = items, .count = 3, .has_external = true};
 
 static void close_places(void)
 {
@@ -81,7 +81,7 @@ static void open_places(void)
     items[1] =
         (struct restore_place){.oid = 16400, .path = tablespace_path, .location = tablespace_path, .fd = -1};
     items[2] = (struct restore_place){.path = external_path, .fd = -1};
-    CHECK(restore_places_make(&places, 0) == 0);
+    CHECK(restore_places_make(&places) == 0);
 }
 
 static unsigned mode_of(const char *name)
@@ -155,8 +155,13 @@ static void test_linking(void)
     CHECK(restore_places_link(&places) == 0);
     CHECK(readlinkat(items[0].fd, "pg_tblspc/16400", target, sizeof target - 1) > 0);
     CHECK_TEXT(target, tablespace_path);
+    CHECK(restore_places_link(&places) == 0);
+    CHECK(unlinkat(items[0].fd, "pg_tblspc/16400", 0) == 0 &&
+          symlinkat("/elsewhere", items[0].fd, "pg_tblspc/16400") == 0);
+    CHECK(restore_places_link(&places) == 0);
+    CHECK(readlinkat(items[0].fd, "pg_tblspc/16400", target, sizeof target - 1) > 0);
+    CHECK_TEXT(target, tablespace_path);
     CHECK(unlinkat(items[0].fd, "pg_tblspc/16400", 0) == 0);
-    CHECK(restore_places_sync(&places) == 0);
 }
 
 /* Parts */
@@ -229,9 +234,11 @@ static int unpack(struct unpacker *unpacker, const unsigned char *data, size_t l
                   size_t step)
 {
     struct sink sink = unpacker_sink(unpacker);
+    struct restore_range range;
     int result = 0;
 
-    CHECK(unpacker_begin(unpacker, part, "the part", &total) == 0);
+    CHECK(restore_part_range(part, 0, &range));
+    CHECK(unpacker_begin(unpacker, part, &range, "the part", &total) == 0);
     for (size_t at = 0; result == 0 && at < length; at += step)
         result = sink_write(&sink, data + at, step < length - at ? step : length - at);
     return unpacker_end(unpacker, result == 0);
@@ -427,8 +434,10 @@ static int unpack_piece(struct unpacker *unpacker, const struct restore_part *on
 {
     struct sink sink = unpacker_sink(unpacker);
     uint64_t total = bytes->length;
+    struct restore_range range;
 
-    CHECK(unpacker_begin(unpacker, one, "the part", &total) == 0);
+    CHECK(restore_part_range(one, 0, &range));
+    CHECK(unpacker_begin(unpacker, one, &range, "the part", &total) == 0);
     return unpacker_end(unpacker, sink_write(&sink, bytes->data, bytes->length) == 0);
 }
 

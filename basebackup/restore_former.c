@@ -1,0 +1,289 @@
+#include "restore_former.h"
+
+#include "common/document.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/pg_control.h"
+#include "common/timestamp.h"
+#include "restore_place.h"
+#include "running_server.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONTROL_NAME (RESTORE_CONTROL + sizeof "global/" - 1)
+#define CONTROL_NAME_TEMPORARY (RESTORE_CONTROL_TEMPORARY + sizeof "global/" - 1)
+#define MARKER_KIND "restore"
+#define MARKER_MOST_BYTES (64 * 1024)
+
+/* Looking */
+
+int restore_look_into(const char *path, char found[NAME_MAX + 1])
+{
+    DIR *directory = opendir(path);
+    const struct dirent *item;
+
+    found[0] = '\0';
+    if (directory == NULL && errno == ENOENT)
+        return 0;
+    if (directory == NULL) {
+        log_error("could not open directory \"%s\": %m", path);
+        return -1;
+    }
+    while (found[0] == '\0' && (errno = 0, item = readdir(directory)) != NULL)
+        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+            snprintf(found, NAME_MAX + 1, "%s", item->d_name);
+    int error = found[0] == '\0' ? errno : 0;
+    closedir(directory);
+    if (error == 0)
+        return 0;
+    errno = error;
+    log_error("could not read directory \"%s\": %m", path);
+    return -1;
+}
+
+void restore_hint_mount_point(const char *found, const char *hint)
+{
+    if (strcmp(found, "lost+found") == 0)
+        log_hint("It contains lost+found, so it is a mount point: use a directory below it.");
+    else
+        log_hint("%s", hint);
+}
+
+/* The system that the marker names. 0; 1 if there is none; -1 after logging. */
+static int read_marker(const char *directory, uint64_t *system_identifier)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct json *document = NULL;
+    char *path = path_join(directory, FORMER_MARKER);
+    enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, MARKER_MOST_BYTES, &text);
+
+    if (read == FILE_OK)
+        document = document_open(text.data, text.length, MARKER_KIND, path);
+    const char *system = document == NULL ? NULL : json_text(document, "system_identifier");
+    *system_identifier = system == NULL || !isdigit((unsigned char)*system) ? 0 : strtoull(system, NULL, 10);
+    if (document != NULL && *system_identifier == 0)
+        log_error("\"%s\" is damaged: it does not name a system", path);
+    json_free(document);
+    buffer_free(&text);
+    free(path);
+    return read == FILE_ABSENT ? 1 : *system_identifier != 0 ? 0 : -1;
+}
+
+/* pg_control under the name that it has while a restore is at work: the former one's, or the backup's. 0; 1
+ * if there is none that can be read. */
+static int read_renamed_control(const char *directory, uint64_t *system_identifier)
+{
+    struct buffer file = BUFFER_EMPTY;
+    struct pg_control control;
+    char *path = path_join(directory, RESTORE_CONTROL_TEMPORARY);
+    int result = 1;
+
+    if (path != NULL && file_exists(path) && file_read_all(path, MARKER_MOST_BYTES, &file) == FILE_OK &&
+        pg_control_parse(file.data, file.length, &control) == NULL) {
+        *system_identifier = control.system_identifier;
+        result = 0;
+    }
+    buffer_free(&file);
+    free(path);
+    return result;
+}
+
+/* A link would lead to somebody else's. 0; 1 if there is none; -1 after logging. */
+static int read_control(const char *directory, struct pg_control *control)
+{
+    struct stat status;
+    char *global = path_join(directory, "global");
+    bool is_link = global != NULL && lstat(global, &status) == 0 && S_ISLNK(status.st_mode);
+
+    free(global);
+    return global == NULL ? -1 : is_link ? 1 : pg_control_read(directory, control, NULL);
+}
+
+/* What is not empty. found: something that is in it. 0, or -1 after logging. */
+static int recognize(struct former *former, const char *found)
+{
+    struct pg_control control;
+    int read = read_control(former->path, &control);
+
+    if (read == 0) {
+        former->kind = FORMER_CLUSTER;
+        former->system_identifier = control.system_identifier;
+        return 0;
+    }
+    former->kind = FORMER_HALF_DONE;
+    if (read > 0)
+        read = read_marker(former->path, &former->system_identifier);
+    if (read > 0)
+        read = read_renamed_control(former->path, &former->system_identifier);
+    if (read > 0)
+        log_error("directory \"%s\" is neither empty nor a data directory of PostgreSQL: there is \"%s\"",
+                  former->path, found);
+    if (read != 0)
+        restore_hint_mount_point(found,
+                                 "Whose cluster it is can't be told, so nothing is removed in it. Move it "
+                                 "away, or choose another directory with -D.");
+    return read == 0 ? 0 : -1;
+}
+
+static void hint_delta(const struct former *former, const char *found)
+{
+    char *marker = path_join(former->path, FORMER_MARKER);
+    char *control = path_join(former->path, RESTORE_CONTROL);
+
+    if (marker != NULL && file_exists(marker))
+        log_hint("A restore was interrupted there: the same command with --delta goes on with it.");
+    else if (control != NULL && file_exists(control))
+        log_hint("Remove it or move it away, choose another directory with -D, or let --delta replace only "
+                 "what is not as in the backup.");
+    else
+        restore_hint_mount_point(found, "Remove it or move it away, or choose another directory with -D.");
+    free(marker);
+    free(control);
+}
+
+static int refuse_running(const char *path, int64_t pid)
+{
+    log_error("directory \"%s\" is in use by process %" PRId64 ", a server", path, pid);
+    log_hint("Stop that server before its directory is restored.");
+    return -1;
+}
+
+int former_look(const char *path, bool is_delta, struct former *former)
+{
+    char found[NAME_MAX + 1];
+    int64_t pid, started;
+
+    *former = (struct former){FORMER_NOTHING, 0, path};
+    if (is_delta && (pid = running_server_in(path)) != 0)
+        return refuse_running(path, pid);
+    if (!is_delta && postmaster_read(path, &pid, &started)) {
+        log_error("directory \"%s\" is in use: its postmaster.pid names process %lld", path, (long long)pid);
+        log_hint("Restore into another directory, or stop that server and move its directory away.");
+        return -1;
+    }
+    if (restore_look_into(path, found) != 0)
+        return -1;
+    if (found[0] == '\0')
+        return 0;
+    if (is_delta)
+        return recognize(former, found);
+    log_error("directory \"%s\" exists but is not empty: there is \"%s\"", path, found);
+    hint_delta(former, found);
+    return -1;
+}
+
+int former_check_system(const struct former *former, const struct backup *backup)
+{
+    if (former->kind == FORMER_NOTHING || former->system_identifier == backup->system_identifier)
+        return 0;
+    log_error("\"%s\" belongs to another cluster: its system identifier is %" PRIu64
+              ", that of backup %s is %" PRIu64,
+              former->path, former->system_identifier, backup->id, backup->system_identifier);
+    log_hint("Nothing of that one is removed: choose an empty directory with -D.");
+    return -1;
+}
+
+bool former_has_tablespace(const struct former *former, const char *directory)
+{
+    char *links = former->kind == FORMER_NOTHING ? NULL : path_join(former->path, "pg_tblspc");
+    DIR *open = links == NULL ? NULL : opendir(links);
+    const struct dirent *item;
+    struct stat wanted, status;
+    bool found = false;
+
+    if (open != NULL && stat(directory, &wanted) == 0)
+        while (!found && (item = readdir(open)) != NULL)
+            found = item->d_name[0] != '.' && fstatat(dirfd(open), item->d_name, &status, 0) == 0 &&
+                    status.st_dev == wanted.st_dev && status.st_ino == wanted.st_ino;
+    if (open != NULL)
+        closedir(open);
+    free(links);
+    return found;
+}
+
+int former_check_tablespace(const char *directory)
+{
+    int64_t pid = running_server_with_tablespace(directory);
+
+    if (pid == 0)
+        return 0;
+    log_error("tablespace directory \"%s\" is in use by process %" PRId64 ", a server of another directory",
+              directory, pid);
+    log_hint("Choose a new place for it with -T.");
+    return -1;
+}
+
+/* Beginning and end */
+
+/* Not through a link. -1 with errno set. */
+static int open_global(const struct restore_places *places)
+{
+    return openat(places->items[0].fd, "global", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* 1; 0 where there is none; -1 after logging. */
+static int take_name(int global, const struct restore_places *places)
+{
+    if (renameat(global, CONTROL_NAME, global, CONTROL_NAME_TEMPORARY) == 0) {
+        if (fsync(global) == 0)
+            return 1;
+        log_error("could not write directory \"%s/global\" to disk: %m", places->items[0].path);
+        renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME);
+        return -1;
+    }
+    if (errno == ENOENT)
+        return 0;
+    log_error("could not rename file \"%s/" RESTORE_CONTROL "\": %m", places->items[0].path);
+    return -1;
+}
+
+static int put_marker(const struct restore_places *places, const struct backup *backup)
+{
+    struct json *document = document_new(MARKER_KIND);
+    struct buffer text = BUFFER_EMPTY;
+    char system[24], begun[TIMESTAMP_TEXT_BYTES];
+    char *path = path_join(places->items[0].path, FORMER_MARKER);
+
+    snprintf(system, sizeof system, "%" PRIu64, backup->system_identifier);
+    timestamp_format_iso(timestamp_now(), begun);
+    json_set_string(document, "system_identifier", system);
+    json_set_string(document, "backup", backup->id);
+    json_set_string(document, "begun", begun);
+    int result = document_seal(document, &text);
+    if (result == 0)
+        result = path == NULL ? -1 : file_replace(path, text.data, text.length, 0600);
+    buffer_free(&text);
+    free(path);
+    return result;
+}
+
+int former_begin(const struct restore_places *places, const struct backup *backup)
+{
+    int global = open_global(places), taken = global < 0 ? 0 : take_name(global, places);
+    int result = taken < 0 ? -1 : put_marker(places, backup);
+
+    if (result != 0 && taken == 1)
+        renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME);
+    if (global >= 0)
+        close(global);
+    return result;
+}
+
+int former_end(const struct restore_places *places)
+{
+    if (unlinkat(places->items[0].fd, FORMER_MARKER, 0) != 0 && errno != ENOENT)
+        log_error("could not remove file \"%s/" FORMER_MARKER "\": %m", places->items[0].path);
+    else if (fsync(places->items[0].fd) != 0)
+        log_error("could not write directory \"%s\" to disk: %m", places->items[0].path);
+    else
+        return 0;
+    return -1;
+}

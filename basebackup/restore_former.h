@@ -1,0 +1,45 @@
+/* What is in a data directory before something is restored into it: nothing, or, for --delta, a cluster that
+ * is to be brought to the state of a backup, or what a restore left that was interrupted. */
+#ifndef WALFERRY_RESTORE_FORMER_H
+#define WALFERRY_RESTORE_FORMER_H
+
+#include "common/backup.h"
+
+#include <limits.h>
+
+/* At the top of the data directory from the beginning of a restore to its end: no server starts, and a later
+ * call knows that it may go on, and for which system. */
+#define FORMER_MARKER "restore.walferry"
+
+enum former_kind { FORMER_NOTHING, FORMER_CLUSTER, FORMER_HALF_DONE };
+
+struct former {
+    enum former_kind kind;
+    uint64_t system_identifier; /* 0: nothing */
+    const char *path;           /* of the data directory; borrowed */
+};
+
+/* Worth asking before anything is fetched. Without is_delta only nothing will do. 0, or -1 after logging why
+ * nothing can be restored here. */
+int former_look(const char *data_directory, bool is_delta, struct former *former);
+/* Does it belong to the system that the backup is of? 0, or -1 after logging. */
+int former_check_system(const struct former *former, const struct backup *backup);
+
+/* Does a link in its pg_tblspc lead to this directory? */
+bool former_has_tablespace(const struct former *former, const char *directory);
+/* Nobody else uses that directory: a copy of a data directory has links to the original's tablespaces. 0, or
+ * -1 after logging. */
+int former_check_tablespace(const char *directory);
+
+struct restore_places;
+/* Takes pg_control its name, and puts the marker. 0: no server can start there any more, whatever comes. -1
+ * after logging: all is as it was. */
+int former_begin(const struct restore_places *places, const struct backup *backup);
+/* Removes the marker. 0, or -1 after logging. */
+int former_end(const struct restore_places *places);
+
+/* The name of something in a directory; "" when it is empty or not there. 0, or -1 after logging. */
+int restore_look_into(const char *path, char found[NAME_MAX + 1]);
+void restore_hint_mount_point(const char *found, const char *hint);
+
+#endif

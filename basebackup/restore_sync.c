@@ -1,0 +1,84 @@
+#include "restore_sync.h"
+
+#include "common/log.h"
+#include "restore_place.h"
+
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define FEW 256
+
+/* Since 5.8 the kernel remembers a failed write for the file system (735e4ae5ba28), not for the file alone.
+ */
+static bool kernel_tells(void)
+{
+    struct utsname name;
+    unsigned major, minor;
+
+    return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 8));
+}
+
+/* Those that write to a device of their own. Others, as overlayfs, FUSE or NFS, hand on to somebody else, of
+ * whose failures syncfs does not hear, or not for certain. */
+static bool file_system_tells(int fd)
+{
+    static const unsigned long known[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+                                          F2FS_SUPER_MAGIC, TMPFS_MAGIC};
+    struct statfs status;
+
+    if (fstatfs(fd, &status) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if ((unsigned long)status.f_type == known[i])
+            return true;
+    return false;
+}
+
+void restore_sync_begin(struct restore_sync *sync, const struct restore_places *places, bool may_be_few)
+{
+    sync->each = !kernel_tells();
+    sync->may_be_few = may_be_few;
+    atomic_init(&sync->count, 0);
+    for (size_t i = 0; i < places->count; i++)
+        sync->each = sync->each || !file_system_tells(places->items[i].fd);
+}
+
+int restore_sync_done(struct restore_sync *sync, int fd)
+{
+    if (sync == NULL)
+        return 0;
+    unsigned before = atomic_fetch_add(&sync->count, 1);
+    return sync->each || (sync->may_be_few && before < FEW) ? fsync(fd) : 0;
+}
+
+static bool is_synced_with_another(const struct restore_places *places, size_t place)
+{
+    struct stat status, other;
+
+    for (size_t i = 0; i < place; i++)
+        if (fstat(places->items[i].fd, &other) == 0 && fstat(places->items[place].fd, &status) == 0 &&
+            other.st_dev == status.st_dev)
+            return true;
+    return false;
+}
+
+int restore_sync_end(struct restore_sync *sync, const struct restore_places *places)
+{
+    bool whole = !sync->each && !(sync->may_be_few && atomic_load(&sync->count) <= FEW);
+
+    for (size_t i = 0; i < places->count; i++) {
+        int fd = places->items[i].fd;
+        if (whole && is_synced_with_another(places, i))
+            continue;
+        if ((whole ? syncfs(fd) : fsync(fd)) != 0) {
+            log_error("could not write everything in \"%s\" to disk: %m", places->items[i].path);
+            return -1;
+        }
+    }
+    return 0;
+}

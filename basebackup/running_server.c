@@ -1,0 +1,102 @@
+#include "running_server.h"
+
+#include "common/pg_control.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* By its name, since a shell may stand in a data directory as well. */
+static bool is_postgresql(int process)
+{
+    char name[32] = "";
+    int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, name, sizeof name - 1);
+
+    if (fd >= 0)
+        close(fd);
+    return length > 0 && (strncmp(name, "postgres", 8) == 0 || strncmp(name, "postmaster", 10) == 0);
+}
+
+static bool works_in(int process, const struct stat *wanted)
+{
+    struct stat status;
+
+    return fstatat(process, "cwd", &status, 0) == 0 && is_same(&status, wanted);
+}
+
+static bool has_tablespace(int process, const struct stat *wanted)
+{
+    int fd = openat(process, "cwd/pg_tblspc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *item;
+    struct stat status;
+    bool found = false;
+
+    if (directory == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    while (!found && (item = readdir(directory)) != NULL)
+        found =
+            item->d_name[0] != '.' && fstatat(fd, item->d_name, &status, 0) == 0 && is_same(&status, wanted);
+    closedir(directory);
+    return found;
+}
+
+static int64_t find(const char *path, bool (*is_it)(int process, const struct stat *wanted))
+{
+    DIR *processes = opendir("/proc");
+    const struct dirent *item;
+    struct stat wanted;
+    int64_t found = 0;
+
+    if (processes != NULL && stat(path, &wanted) == 0)
+        while (found == 0 && (item = readdir(processes)) != NULL) {
+            long long pid = strtoll(item->d_name, NULL, 10);
+            int process =
+                pid <= 0 ? -1 : openat(dirfd(processes), item->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            if (process < 0)
+                continue;
+            if (is_postgresql(process) && is_it(process, &wanted))
+                found = pid;
+            close(process);
+        }
+    if (processes != NULL)
+        closedir(processes);
+    return found;
+}
+
+int64_t running_server_in(const char *data_directory)
+{
+    int64_t found = find(data_directory, works_in), pid, started;
+    char link[64];
+    struct stat status;
+
+    if (found != 0 || !postmaster_read(data_directory, &pid, &started))
+        return found;
+    /* One that does not let itself be looked at; but a stale file may name a process that has nothing to do
+     * with it, which is then one of another user. */
+    snprintf(link, sizeof link, "/proc/%lld/cwd", (long long)(pid < 0 ? -pid : pid));
+    return kill((pid_t)(pid < 0 ? -pid : pid), 0) == 0 && stat(link, &status) != 0 && errno != ENOENT ? pid
+                                                                                                      : 0;
+}
+
+int64_t running_server_with_tablespace(const char *directory)
+{
+    return find(directory, has_tablespace);
+}
