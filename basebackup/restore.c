@@ -292,11 +292,10 @@ static int begin(struct restore *restore, const struct clean_settings *cleaning)
     if (former_begin(places, restore->backup) != 0)
         return -1;
     restore->outcome->is_begun = true;
-    if (places->is_delta && restore_wal_keep(&restore->wal, places) != 0)
+    if (places->is_delta &&
+        (restore_wal_keep(&restore->wal, places) != 0 || restore_clean(cleaning) != 0))
         return -1;
-    if (restore_places_link(places) != 0)
-        return -1;
-    return places->is_delta ? restore_clean(cleaning) : 0;
+    return restore_places_link(places);
 }
 
 /* Reading it again: directories are made by the main thread, parts are for the workers */
