@@ -59,7 +59,10 @@ units: $(addprefix $(BUILD)/unit/,$(UNITS))
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcurl -lcrypto -llz4 -lpthread
-bench-programs: $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+$(BUILD)/bench/profiler.so: bench/profiler.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -o $@ $< -ldl
+bench-programs: $(patsubst %.c,$(BUILD)/%,$(filter-out bench/profiler.c,$(wildcard bench/*.c))) $(BUILD)/bench/profiler.so
 
 # What is not initialised has a pattern, so that reading it shows.
 asan:

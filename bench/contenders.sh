@@ -26,19 +26,24 @@ CONF
         printf 'repo1-%s\n' type=s3 path=/pgbackrest "s3-bucket=$S3_BUCKET" "s3-endpoint=${address%:*}" "storage-port=${address##*:}" \
             "storage-ca-file=$S3_CA" s3-uri-style=path "s3-region=$S3_REGION" "s3-key=$S3_ACCESS_KEY" "s3-key-secret=$S3_SECRET_KEY"
     fi
-    printf '[main]\npg1-path=%s\npg1-socket-path=%s\npg1-user=postgres\n' "$T/main" "$T/run/main"
+    printf '[%s]\npg1-path=%s\npg1-socket-path=%s\npg1-user=postgres\n' "$cluster" "$T/$cluster" "$T/run/$cluster"
 }
-set_up() {
-    need_main
-    walferry=(--config "$T/walferry.$store.conf")
-    pgbackrest=(pgbackrest --config="$T/pgbackrest.$store.conf" --stanza=main)
-    system=$main_system
-    [ ! -e "$T/pgbackrest.$store.conf" ] || return 0
-    say "walferry and pgBackRest for the store $store"
+set_up() { # CLUSTER
+    cluster=$1
+    need_cluster "$cluster"
+    walferry=(--config "$T/walferry.$cluster.$store.conf")
+    pgbackrest=(pgbackrest --config="$T/pgbackrest.$cluster.$store.conf" --stanza="$cluster")
+    system=${systems[$cluster]}
+    [ ! -e "$T/pgbackrest.$cluster.$store.conf" ] || return 0
+    say "walferry and pgBackRest for the cluster \"$cluster\" and the store $store"
     mkdir -p "$T/pgbackrest" "$T/floor" "$T/pgbackrest.log.d"
-    (STORE=$store CONFIG=$T/walferry.$store.conf config_write)
+    (
+        STORE=$store CONFIG=$T/walferry.$cluster.$store.conf CONFIG_NAME=$cluster config_write
+        sed -i "s|^pgdata = .*|pgdata = $T/$cluster|; s|^conninfo = [^ ]*|conninfo = host=$T/run/$cluster|
+            s|^state_dir = .*|state_dir = $T/state.$cluster|" "$T/walferry.$cluster.$store.conf"
+    )
     repository-init "${walferry[@]}"
-    (umask 077 && pgbackrest_configuration >"$T/pgbackrest.$store.conf")
+    (umask 077 && pgbackrest_configuration >"$T/pgbackrest.$cluster.$store.conf")
     "${pgbackrest[@]}" stanza-create
 }
 
@@ -87,25 +92,103 @@ archive_with() { # WHO
     walferry) setting="$PROGRAMS/wal-push ${walferry[*]} %p" ;;
     pgbackrest) setting="${pgbackrest[*]} archive-push %p" ;;
     esac
-    sql main "alter system set archive_command = '$setting'" "select pg_reload_conf()" >/dev/null
-    wait_until 60 "the new archive_command" sql_is main "$setting" "show archive_command"
-    sql main "select pg_switch_wal()" >/dev/null
-    wait_until 60 "the archiver" sql_is main 0 "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
+    sql "$cluster" "alter system set archive_command = '$setting'" "select pg_reload_conf()" >/dev/null
+    wait_until 60 "the new archive_command" sql_is "$cluster" "$setting" "show archive_command"
+    sql "$cluster" "select pg_switch_wal()" >/dev/null
+    wait_until 60 "the archiver" sql_is "$cluster" 0 "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
 }
 backup_call() { # WHO
     place=$T
     case $1 in
     walferry) command=(basebackup-push "${walferry[@]}" --checkpoint=fast --jobs="$JOBS") ;;
     pgbackrest) command=("${pgbackrest[@]}" --type=full backup) ;;
-    floor) floor_backup=floor/backup-$((${floor_backup##*-} + 1)) command=(floor backup "$JOBS" "$T/main" "$floor_backup") ;;
+    floor) command=(floor backup "$JOBS" "$T/$cluster" floor/backup) ;;
+    read) command=(floor read "$JOBS" "$T/$cluster") ;;
+    pg_basebackup) command=(pg_basebackup -h "$T/run/$cluster" -D "$T/pg_basebackup" -Ft --compress=client-lz4:1 -c fast -X none) ;;
     esac
 }
-floor_backup=floor/backup-0
-restore_call() { # WHO
+# There is room for one backup of each.
+backup_forget() { # WHO
+    case $1 in
+    walferry)
+        if [ "$store" = s3 ]; then s3 purge "$S3_PREFIX/$cluster/$system/base/"; else rm -rf "$T/repository/$cluster/$system/base"; fi
+        ;;
+    pgbackrest) "${pgbackrest[@]}" --repo1-retention-full=1 expire ;;
+    floor) if [ "$store" = s3 ]; then s3 purge floor/backup-; else rm -f "$T/floor/backup"-*; fi ;;
+    pg_basebackup) rm -rf "$T/pg_basebackup" ;;
+    esac
+}
+restore_call() { # WHO [DIRECTORY]
+    local directory=${2:-$T/restored}
     place=$T
     case $1 in
-    walferry) command=(basebackup-fetch "${walferry[@]}" --jobs="$JOBS" -D "$T/restored") ;;
-    pgbackrest) command=("${pgbackrest[@]}" --pg1-path="$T/restored" restore) ;;
-    floor) command=(floor restore "$JOBS" "$floor_backup" "$T/restored") ;;
+    walferry) command=(basebackup-fetch "${walferry[@]}" --jobs="$JOBS" -D "$directory") ;;
+    pgbackrest) command=("${pgbackrest[@]}" --pg1-path="$directory" restore) ;;
+    floor) command=(floor restore "$JOBS" floor/backup "$directory") ;;
     esac
+}
+restore_check() { # WHO [DIRECTORY]
+    local directory=${2:-$T/restored}
+    if [ "$1" = floor ]; then [ -n "$(ls "$directory")" ]
+    else pg_controldata "$directory" >/dev/null && cmp "$cluster/PG_VERSION" "$directory/PG_VERSION"; fi
+}
+directory_prepare() { # WHO DIRECTORY
+    rm -rf "$2"
+    [ "$1" != pgbackrest ] || mkdir -m 700 "$2"
+}
+need_backup() { # WHO: makes one that can be restored
+    local command place
+    backup_forget "$1"
+    archive_with "$1"
+    backup_call "$1"
+    there "${command[@]}"
+}
+
+# The measures themselves, which a file in bench/measures defines by one of these calls. They take long and find everything in the
+# page cache: no round to warm up.
+backup_measure() { # CLUSTER [CONTENDER...]
+    wanted=$1 contenders=("${@:2}") rounds=$BACKUP_ROUNDS first_round=1
+    [ $# -gt 1 ] || contenders=(walferry pgbackrest floor)
+    [ $# -gt 1 ] || [ "$store" = s3 ] || contenders+=(read pg_basebackup)
+    begin() {
+        rm -rf restored*
+        set_up "$wanted"
+        server_cpu=server_cpu_of_cluster
+        fact "bytes.$measure" "$(cluster_bytes "$cluster" | cut -d' ' -f1)"
+    }
+    prepare() {
+        backup_forget "$1"
+        archive_with "$1"
+    }
+    call() { backup_call "$1"; }
+    check() { :; } # they wait for their WAL and say themselves whether all is there
+    end() { backup_forget pg_basebackup; }
+}
+restore_measure() { # CLUSTER [CONTENDER...]
+    wanted=$1 contenders=("${@:2}") rounds=$BACKUP_ROUNDS first_round=1
+    [ $# -gt 1 ] || contenders=(walferry pgbackrest floor)
+    begin() {
+        local who
+        set_up "$wanted"
+        fact "bytes.$measure" "$(cluster_bytes "$cluster" | cut -d' ' -f1)"
+        for who in "${contenders[@]}"; do need_backup "$who"; done
+    }
+    prepare() { directory_prepare "$1" restored; }
+    call() { restore_call "$1"; }
+    check() { restore_check "$1"; }
+    end() {
+        local who
+        rm -rf restored
+        for who in "${contenders[@]}"; do backup_forget "$who"; done
+    }
+}
+
+# Clock ticks that the server has used up to now, in microseconds: the postmaster with the children that have ended, and those that live
+# (with theirs: the archiver's commands).
+server_cpu_of_cluster() {
+    local postmaster
+    postmaster=$(head -1 "$cluster/postmaster.pid")
+    # shellcheck disable=SC2046
+    cat "/proc/$postmaster/stat" $(sed 's|[0-9]*|/proc/&/stat|g; s| /proc//stat| |g' <"/proc/$postmaster/task/$postmaster/children") 2>/dev/null |
+        sed 's/^.*) //' | awk -v tick="$(getconf CLK_TCK)" '{ sum += $12 + $13 + $14 + $15 } END { printf "%.0f\n", sum * 1000000 / tick }'
 }

@@ -7,7 +7,10 @@
  * - floor fetch KEY FILE: one GET, LZ4, SHA-256, a file
  * - floor backup JOBS DIRECTORY KEY: as push for all its files, into objects KEY-1, KEY-2, ... of 14 MiB and
  * more
- * - floor restore JOBS KEY DIRECTORY: one file for each object, on disk at the end
+ * - floor read JOBS DIRECTORY: the same, and nothing is sent; prints how many bytes it read, and how many it
+ * would have sent
+ * - floor restore JOBS KEY DIRECTORY: one file for each frame, so for each file and for each piece of a file
+ * that went into several objects; on disk at the end
  *
  * The place is FLOOR_DIRECTORY, or S3_ENDPOINT with the other variables that tests/ceph writes. */
 #include <curl/curl.h>
@@ -32,7 +35,7 @@
 #define CHUNK_BYTES ((size_t)256 * 1024)
 #define OBJECT_FULL_BYTES ((size_t)14 * 1024 * 1024)
 #define JOBS_MOST 64
-#define FILES_MOST 100000
+#define FILES_MOST 1000000
 
 static void die(const char *format, ...)
 {
@@ -55,7 +58,10 @@ struct worker {
     unsigned char *plain;  /* CHUNK_BYTES */
     unsigned char *stored; /* compressed bytes of the object at work */
     size_t capacity, length, sent;
-    int out;
+    /* of a restore */
+    const char *path; /* of the files, without their number */
+    size_t frame;     /* which is written, from 1 on; 0: there is but one, path */
+    int out;          /* -1: none is open */
 };
 
 static void worker_open(struct worker *worker)
@@ -170,6 +176,9 @@ static void write_fully(int fd, const unsigned char *data, size_t length)
     }
 }
 
+static void open_output(struct worker *worker);
+static void close_output(struct worker *worker);
+
 static size_t unpack(char *data, size_t size, size_t count, void *context)
 {
     struct worker *worker = context;
@@ -178,11 +187,16 @@ static size_t unpack(char *data, size_t size, size_t count, void *context)
     while (left > 0 || out_length == CHUNK_BYTES) {
         size_t used = left;
         out_length = CHUNK_BYTES;
-        good(LZ4F_decompress(worker->decoder, worker->plain, &out_length, data, &used, NULL));
+        if (worker->out < 0 && left > 0)
+            open_output(worker);
+        size_t hint = good(LZ4F_decompress(worker->decoder, worker->plain, &out_length, data, &used, NULL));
         EVP_DigestUpdate(worker->hash, worker->plain, out_length);
-        write_fully(worker->out, worker->plain, out_length);
+        if (out_length > 0)
+            write_fully(worker->out, worker->plain, out_length);
         data += used;
         left -= used;
+        if (hint == 0 && used > 0)
+            close_output(worker);
         if (used == 0 && out_length == 0)
             break;
     }
@@ -383,37 +397,85 @@ static void put(struct worker *worker, const char *key)
     worker->length = 0;
 }
 
-static void get(struct worker *worker, const char *key, const char *path)
+/* A file has its name when it is whole, if it is the only one; of many nobody thinks that they are there. */
+static void open_output(struct worker *worker)
+{
+    char path[1024];
+
+    snprintf(path, sizeof path, "%s-%zu", worker->path, worker->frame);
+    worker->out = worker->frame == 0 ? open_unnamed(worker->path)
+                                     : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (worker->out < 0)
+        die("could not create %s", path);
+    EVP_DigestInit_ex(worker->hash, EVP_sha256(), NULL);
+}
+
+static void close_output(struct worker *worker)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
 
-    worker->out = open_unnamed(path);
-    EVP_DigestInit_ex(worker->hash, EVP_sha256(), NULL);
+    EVP_DigestFinal_ex(worker->hash, digest, NULL);
+    if (worker->frame == 0) {
+        name_file(worker->out, worker->path);
+    } else {
+        close(worker->out);
+        worker->frame++;
+    }
+    worker->out = -1;
+}
+
+/* One file, or one for each frame. */
+static void get(struct worker *worker, const char *key, const char *path, bool many)
+{
+    worker->path = path;
+    worker->frame = many;
     if (worker->curl != NULL)
         s3_request(worker, key, false);
     else
         directory_get(worker, key);
-    EVP_DigestFinal_ex(worker->hash, digest, NULL);
-    name_file(worker->out, path);
 }
 
 /* Many at once */
 
-static char *files[FILES_MOST];
+struct file {
+    char *path;
+    off_t bytes;
+};
+
+static struct file files[FILES_MOST];
 static size_t file_count;
-static atomic_size_t next_file, next_object;
+static atomic_size_t next_file, next_object, packed_bytes;
 static const char *key_prefix, *target;
+
+static void add_file(const char *path, off_t bytes)
+{
+    if (file_count == FILES_MOST || (files[file_count].path = strdup(path)) == NULL)
+        die("too many files");
+    files[file_count++].bytes = bytes;
+}
 
 static int note_file(const char *path, const struct stat *status, int type, struct FTW *place)
 {
-    (void)status;
     if (type == FTW_D && strcmp(path + place->base, "pg_wal") == 0)
         return FTW_SKIP_SUBTREE;
-    if (type != FTW_F)
-        return FTW_CONTINUE;
-    if (file_count == FILES_MOST || (files[file_count++] = strdup(path)) == NULL)
-        die("too many files");
+    if (type == FTW_F)
+        add_file(path, status->st_size);
     return FTW_CONTINUE;
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct file *one = a, *two = b;
+
+    return (one->bytes < two->bytes) - (one->bytes > two->bytes);
+}
+
+/* The largest come first, so that no worker is left with one while the others have nothing more to do. */
+static void find_files(const char *directory)
+{
+    if (nftw(directory, note_file, 32, FTW_PHYS | FTW_ACTIONRETVAL) != 0)
+        die("could not walk %s", directory);
+    qsort(files, file_count, sizeof files[0], compare_sizes);
 }
 
 static void put_next(struct worker *worker)
@@ -424,20 +486,28 @@ static void put_next(struct worker *worker)
     put(worker, key);
 }
 
-static void *back_up(void *context)
+static void drop(struct worker *worker)
 {
+    atomic_fetch_add(&packed_bytes, worker->length);
+    worker->length = 0;
+}
+
+/* A worker: packs files, and hands them on where there is enough for an object. */
+static void *pack_files(void *context)
+{
+    void (*hand_on)(struct worker * worker) = key_prefix == NULL ? drop : put_next;
     struct worker worker;
     size_t i;
 
     (void)context;
     worker_open(&worker);
     while ((i = atomic_fetch_add(&next_file, 1)) < file_count) {
-        pack_file(&worker, files[i], put_next);
+        pack_file(&worker, files[i].path, hand_on);
         if (worker.length >= OBJECT_FULL_BYTES)
-            put_next(&worker);
+            hand_on(&worker);
     }
     if (worker.length > 0)
-        put_next(&worker);
+        hand_on(&worker);
     worker_close(&worker);
     return NULL;
 }
@@ -451,8 +521,8 @@ static void *push_segments(void *context)
     (void)context;
     worker_open(&worker);
     while ((i = atomic_fetch_add(&next_file, 1)) < file_count) {
-        pack_file(&worker, files[i], NULL);
-        snprintf(key, sizeof key, "%s%s", key_prefix, strrchr(files[i], '/'));
+        pack_file(&worker, files[i].path, NULL);
+        snprintf(key, sizeof key, "%s%s", key_prefix, strrchr(files[i].path, '/'));
         put(&worker, key);
     }
     worker_close(&worker);
@@ -470,7 +540,7 @@ static void *restore(void *context)
         snprintf(key, sizeof key, "%s-%zu", key_prefix, i);
         snprintf(path, sizeof path, "%s/%zu", target, i);
         LZ4F_resetDecompressionContext(worker.decoder);
-        get(&worker, key, path);
+        get(&worker, key, path, true);
     }
     worker_close(&worker);
     return NULL;
@@ -497,23 +567,33 @@ static void run_segments(char **arguments)
     int count = scandir(arguments[1], &entries, NULL, alphasort);
 
     key_prefix = arguments[2];
-    for (int i = 0; i < count && file_count < FILES_MOST; i++)
+    for (int i = 0; i < count; i++)
         if (strlen(entries[i]->d_name) == 24) {
             snprintf(path, sizeof path, "%s/%s", arguments[1], entries[i]->d_name);
-            files[file_count++] = strdup(path);
+            add_file(path, 0);
         }
     if (file_count == 0)
         die("no segments in %s", arguments[1]);
     run_workers(arguments[0], push_segments, NULL);
 }
 
+static void run_read(char **arguments)
+{
+    off_t bytes = 0;
+
+    find_files(arguments[1]);
+    run_workers(arguments[0], pack_files, NULL);
+    for (size_t i = 0; i < file_count; i++)
+        bytes += files[i].bytes;
+    printf("%lld %zu\n", (long long)bytes, atomic_load(&packed_bytes));
+}
+
 /* The number of objects lies between the two calls in a file of the current directory. */
 static void run_backup(char **arguments)
 {
     key_prefix = arguments[2];
-    if (nftw(arguments[1], note_file, 32, FTW_PHYS | FTW_ACTIONRETVAL) != 0)
-        die("could not walk %s", arguments[1]);
-    run_workers(arguments[0], back_up, NULL);
+    find_files(arguments[1]);
+    run_workers(arguments[0], pack_files, NULL);
     FILE *file = fopen("floor-objects", "we");
     if (file == NULL || fprintf(file, "%zu\n", atomic_load(&next_object)) < 0 || fclose(file) != 0)
         die("floor-objects");
@@ -547,15 +627,17 @@ int main(int argc, char **argv)
         put(&worker, argv[3]);
     } else if (argc == 4 && strcmp(argv[1], "fetch") == 0) {
         worker_open(&worker);
-        get(&worker, argv[2], argv[3]);
+        get(&worker, argv[2], argv[3], false);
     } else if (argc == 5 && strcmp(argv[1], "segments") == 0) {
         run_segments(argv + 2);
+    } else if (argc == 4 && strcmp(argv[1], "read") == 0) {
+        run_read(argv + 2);
     } else if (argc == 5 && strcmp(argv[1], "backup") == 0) {
         run_backup(argv + 2);
     } else if (argc == 5 && strcmp(argv[1], "restore") == 0) {
         run_restore(argv + 2);
     } else {
-        die("usage: floor push|segments|fetch|backup|restore ...");
+        die("usage: floor push|segments|fetch|backup|read|restore ...");
     }
     return 0;
 }

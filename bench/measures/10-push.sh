@@ -2,7 +2,7 @@
 # stores: s3 file
 contenders=(walferry pgbackrest floor)
 rounds=$ROUNDS
-begin() { set_up; }
+begin() { set_up main; }
 prepare() { segment_forget "$1"; }
 call() { push_call "$1"; }
 check() { [ -n "$(segment_keys "$1")" ]; }

@@ -4,7 +4,7 @@ contenders=(walferry pgbackrest floor)
 rounds=$ROUNDS
 begin() {
     local who
-    set_up
+    set_up main
     # a data directory in recovery, as far as both look at it
     rm -rf lost
     mkdir -p -m 700 lost lost/global lost/pg_wal
