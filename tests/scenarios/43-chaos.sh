@@ -18,6 +18,7 @@ chaos_stop() {
     local pid
     for pid in "${chaos[@]}"; do kill "$pid" 2>/dev/null || fail "the chaos came to its end before the test"; done
     for pid in "${chaos[@]}"; do wait "$pid" || true; done
+    sql main "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chaos'" >/dev/null
     wait_until 60 "the end of the chaos" sql_is main 0 "select count(*) from pg_stat_activity where application_name = 'chaos'"
 }
 
