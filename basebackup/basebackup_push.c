@@ -92,7 +92,9 @@ static int run(const struct options *options, const struct arguments *arguments)
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,
     };
     int status = OPTIONS_USAGE_STATUS;
-    if (server_check_conninfo(config.conninfo) == 0)
+    if (server_check_conninfo("conninfo", config.conninfo) == 0 &&
+        (config.primary_conninfo == NULL ||
+         server_check_conninfo("primary_conninfo", config.primary_conninfo) == 0))
         status = push_backup(&settings, id) == 0 ? 0 : 1;
     config_free(&config);
     if (status == 0 && (printf("%s\n", id) < 0 || fflush(stdout) != 0)) {

@@ -49,16 +49,41 @@ int data_directory_open(const struct config *config, const struct session_facts 
     return -1;
 }
 
+static int refuse(const struct data_directory *directory, const char *reason)
+{
+    log_error("data directory \"%s\" is not the one of the server that conninfo leads to", directory->path);
+    log_hint("%s Is it a copy, or an old mount?", reason);
+    return -1;
+}
+
+/* A standby may have made its restartpoint long ago. But whatever it does to its files is in its pg_control
+ * before: what the server reads there lies between two looks of ours. A copy that shows the same has the same
+ * pages, as far as replay from the start of the backup is concerned. */
+static int verify_standby(struct data_directory *directory, struct server *server)
+{
+    struct pg_control before = directory->control;
+    const struct pg_control *after = &directory->control;
+    struct session_control seen;
+
+    if (session_read_control(server, &seen) != 0 || read_control(directory) != 0)
+        return -1;
+    if (after->state == PG_CONTROL_IN_ARCHIVE_RECOVERY && before.checkpoint_lsn <= seen.checkpoint_lsn &&
+        seen.checkpoint_lsn <= after->checkpoint_lsn &&
+        before.minimum_recovery_lsn <= seen.minimum_recovery_lsn &&
+        seen.minimum_recovery_lsn <= after->minimum_recovery_lsn)
+        return 0;
+    return refuse(directory, "Its pg_control is not the one that the standby sees.");
+}
+
 /* The checkpoint that began the backup proves which is which. */
-int data_directory_verify(struct data_directory *directory, const struct session_start *start)
+int data_directory_verify(struct data_directory *directory, struct server *server,
+                          const struct session_facts *facts, const struct session_start *start)
 {
     if (read_control(directory) != 0)
         return -1;
-    if (directory->control.redo_lsn >= start->lsn && directory->control.timeline == start->timeline)
-        return 0;
-    log_error("data directory \"%s\" is not the one of the server that conninfo leads to", directory->path);
-    log_hint("It does not show the checkpoint that the server has just made. Is it a copy, or an old mount?");
-    return -1;
+    if (directory->control.redo_lsn < start->lsn || directory->control.timeline != start->timeline)
+        return refuse(directory, "It does not show the checkpoint that the server has just made.");
+    return facts->is_standby ? verify_standby(directory, server) : 0;
 }
 
 int data_directory_keep_control(struct data_directory *directory)
@@ -78,4 +103,12 @@ int data_directory_keep_control(struct data_directory *directory)
 done:
     free(path);
     return result;
+}
+
+int data_directory_verify_end(const struct data_directory *directory, const struct session_stop *stop)
+{
+    if (directory->control.state == PG_CONTROL_IN_ARCHIVE_RECOVERY &&
+        directory->control.minimum_recovery_lsn <= stop->lsn)
+        return 0;
+    return refuse(directory, "At the end of the backup it was ahead of the standby.");
 }

@@ -23,10 +23,15 @@ int data_directory_open(const struct config *config, const struct session_facts 
 
 /* A copy of the data directory has the same system identifier. Proves, after the backup has begun, that this
  * is the one the server works in. 0, or -1 after logging. */
-int data_directory_verify(struct data_directory *directory, const struct session_start *start);
+int data_directory_verify(struct data_directory *directory, struct server *server,
+                          const struct session_facts *facts, const struct session_start *start);
 
 /* Keeps pg_control as it is now: the last file of a backup that is read, just before its end. 0, or -1 after
  * logging. */
 int data_directory_keep_control(struct data_directory *directory);
+
+/* After the end of a backup from a standby: is what was copied no newer than the server says it is? It would
+ * not be consistent then. 0, or -1 after logging. */
+int data_directory_verify_end(const struct data_directory *directory, const struct session_stop *stop);
 
 #endif

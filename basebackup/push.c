@@ -12,6 +12,7 @@
 #include "heartbeat.h"
 #include "interrupt.h"
 #include "last_part.h"
+#include "primary.h"
 #include "wal_wait.h"
 
 #include <inttypes.h>
@@ -37,19 +38,30 @@ struct push {
     struct copy *copy;
     struct external external;
     struct part_series external_series;
+    int64_t begun; /* monotonic */
     struct heartbeat heartbeat;
     int64_t next_session_check;
 };
 
 /* Before the backup */
 
+/* The WAL that the backup needs comes from the server that writes it. */
+static int check_archiving(const struct push *push)
+{
+    struct primary primary = {push->config->primary_conninfo, push->facts.system_identifier};
+
+    if (!push->facts.is_standby)
+        return session_require_archiving(&push->facts);
+    return primary.conninfo == NULL ? 0 : primary_check(&primary);
+}
+
 static int prepare(struct push *push)
 {
     state_open(push->config, &push->state);
     if (targets_open(push->config, push->settings->repository, &push->state, &push->targets) != 0)
         return -1;
-    push->server = server_connect(push->config->conninfo);
-    if (push->server == NULL || session_open(push->server, &push->facts) != 0 ||
+    push->server = server_connect("conninfo", push->config->conninfo);
+    if (push->server == NULL || session_open(push->server, &push->facts) != 0 || check_archiving(push) != 0 ||
         data_directory_open(push->config, &push->facts, &push->directory) != 0)
         return -1;
     return targets_accept(&push->targets, push->facts.system_identifier);
@@ -66,7 +78,7 @@ static int tick(void *context)
 
     progress_tick(&push->progress);
     if (now >= push->next_session_check) {
-        if (session_check(push->server) != 0)
+        if (session_check(push->server, &push->facts) != 0)
             return -1;
         push->next_session_check = monotonic_now() + SESSION_CHECK_MICROSECONDS;
     }
@@ -88,10 +100,12 @@ static int start(struct push *push)
     char lsn[24];
     int result = -1;
 
-    log_info("waiting for the server's checkpoint (%s)", push->settings->fast_checkpoint ? "fast" : "spread");
+    log_info("waiting for the %s (%s)",
+             push->facts.is_standby ? "standby's restartpoint" : "server's checkpoint",
+             push->settings->fast_checkpoint ? "fast" : "spread");
     if (session_start_backup(push->server, push->settings->label, push->settings->fast_checkpoint,
                              &started) != 0 ||
-        data_directory_verify(&push->directory, &started) != 0 ||
+        data_directory_verify(&push->directory, push->server, &push->facts, &started) != 0 ||
         describe_start(&push->facts, &started, &push->directory.control, push->settings->label,
                        &push->backup) != 0)
         return -1;
@@ -116,7 +130,7 @@ static struct page_check *page_checks(struct push *push)
     push->pages.block_bytes = push->directory.control.block_bytes;
     push->pages.segment_blocks = push->directory.control.relation_segment_blocks;
     push->pages.start_lsn = push->backup.start_lsn;
-    push->pages.insert_lsn = session_insert_lsn;
+    push->pages.insert_lsn = push->facts.is_standby ? session_replay_lsn : session_insert_lsn;
     push->pages.context = push->server;
     return &push->pages;
 }
@@ -178,17 +192,29 @@ static int copy(struct push *push)
 
 /* Stop */
 
+static int verify_standby(const struct push *push)
+{
+    if (push->stop.timeline == push->backup.timeline)
+        return data_directory_verify_end(&push->directory, &push->stop);
+    log_error("the standby has followed its primary from timeline %u to timeline %u while the backup was "
+              "taken, or just before",
+              (unsigned)push->backup.timeline, (unsigned)push->stop.timeline);
+    log_hint("Take another backup once the new primary has made a checkpoint.");
+    return -1;
+}
+
 static int stop(struct push *push)
 {
     struct buffer map = BUFFER_EMPTY;
     int result = 0;
 
     if (describe_tablespaces(push->server, &push->tree, &push->backup) != 0 ||
-        session_stop_backup(push->server, &push->stop) != 0)
+        session_stop_backup(push->server, &push->facts, &push->stop) != 0)
         return -1;
     push->backup.stop_lsn = push->stop.lsn;
     push->backup.stop_time = push->stop.time;
-    if (backup_label_check(push->stop.backup_label, push->backup.start_lsn, push->backup.timeline) != 0)
+    if (backup_label_check(push->stop.backup_label, push->backup.start_lsn, push->backup.timeline) != 0 ||
+        (push->facts.is_standby && verify_standby(push) != 0))
         return -1;
     if (push->stop.tablespace_map != NULL) {
         result = buffer_append_string(&map, push->stop.tablespace_map);
@@ -219,6 +245,7 @@ static int ship_last_part(struct push *push)
 
 static int wait_for_wal(struct push *push)
 {
+    struct primary primary = {push->config->primary_conninfo, push->facts.system_identifier};
     char *pg_wal = path_join(push->directory.path, "pg_wal");
     struct wal_wait wait = {
         .timeline = push->backup.timeline,
@@ -227,10 +254,15 @@ static int wait_for_wal(struct push *push)
         .stop_lsn = push->backup.stop_lsn,
         .timeout_seconds = push->config->basebackup_wal_timeout_seconds,
         .pg_wal = pg_wal,
-        .server = push->server,
+        .server = push->facts.is_standby ? NULL : push->server,
+        .from_standby = push->facts.is_standby,
         .tick = tick_while_waiting,
         .context = push,
     };
+
+    if (push->facts.is_standby && primary.conninfo != NULL &&
+        primary_complete_segment(&primary, push->backup.stop_lsn, push->backup.segment_bytes) != 0)
+        log_warning("the primary could not be asked to complete the WAL segment in which the backup ended");
     int result = pg_wal == NULL ? -1 : wal_wait(&wait, &push->targets);
 
     free(pg_wal);
@@ -257,7 +289,7 @@ static void log_summary(const struct push *push)
 {
     struct buffer repositories = BUFFER_EMPTY;
     char plain[32], stored[32];
-    int64_t seconds = (push->backup.stop_time - push->backup.start_time) / 1000000;
+    int64_t seconds = (monotonic_now() - push->begun) / 1000000;
 
     progress_format_bytes(push->backup.plain_bytes, plain);
     progress_format_bytes(push->backup.stored_bytes, stored);
@@ -303,6 +335,7 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
         return log_out_of_memory();
     push->settings = settings;
     push->config = settings->config;
+    push->begun = monotonic_now();
     backup_init(&push->backup);
     progress_init(&push->progress, settings->wants_progress);
     if (prepare(push) == 0 && start(push) == 0 && copy(push) == 0 && stop(push) == 0 &&

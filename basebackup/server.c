@@ -54,31 +54,31 @@ static bool is_given(const PQconninfoOption *options, const char *keyword)
 }
 
 /* Caller frees with PQconninfoFree; NULL after logging. */
-static PQconninfoOption *parse_conninfo(const char *conninfo)
+static PQconninfoOption *parse_conninfo(const char *key, const char *conninfo)
 {
     char *problem = NULL, text[1024];
     PQconninfoOption *options = PQconninfoParse(conninfo, &problem);
 
     if (options == NULL) {
         one_line(problem == NULL ? "out of memory" : problem, text, sizeof text);
-        log_error("conninfo in section [cluster] of the configuration is malformed: %s", text);
+        log_error("%s in section [cluster] of the configuration is malformed: %s", key, text);
     }
     PQfreemem(problem);
     return options;
 }
 
-int server_check_conninfo(const char *conninfo)
+int server_check_conninfo(const char *key, const char *conninfo)
 {
-    PQconninfoOption *options = parse_conninfo(conninfo);
+    PQconninfoOption *options = parse_conninfo(key, conninfo);
 
     PQconninfoFree(options);
     return options == NULL ? -1 : 0;
 }
 
-static PGconn *connect_with_defaults(const char *conninfo)
+static PGconn *connect_with_defaults(const char *key, const char *conninfo)
 {
     const char *keywords[6] = {NULL}, *values[6] = {NULL};
-    PQconninfoOption *options = parse_conninfo(conninfo);
+    PQconninfoOption *options = parse_conninfo(key, conninfo);
     size_t count = 0;
 
     if (options == NULL)
@@ -99,7 +99,7 @@ static PGconn *connect_with_defaults(const char *conninfo)
     return connection;
 }
 
-struct server *server_connect(const char *conninfo)
+struct server *server_connect(const char *key, const char *conninfo)
 {
     struct server *server = calloc(1, sizeof *server);
     char text[1024];
@@ -109,7 +109,7 @@ struct server *server_connect(const char *conninfo)
         return NULL;
     }
     pthread_mutex_init(&server->lock, NULL);
-    server->connection = connect_with_defaults(conninfo);
+    server->connection = connect_with_defaults(key, conninfo);
     if (server->connection != NULL && PQstatus(server->connection) == CONNECTION_OK) {
         PQsetNoticeProcessor(server->connection, log_notice, NULL);
         return server;
@@ -117,7 +117,7 @@ struct server *server_connect(const char *conninfo)
     if (server->connection != NULL) {
         one_line(PQerrorMessage(server->connection), text, sizeof text);
         log_error("could not connect to the server: %s", text);
-        log_hint("The settings come from conninfo in section [cluster] of the configuration.");
+        log_hint("The settings come from %s in section [cluster] of the configuration.", key);
     }
     server_close(server);
     return NULL;

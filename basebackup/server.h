@@ -8,12 +8,12 @@
 
 struct server;
 
-/* Is conninfo well formed? Nothing is connected to. 0, or -1 after logging. */
-int server_check_conninfo(const char *conninfo);
+/* Is it well formed? Nothing is connected to. key: its name in the configuration. 0, or -1 after logging. */
+int server_check_conninfo(const char *key, const char *conninfo);
 
 /* conninfo: as libpq reads it; the database postgres and a connect timeout of 30 seconds where it says
- * nothing else. NULL after logging. */
-struct server *server_connect(const char *conninfo);
+ * nothing else. key: its name in the configuration. NULL after logging. */
+struct server *server_connect(const char *key, const char *conninfo);
 void server_close(struct server *server); /* NULL-safe; the server ends backup mode when the session ends */
 
 int server_version(const struct server *server); /* 150018 */

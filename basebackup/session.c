@@ -13,9 +13,11 @@
     (24 * 3600) /* a spread checkpoint behind another one: checkpoint_timeout can be a day */
 #define STOP_SECONDS 3600
 
-#define CLOCK_MICROSECONDS                                                                                   \
-    "(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) "                   \
-    "1000000)::pg_catalog.int8"
+#define MICROSECONDS(timestamp)                                                                              \
+    "(pg_catalog.date_part('epoch', " timestamp ") OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8"
+#define CLOCK_MICROSECONDS MICROSECONDS("pg_catalog.clock_timestamp()")
+
+#define OUT_OF_ORDER_MICROSECONDS 1000000 /* by so much a commit may bear a later time than the next one */
 
 static int ask(struct server *server, const char *sql, struct server_rows *rows)
 {
@@ -89,21 +91,15 @@ static int prepare_session(struct server *server, uint32_t version)
     return 0;
 }
 
-static int refuse_standby(struct server *server)
+static int read_recovery(struct server *server, bool *is_standby)
 {
     char *value = ask_value(server, "SELECT pg_catalog.pg_is_in_recovery()");
-    int result = -1;
 
     if (value == NULL)
         return -1;
-    if (strcmp(value, "f") == 0)
-        result = 0;
-    else {
-        log_error("the server is in recovery: backups from a standby are not supported yet");
-        log_hint("Run basebackup-push on the primary.");
-    }
+    *is_standby = strcmp(value, "t") == 0;
     free(value);
-    return result;
+    return 0;
 }
 
 static int take_setting(const char *name, const char *value, struct session_facts *facts)
@@ -119,12 +115,8 @@ static int take_setting(const char *name, const char *value, struct session_fact
         {"stats_temp_directory", &facts->stats_directory},
     };
 
-    if (strcmp(name, "archive_mode") == 0 && strcmp(value, "off") == 0) {
-        log_error("the server archives no WAL (archive_mode is off), so the backup could never be restored");
-        log_hint("Set archive_mode = on and archive_command = 'wal-push %%p' in postgresql.conf, then "
-                 "restart the server.");
-        return -1;
-    }
+    if (strcmp(name, "archive_mode") == 0)
+        facts->is_archiving = strcmp(value, "off") != 0;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (strcmp(name, places[i].name) == 0 && (*places[i].place = string_copy(value)) == NULL)
             return -1;
@@ -170,7 +162,7 @@ int session_open(struct server *server, struct session_facts *facts)
                   (unsigned)(facts->version % 100));
         return -1;
     }
-    if (prepare_session(server, facts->version) == 0 && refuse_standby(server) == 0 &&
+    if (prepare_session(server, facts->version) == 0 && read_recovery(server, &facts->is_standby) == 0 &&
         read_system_identifier(server, &facts->system_identifier) == 0 && read_settings(server, facts) == 0)
         return 0;
     session_facts_free(facts);
@@ -189,26 +181,25 @@ void session_facts_free(struct session_facts *facts)
     memset(facts, 0, sizeof *facts);
 }
 
-static int read_timeline(struct server *server, uint64_t lsn, uint32_t *timeline)
+int session_require_archiving(const struct session_facts *facts)
 {
-    char text[24], digits[9] = "";
-    const char *parameters[] = {text};
-    struct server_query query = {.sql = "SELECT pg_catalog.pg_walfile_name($1::pg_catalog.pg_lsn)",
-                                 .parameters = parameters,
-                                 .parameter_count = 1};
-    struct server_rows rows;
+    if (facts->is_archiving)
+        return 0;
+    log_error("the server archives no WAL (archive_mode is off), so the backup could never be restored");
+    log_hint("Set archive_mode = on and archive_command = 'wal-push %%p' in postgresql.conf, then "
+             "restart the server.");
+    return -1;
+}
 
-    lsn_format(lsn, text);
-    if (server_ask(server, &query, &rows) != SERVER_OK)
+/* Of the checkpoint, or restartpoint, that the server made last. */
+static int read_timeline(struct server *server, uint32_t *timeline)
+{
+    char *value = ask_value(server, "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()");
+
+    if (value == NULL)
         return -1;
-    if (rows.row_count == 1 && server_cell(&rows, 0, 0) != NULL)
-        snprintf(digits, sizeof digits, "%s", server_cell(&rows, 0, 0));
-    server_rows_free(&rows);
-    *timeline = (uint32_t)strtoul(digits, NULL, 16);
-    if (*timeline == 0) {
-        log_error("unexpected answer from the server to \"%s\"", query.sql);
-        return -1;
-    }
+    *timeline = (uint32_t)strtoul(value, NULL, 10);
+    free(value);
     return 0;
 }
 
@@ -236,7 +227,7 @@ int session_start_backup(struct server *server, const char *label, bool fast_che
         log_error("unexpected answer from the server to \"%s\"", query.sql);
         return -1;
     }
-    if (read_timeline(server, started.lsn, &started.timeline) != 0)
+    if (read_timeline(server, &started.timeline) != 0)
         return -1;
     *start = started;
     return 0;
@@ -257,7 +248,42 @@ static int take_stop(const struct server_rows *rows, struct session_stop *stop)
                                                                                                        : 0;
 }
 
-int session_stop_backup(struct server *server, struct session_stop *stop)
+/* A standby's clock may be hours after the commits that it replays. What it has replayed last bounds them,
+ * but for those that stand a little out of order; nothing is known of it right after a start. */
+static int read_replayed_time(struct server *server, int64_t *time)
+{
+    struct server_rows rows;
+    int result = -1;
+
+    if (ask(server,
+            "SELECT " CLOCK_MICROSECONDS ", " MICROSECONDS("pg_catalog.pg_last_xact_replay_timestamp()"),
+            &rows) != 0)
+        return -1;
+    if (rows.row_count == 1 && server_cell(&rows, 0, 0) != NULL) {
+        const char *replayed = server_cell(&rows, 0, 1);
+        int64_t now = strtoll(server_cell(&rows, 0, 0), NULL, 10);
+        int64_t newest = replayed == NULL ? now : strtoll(replayed, NULL, 10);
+        *time = newest + OUT_OF_ORDER_MICROSECONDS < now ? newest + OUT_OF_ORDER_MICROSECONDS
+                : newest < now                           ? now
+                                                         : newest;
+        result = 0;
+    } else
+        log_error("unexpected answer from the server to the question for its clock");
+    server_rows_free(&rows);
+    return result;
+}
+
+static int finish_standby(struct server *server, struct session_stop *stop)
+{
+    struct session_control control;
+
+    if (session_read_control(server, &control) != 0 || read_replayed_time(server, &stop->time) != 0)
+        return -1;
+    stop->timeline = control.minimum_recovery_timeline;
+    return 0;
+}
+
+int session_stop_backup(struct server *server, const struct session_facts *facts, struct session_stop *stop)
 {
     struct server_query query = {
         .sql = server_version(server) >= 150000
@@ -273,7 +299,7 @@ int session_stop_backup(struct server *server, struct session_stop *stop)
     int result = take_stop(&rows, stop);
     server_rows_free(&rows);
     if (result == 0)
-        result = ask_clock(server, &stop->time);
+        result = facts->is_standby ? finish_standby(server, stop) : ask_clock(server, &stop->time);
     if (result != 0)
         session_stop_free(stop);
     return result;
@@ -293,9 +319,52 @@ int session_insert_lsn(void *context, uint64_t *lsn)
     return ask_lsn(context, "SELECT pg_catalog.pg_current_wal_insert_lsn()", lsn);
 }
 
-int session_check(struct server *server)
+int session_replay_lsn(void *context, uint64_t *lsn)
 {
-    return ask(server, "SELECT 1", NULL);
+    /* A page reaches the disk only after pg_control has its LSN, which may be before its record is done. */
+    return ask_lsn(context,
+                   "SELECT GREATEST(pg_catalog.pg_last_wal_replay_lsn(),"
+                   " (SELECT min_recovery_end_lsn FROM pg_catalog.pg_control_recovery()))",
+                   lsn);
+}
+
+int session_switch_wal(struct server *server)
+{
+    return ask(server, "SELECT pg_catalog.pg_switch_wal()", NULL);
+}
+
+int session_read_control(struct server *server, struct session_control *control)
+{
+    static const char sql[] =
+        "SELECT c.checkpoint_lsn, r.min_recovery_end_lsn, r.min_recovery_end_timeline"
+        " FROM pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r";
+    struct server_rows rows;
+    int result = -1;
+
+    if (ask(server, sql, &rows) != 0)
+        return -1;
+    if (rows.row_count == 1 && server_cell(&rows, 0, 0) != NULL && server_cell(&rows, 0, 1) != NULL &&
+        server_cell(&rows, 0, 2) != NULL && lsn_parse(server_cell(&rows, 0, 0), &control->checkpoint_lsn) &&
+        lsn_parse(server_cell(&rows, 0, 1), &control->minimum_recovery_lsn)) {
+        control->minimum_recovery_timeline = (uint32_t)strtoul(server_cell(&rows, 0, 2), NULL, 10);
+        result = 0;
+    } else
+        log_error("unexpected answer from the server to \"%s\"", sql);
+    server_rows_free(&rows);
+    return result;
+}
+
+int session_check(struct server *server, const struct session_facts *facts)
+{
+    bool is_standby;
+
+    if (read_recovery(server, &is_standby) != 0)
+        return -1;
+    if (is_standby == facts->is_standby)
+        return 0;
+    log_error("the standby was promoted while the backup was taken");
+    log_hint("Take another backup.");
+    return -1;
 }
 
 int session_tablespaces(struct server *server, struct server_rows *rows)

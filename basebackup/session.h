@@ -12,6 +12,8 @@ struct session_facts {
     uint32_t version; /* server_version_num: 150018 */
     unsigned major;
     uint64_t system_identifier;
+    bool is_standby;
+    bool is_archiving; /* archive_mode is not off */
     char *data_directory;
     char *config_file;
     char *hba_file;
@@ -19,14 +21,17 @@ struct session_facts {
     char *stats_directory; /* stats_temp_directory; before 15 only */
 };
 
-/* Prepares the session (no timeouts, a safe search_path) and reads the facts. Refuses, after logging: a
- * server before 13, a standby, a server that archives nothing. 0, or -1. */
+/* Prepares the session (no timeouts, a safe search_path) and reads the facts. Refuses, after logging, a
+ * server before 13. 0, or -1. */
 int session_open(struct server *server, struct session_facts *facts);
 void session_facts_free(struct session_facts *facts); /* NULL-safe */
 
+/* Logs, and returns -1, unless the server archives WAL. */
+int session_require_archiving(const struct session_facts *facts);
+
 struct session_start {
     int64_t time; /* the server's clock, just before */
-    uint64_t lsn; /* redo location of the backup's checkpoint */
+    uint64_t lsn; /* redo location of the backup's checkpoint; on a standby of its last restartpoint */
     uint32_t timeline;
 };
 /* May take as long as a checkpoint does. 0, or -1 after logging. */
@@ -35,19 +40,32 @@ int session_start_backup(struct server *server, const char *label, bool fast_che
 
 struct session_stop {
     uint64_t lsn;
+    uint32_t timeline;    /* of a standby, which may have followed its primary to another; else 0 */
     char *backup_label;   /* owned; to be stored byte by byte */
     char *tablespace_map; /* owned; NULL without tablespaces */
-    int64_t time;         /* the server's clock, just after */
+    int64_t time;         /* no commit up to lsn is newer */
 };
 /* Does not wait for the archive. 0, or -1 after logging. */
-int session_stop_backup(struct server *server, struct session_stop *stop);
+int session_stop_backup(struct server *server, const struct session_facts *facts, struct session_stop *stop);
 void session_stop_free(struct session_stop *stop); /* NULL-safe */
 
 /* Where the next WAL record will be written. context: the struct server. 0, or -1 after logging. */
 int session_insert_lsn(void *context, uint64_t *lsn);
+/* The same for a standby: up to where it has replayed. No page on its disk is newer. */
+int session_replay_lsn(void *context, uint64_t *lsn);
+/* Begins the next segment, so that this one is archived. 0, or -1 after logging. */
+int session_switch_wal(struct server *server);
 
-/* Is the session alive? 0, or -1 after logging. */
-int session_check(struct server *server);
+/* What the server reads in its own pg_control: of a standby that is enough to know its data directory. */
+struct session_control {
+    uint64_t checkpoint_lsn;
+    uint64_t minimum_recovery_lsn;
+    uint32_t minimum_recovery_timeline;
+};
+int session_read_control(struct server *server, struct session_control *control); /* 0, or -1 after logging */
+
+/* Is the session alive, and a standby still one? 0, or -1 after logging. */
+int session_check(struct server *server, const struct session_facts *facts);
 
 /* OIDs and names of tablespaces: two columns. */
 int session_tablespaces(struct server *server, struct server_rows *rows);

@@ -15,6 +15,10 @@
 #define POLL_FIRST_MILLISECONDS 50
 #define POLL_MOST_MILLISECONDS 1000
 
+#define IDLE_PRIMARY                                                                                         \
+    "An idle primary keeps a segment until it is full. SELECT pg_switch_wal() completes it there; "          \
+    "primary_conninfo in section [cluster] lets this program ask for it."
+
 /* The next segment that has not been seen in a listing. */
 struct search {
     const struct wal_wait *wait;
@@ -109,10 +113,15 @@ static void log_missing(const struct wal_wait *wait, const struct target *target
 
     log_error("WAL segment %s, which the backup needs, did not arrive in repository \"%s\" within %u seconds",
               missing, target->repository.settings->name, wait->timeout_seconds);
-    log_hint(
-        "Look at archive_command, at the server's log and at pg_stat_archiver%s%s%s. More time is given by "
-        "wal_timeout in section [basebackup].",
-        archiver == NULL ? "" : " (", archiver == NULL ? "" : archiver, archiver == NULL ? "" : ")");
+    if (wait->from_standby)
+        log_hint(IDLE_PRIMARY
+                 " And look at its archive_command, log and pg_stat_archiver. More time is given "
+                 "by wal_timeout in section [basebackup].");
+    else
+        log_hint("Look at archive_command, at the server's log and at pg_stat_archiver%s%s%s. More time is "
+                 "given by "
+                 "wal_timeout in section [basebackup].",
+                 archiver == NULL ? "" : " (", archiver == NULL ? "" : archiver, archiver == NULL ? "" : ")");
     free(archiver);
 }
 
@@ -154,6 +163,8 @@ static int wait_for_target(const struct wal_wait *wait, struct targets *targets,
         if (!has_said && now - begun >= PATIENCE_MICROSECONDS) {
             log_info("waiting for WAL segment %s to arrive in repository \"%s\"", missing,
                      target->repository.settings->name);
+            if (wait->from_standby)
+                log_hint(IDLE_PRIMARY);
             has_said = true;
         }
         if (interrupt_requested())

@@ -14,7 +14,8 @@ struct wal_wait {
     uint64_t stop_lsn;  /* the byte before it lies in the last one */
     unsigned timeout_seconds;
     const char *pg_wal;          /* the server's */
-    struct server *server;       /* for the message about what the archiver does; may be NULL */
+    struct server *server;       /* for the message about what its archiver does; may be NULL */
+    bool from_standby;           /* another server archives, and completes segments */
     void (*tick)(void *context); /* called every second */
     void *context;
 };

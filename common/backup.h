@@ -25,6 +25,21 @@ struct backup_database {
     char *name;
 };
 
+struct backup_annotation {
+    char *key;
+    char *value;
+};
+
+/* A page that was wrong when it was backed up. */
+#define BACKUP_PAGE_ERRORS_MOST 1000 /* so many are listed; all are counted */
+struct backup_page_error {
+    char *file;         /* as in the index */
+    uint32_t block;     /* in the whole relation: NAME.1 begins with block 131072 */
+    bool has_checksums; /* else the header was that of an empty page, but the page was not empty */
+    uint16_t found;
+    uint16_t expected;
+};
+
 /* manifest.json. Strings are owned. */
 struct backup {
     char
@@ -40,8 +55,12 @@ struct backup {
     uint32_t segment_bytes;
     uint32_t block_bytes;
     bool data_checksums;
+    bool from_standby;
+    bool wal_included; /* pg_wal holds what it needs to start */
     char *label;
     char *host;
+    struct backup_annotation *annotations; /* in the order in which they were given; each key once */
+    size_t annotation_count;
     struct backup_tablespace *tablespaces;
     size_t tablespace_count;
     struct backup_database *databases; /* as pg_database had them while the backup ran; none: unknown */
@@ -51,10 +70,12 @@ struct backup {
     uint64_t part_count;
     uint64_t file_count;
     uint64_t plain_bytes;
-    uint64_t stored_bytes;                    /* of all parts */
-    enum codec codec;                         /* of all parts and the index */
-    uint64_t zero_pages;                      /* all-zero pages seen (legal) */
-    uint64_t page_errors;                     /* pages whose checksum was wrong */
+    uint64_t stored_bytes;                     /* of all parts */
+    enum codec codec;                          /* of all parts and the index */
+    uint64_t zero_pages;                       /* all-zero pages seen (legal) */
+    uint64_t page_errors;                      /* pages whose checksum was wrong */
+    struct backup_page_error *page_error_list; /* of them, the first ones by file and block */
+    size_t page_error_list_count;
     unsigned char files_sha256[SHA256_BYTES]; /* of the plain index */
     uint64_t files_bytes;                     /* stored size of the index object */
 };

@@ -34,6 +34,7 @@ static const struct key keys[] = {
     {"cluster", "name", VALUE_TEXT, CONFIG(cluster_name), 0, 0, NULL, NULL},
     {"cluster", "pgdata", VALUE_TEXT, CONFIG(pgdata), 0, 0, NULL, NULL},
     {"cluster", "conninfo", VALUE_TEXT, CONFIG(conninfo), 0, 0, NULL, NULL},
+    {"cluster", "primary_conninfo", VALUE_TEXT, CONFIG(primary_conninfo), 0, 0, NULL, NULL},
     {"cluster", "state_dir", VALUE_TEXT, CONFIG(state_dir), 0, 0, NULL, NULL},
     {"compression", "codec", VALUE_CODEC, CONFIG(compression.codec), 0, 0, NULL, NULL},
     {"compression", "level", VALUE_NUMBER, CONFIG(compression.level), 1, 19, NULL, NULL},
@@ -618,6 +619,7 @@ void config_free(struct config *config)
     free(config->cluster_name);
     free(config->pgdata);
     free(config->conninfo);
+    free(config->primary_conninfo);
     free(config->state_dir);
     free(config->wal_fetch_end_at);
     *config = (struct config){0};

@@ -39,9 +39,10 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
 struct config {
     char *path; /* of the file that was read; absolute */
     char *cluster_name;
-    char *pgdata;    /* NULL when not set */
-    char *conninfo;  /* "" */
-    char *state_dir; /* /var/lib/walferry/NAME */
+    char *pgdata;           /* NULL when not set */
+    char *conninfo;         /* "" */
+    char *primary_conninfo; /* where conninfo leads to a standby: its primary; NULL when not set */
+    char *state_dir;        /* /var/lib/walferry/NAME */
     struct repository_config *repositories;
     size_t repository_count; /* at least 1 */
 

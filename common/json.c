@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REAL_DIGITS 15 /* so that 0.1 is written as 0.1 */
+
 /* Set when building went wrong in this thread; json_write reports and forgets it. */
 static _Thread_local bool building_failed;
 
@@ -78,6 +80,25 @@ const struct json *json_list(const struct json *object, const char *name)
     return json_is_array(array) ? (const struct json *)array : NULL;
 }
 
+int json_object_each(const struct json *object,
+                     int (*each)(void *context, const char *name, const char *value), void *context)
+{
+    json_t *members = (json_t *)object;
+    int result = json_is_object(members) ? 0 : -1;
+
+    for (void *next = json_object_iter(members); next != NULL && result == 0;
+         next = json_object_iter_next(members, next)) {
+        const char *name = json_object_iter_key(next);
+        result = each(context, name, json_text(object, name));
+    }
+    return result;
+}
+
+size_t json_object_length(const struct json *object)
+{
+    return json_object_size(inner(object));
+}
+
 size_t json_array_length(const struct json *array)
 {
     return json_array_size(inner(array));
@@ -138,6 +159,11 @@ void json_set_uint(struct json *object, const char *name, uint64_t value)
     set(object, name, value > INT64_MAX ? NULL : json_integer((json_int_t)value));
 }
 
+void json_set_real(struct json *object, const char *name, double value)
+{
+    set(object, name, json_real(value));
+}
+
 void json_set_bool(struct json *object, const char *name, bool value)
 {
     set(object, name, json_boolean(value));
@@ -156,7 +182,9 @@ void json_append_string(struct json *array, const char *value)
 int json_write(const struct json *json, unsigned indent, struct buffer *out)
 {
     size_t flags = indent == 0 ? JSON_COMPACT : JSON_INDENT(indent);
-    char *text = building_failed || json == NULL ? NULL : json_dumps(inner(json), flags | JSON_ENCODE_ANY);
+    char *text = building_failed || json == NULL
+                     ? NULL
+                     : json_dumps(inner(json), flags | JSON_REAL_PRECISION(REAL_DIGITS) | JSON_ENCODE_ANY);
     int result = -1;
 
     if (text == NULL)

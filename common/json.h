@@ -21,6 +21,11 @@ int json_uint(const struct json *object, const char *name,
               uint64_t *value); /* *value is set only on success */
 int json_bool(const struct json *object, const char *name, bool *value);
 const struct json *json_list(const struct json *object, const char *name); /* an array */
+/* Members of an object in their order; value is NULL where it is no text. Ends with the first result that is
+ * not 0, and returns it; -1 for anything but an object. */
+int json_object_each(const struct json *object,
+                     int (*each)(void *context, const char *name, const char *value), void *context);
+size_t json_object_length(const struct json *object); /* 0 for anything but an object */
 /* 0 for anything but an array. */
 size_t json_array_length(const struct json *array);
 const struct json *json_array_item(const struct json *array, size_t index);
@@ -34,6 +39,7 @@ struct json *json_new_array(void);
 void json_set(struct json *object, const char *name, struct json *child);
 void json_set_string(struct json *object, const char *name, const char *value); /* NULL becomes null */
 void json_set_uint(struct json *object, const char *name, uint64_t value);      /* below 2^63 */
+void json_set_real(struct json *object, const char *name, double value);
 void json_set_bool(struct json *object, const char *name, bool value);
 void json_append(struct json *array, struct json *child);
 void json_append_string(struct json *array, const char *value);

@@ -27,13 +27,14 @@ enum {
  * and 19. */
 struct layout {
     uint32_t first_version, last_version; /* pg_control_version */
-    size_t block_bytes, relation_segment_blocks, wal_block_bytes, segment_bytes, checksum_version, crc;
+    size_t minimum_recovery, block_bytes, relation_segment_blocks, wal_block_bytes, segment_bytes,
+        checksum_version, crc;
 };
 
 static const struct layout layouts[] = {
-    {1300, 1799, 216, 220, 224, 228, 252, 288}, /* 13 to 17 */
-    {1800, 1899, 216, 220, 224, 228, 252, 292}, /* 18 */
-    {1900, 1999, 224, 228, 236, 240, 268, 308}, /* 19 */
+    {1300, 1799, 136, 216, 220, 224, 228, 252, 288}, /* 13 to 17 */
+    {1800, 1899, 136, 216, 220, 224, 228, 252, 292}, /* 18 */
+    {1900, 1999, 144, 224, 228, 236, 240, 268, 308}, /* 19 */
 };
 
 static uint32_t get32(const unsigned char *bytes, size_t offset)
@@ -82,6 +83,8 @@ const char *pg_control_parse(const void *data, size_t length, struct pg_control 
         .timeline = get32(bytes, AT_TIMELINE),
         .checkpoint_lsn = get64(bytes, AT_CHECKPOINT),
         .redo_lsn = get64(bytes, AT_REDO),
+        .minimum_recovery_lsn = get64(bytes, layout->minimum_recovery),
+        .minimum_recovery_timeline = get32(bytes, layout->minimum_recovery + sizeof(uint64_t)),
         .block_bytes = get32(bytes, layout->block_bytes),
         .relation_segment_blocks = get32(bytes, layout->relation_segment_blocks),
         .wal_block_bytes = get32(bytes, layout->wal_block_bytes),

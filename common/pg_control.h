@@ -17,12 +17,16 @@ struct pg_control {
     uint32_t timeline; /* checkPointCopy.ThisTimeLineID */
     uint64_t checkpoint_lsn;
     uint64_t redo_lsn;
+    uint64_t minimum_recovery_lsn; /* of a standby: no page on disk is newer; 0 on a primary */
+    uint32_t minimum_recovery_timeline;
     uint32_t block_bytes;
     uint32_t wal_block_bytes; /* xlog_blcksz */
     uint32_t segment_bytes;   /* xlog_seg_size */
     uint32_t relation_segment_blocks;
     uint32_t data_checksum_version; /* 0: off */
 };
+
+#define PG_CONTROL_IN_ARCHIVE_RECOVERY 5 /* state of a standby that runs */
 
 /* data: the file. Checks its CRC. NULL, or what is wrong in a few words. */
 const char *pg_control_parse(const void *data, size_t length, struct pg_control *control);

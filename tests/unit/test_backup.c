@@ -54,7 +54,18 @@ static void make_backup(struct backup *backup)
     backup->plain_bytes = 123456789012345ULL;
     backup->stored_bytes = 23456789012345ULL;
     backup->zero_pages = 54;
-    backup->page_errors = 1;
+    backup->page_errors = 7;
+    backup->from_standby = true;
+    backup->wal_included = true;
+    backup->annotations = calloc(2, sizeof *backup->annotations);
+    backup->annotation_count = 2;
+    backup->annotations[0] = (struct backup_annotation){string_copy("ticket"), string_copy("OPS-4711 \"ü\"")};
+    backup->annotations[1] = (struct backup_annotation){string_copy("before"), string_copy("")};
+    backup->page_error_list = calloc(2, sizeof *backup->page_error_list);
+    backup->page_error_list_count = 2;
+    backup->page_error_list[0] =
+        (struct backup_page_error){string_copy("base/1/\xFF"), 131073, true, 0xFFFF, 0};
+    backup->page_error_list[1] = (struct backup_page_error){string_copy("base/5/1249"), 0, false, 0, 0};
     memset(backup->files_sha256, 0xAB, SHA256_BYTES);
     backup->files_bytes = 4711;
 }
@@ -79,6 +90,16 @@ static void test_round_trip(void)
     CHECK_TEXT(read.tablespaces[1].location, "/mnt/na\xEFve");
     CHECK(read.database_count == 2 && read.databases[1].oid == 4294967295u);
     CHECK_TEXT(read.databases[1].name, "na\xEFve");
+    CHECK(read.from_standby && read.wal_included);
+    CHECK(read.annotation_count == 2);
+    CHECK_TEXT(read.annotations[0].key, "ticket");
+    CHECK_TEXT(read.annotations[0].value, "OPS-4711 \"ü\"");
+    CHECK_TEXT(read.annotations[1].value, "");
+    CHECK(read.page_errors == 7 && read.page_error_list_count == 2);
+    CHECK_TEXT(read.page_error_list[0].file, "base/1/\xFF");
+    CHECK(read.page_error_list[0].block == 131073 && read.page_error_list[0].has_checksums);
+    CHECK(read.page_error_list[0].found == 0xFFFF && read.page_error_list[0].expected == 0);
+    CHECK(!read.page_error_list[1].has_checksums && read.page_error_list[1].block == 0);
     CHECK(read.external_count == 1);
     CHECK_TEXT(read.external[0], made.external[0]);
     CHECK(memcmp(read.files_sha256, made.files_sha256, SHA256_BYTES) == 0);
