@@ -13,7 +13,9 @@
 
 struct arguments {
     const char *label;
+    struct annotations annotations;
     bool fast_checkpoint;
+    bool tolerates_page_errors;
     bool wants_progress;
     unsigned long jobs; /* 0: as configured */
 };
@@ -49,6 +51,24 @@ static int set_checkpoint(void *context, const char *value)
     return -1;
 }
 
+static int add_annotation(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    return annotations_add(&arguments->annotations, value);
+}
+
+static int set_page_errors(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    arguments->tolerates_page_errors = strcmp(value, "warn") == 0;
+    if (arguments->tolerates_page_errors || strcmp(value, "fail") == 0)
+        return 0;
+    log_error("--page-errors must be fail or warn, not \"%s\"", value);
+    return -1;
+}
+
 static int set_progress(void *context, const char *value)
 {
     struct arguments *arguments = context;
@@ -61,6 +81,9 @@ static int set_progress(void *context, const char *value)
 static const struct option_spec own_options[] = {
     {"jobs", 'j', "N", set_jobs, "workers that read and send (default: as configured)"},
     {"label", 'l', "TEXT", set_label, "label of the backup (default: walferry)"},
+    {"annotation", 0, "KEY=VALUE", add_annotation, "remember this with the backup (repeatable)"},
+    {"page-errors", 0, "MODE", set_page_errors,
+     "fail: wrong pages make the backup fail, in the end (default)\nwarn: it is completed, with a warning"},
     {"checkpoint", 'c', "MODE", set_checkpoint,
      "spread: the checkpoint goes easy on the disks (default)\nfast: begin as soon as possible"},
     {"progress", 'P', NULL, set_progress, "tell how far the backup is"},
@@ -87,6 +110,8 @@ static int run(const struct options *options, const struct arguments *arguments)
         .config = &config,
         .repository = options->repository,
         .label = arguments->label,
+        .annotations = &arguments->annotations,
+        .tolerates_page_errors = arguments->tolerates_page_errors,
         .fast_checkpoint = arguments->fast_checkpoint,
         .wants_progress = arguments->wants_progress,
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,

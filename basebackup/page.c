@@ -90,22 +90,35 @@ static int is_mended_by_replay(struct page_check *check, uint64_t lsn)
     return lsn <= insert_lsn;
 }
 
-static void report(struct page_file *file, const unsigned char *page, uint32_t block, enum page_state state)
+static void log_page(const struct page_file *file, const struct backup_page_error *error,
+                     uint64_t changed_lsn)
 {
     char lsn[24];
 
-    atomic_fetch_add(&file->check->bad_pages, 1);
-    if (++file->bad_pages > LOGGED_MOST)
-        return;
-    lsn_format(page_lsn(page), lsn);
-    if (state == PAGE_HEADER_WRONG)
+    lsn_format(changed_lsn, lsn);
+    if (!error->has_checksums)
         log_error("invalid page in file \"%s\", block %u: the header is that of an empty page, but it is not "
                   "all zero",
-                  file->path, (unsigned)block);
+                  file->path, (unsigned)error->block);
     else
         log_error("invalid page in file \"%s\", block %u: checksum found %04X, expected %04X, page LSN %s",
-                  file->path, (unsigned)block, (unsigned)get_u16(page, PD_CHECKSUM),
-                  (unsigned)pg_page_checksum(page, file->check->block_bytes, block), lsn);
+                  file->path, (unsigned)error->block, (unsigned)error->found, (unsigned)error->expected, lsn);
+}
+
+static int report(struct page_file *file, const unsigned char *page, uint32_t block, enum page_state state)
+{
+    struct page_check *check = file->check;
+    struct backup_page_error error = {
+        .file = (char *)file->path, .block = block, .has_checksums = state == PAGE_CHECKSUM_WRONG};
+
+    if (error.has_checksums) {
+        error.found = get_u16(page, PD_CHECKSUM);
+        error.expected = pg_page_checksum(page, check->block_bytes, block);
+    }
+    atomic_fetch_add(&check->bad_pages, 1);
+    if (++file->bad_pages <= LOGGED_MOST)
+        log_page(file, &error, page_lsn(page));
+    return check->errors == NULL ? 0 : page_errors_add(check->errors, &error);
 }
 
 static int verify_one(struct page_file *file, unsigned char *page, uint64_t offset)
@@ -130,8 +143,7 @@ static int verify_one(struct page_file *file, unsigned char *page, uint64_t offs
             return 0;
         }
     }
-    report(file, page, block, state);
-    return 0;
+    return report(file, page, block, state);
 }
 
 int page_file_verify(struct page_file *file, void *data, size_t length, uint64_t offset)

@@ -4,6 +4,8 @@
 #ifndef WALFERRY_PAGE_H
 #define WALFERRY_PAGE_H
 
+#include "page_errors.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +18,7 @@ struct page_check {
     int (*insert_lsn)(void *context,
                       uint64_t *lsn); /* the server's, now. 0, or -1 after logging. Thread-safe */
     void *context;
+    struct page_errors *errors;     /* borrowed: receives the wrong ones; NULL: they are only counted */
     atomic_ullong known_insert_lsn; /* the newest one heard */
     atomic_ullong zero_pages;       /* all zero: legal */
     atomic_ullong skipped_pages;    /* wrong, but changed since the backup began */

@@ -34,6 +34,7 @@ struct push {
     struct catalog *catalog;
     struct tree tree;
     struct page_check pages;
+    struct page_errors *page_errors;
     struct progress progress;
     struct copy *copy;
     struct external external;
@@ -106,8 +107,8 @@ static int start(struct push *push)
     if (session_start_backup(push->server, push->settings->label, push->settings->fast_checkpoint,
                              &started) != 0 ||
         data_directory_verify(&push->directory, push->server, &push->facts, &started) != 0 ||
-        describe_start(&push->facts, &started, &push->directory.control, push->settings->label,
-                       &push->backup) != 0)
+        describe_start(&push->facts, &started, &push->directory.control, &push->backup) != 0 ||
+        describe_wishes(push->settings->label, push->settings->annotations, &push->backup) != 0)
         return -1;
     memcpy(push->targets.backup_id, push->backup.id, sizeof push->backup.id);
     lsn_format(started.lsn, lsn);
@@ -132,6 +133,7 @@ static struct page_check *page_checks(struct push *push)
     push->pages.start_lsn = push->backup.start_lsn;
     push->pages.insert_lsn = push->facts.is_standby ? session_replay_lsn : session_insert_lsn;
     push->pages.context = push->server;
+    push->pages.errors = push->page_errors;
     return &push->pages;
 }
 
@@ -151,16 +153,17 @@ static int open_copy(struct push *push)
     return push->copy == NULL ? -1 : 0;
 }
 
-/* Wrong pages are all reported before the backup fails: whoever has to repair wants to know the extent. */
+/* Wrong pages are all found before the backup fails: whoever has to repair wants to know the extent. */
 static int judge_pages(struct push *push)
 {
     push->backup.zero_pages = atomic_load(&push->pages.zero_pages);
     push->backup.page_errors = atomic_load(&push->pages.bad_pages);
+    page_errors_take(push->page_errors, &push->backup);
     log_debug(
         "%llu all-zero pages, %llu pages changed during the backup whose checksum could not be verified",
         (unsigned long long)push->backup.zero_pages,
         (unsigned long long)atomic_load(&push->pages.skipped_pages));
-    if (push->backup.page_errors == 0)
+    if (push->backup.page_errors == 0 || push->settings->tolerates_page_errors)
         return 0;
     log_error("the server's data is damaged: %" PRIu64 " invalid pages; the backup is not completed",
               push->backup.page_errors);
@@ -209,6 +212,7 @@ static int stop(struct push *push)
     int result = 0;
 
     if (describe_tablespaces(push->server, &push->tree, &push->backup) != 0 ||
+        describe_databases(push->server, &push->backup) != 0 ||
         session_stop_backup(push->server, &push->facts, &push->stop) != 0)
         return -1;
     push->backup.stop_lsn = push->stop.lsn;
@@ -297,6 +301,11 @@ static void log_summary(const struct push *push)
         log_info("backup %s is complete%s: %" PRIu64 " files, %s, stored as %s, in %" PRIu64 ":%02u",
                  push->backup.id, buffer_string(&repositories), push->backup.file_count, plain, stored,
                  (uint64_t)seconds / 60, (unsigned)(seconds % 60));
+    if (push->backup.page_errors > 0) {
+        log_warning("backup %s holds %" PRIu64 " invalid pages, as the server's files have them",
+                    push->backup.id, push->backup.page_errors);
+        log_hint("basebackup-list --backup %s names them.", push->backup.id);
+    }
     buffer_free(&repositories);
 }
 
@@ -315,6 +324,7 @@ static void push_close(struct push *push)
 {
     server_close(push->server); /* first: ends backup mode */
     copy_close(push->copy);     /* aborts uploads */
+    page_errors_free(push->page_errors);
     tree_close(&push->tree);
     catalog_close(push->catalog);
     external_free(&push->external);
@@ -338,8 +348,9 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
     push->begun = monotonic_now();
     backup_init(&push->backup);
     progress_init(&push->progress, settings->wants_progress);
-    if (prepare(push) == 0 && start(push) == 0 && copy(push) == 0 && stop(push) == 0 &&
-        ship_last_part(push) == 0 && wait_for_wal(push) == 0 && complete(push) == 0) {
+    push->page_errors = page_errors_new();
+    if (push->page_errors != NULL && prepare(push) == 0 && start(push) == 0 && copy(push) == 0 &&
+        stop(push) == 0 && ship_last_part(push) == 0 && wait_for_wal(push) == 0 && complete(push) == 0) {
         memcpy(id, push->backup.id, sizeof push->backup.id);
         result = 0;
     }

@@ -2,13 +2,16 @@
 #ifndef WALFERRY_PUSH_H
 #define WALFERRY_PUSH_H
 
+#include "annotation.h"
 #include "common/backup.h"
 
 struct push_settings {
     const struct config *config;
     const char *repository; /* only this one; NULL: all of the configuration */
     const char *label;
+    const struct annotations *annotations;
     bool fast_checkpoint;
+    bool tolerates_page_errors; /* --page-errors=warn */
     bool wants_progress;
     unsigned jobs;
 };

@@ -372,6 +372,11 @@ int session_tablespaces(struct server *server, struct server_rows *rows)
     return ask(server, "SELECT oid, spcname FROM pg_catalog.pg_tablespace", rows);
 }
 
+int session_databases(struct server *server, struct server_rows *rows)
+{
+    return ask(server, "SELECT oid, datname FROM pg_catalog.pg_database ORDER BY oid", rows);
+}
+
 int session_configuration_files(struct server *server, unsigned major, struct server_rows *rows)
 {
     /* Superusers only, unless it was granted; without it the three files of the settings have to do. */

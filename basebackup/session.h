@@ -70,6 +70,9 @@ int session_check(struct server *server, const struct session_facts *facts);
 /* OIDs and names of tablespaces: two columns. */
 int session_tablespaces(struct server *server, struct server_rows *rows);
 
+/* OIDs and names of databases, also of those that let nobody in: two columns. */
+int session_databases(struct server *server, struct server_rows *rows);
+
 /* Files that the configuration was read from, as far as this user may know them: one column. */
 int session_configuration_files(struct server *server, unsigned major, struct server_rows *rows);
 
