@@ -16,6 +16,7 @@ struct arguments {
     struct annotations annotations;
     bool fast_checkpoint;
     bool tolerates_page_errors;
+    bool includes_wal;
     bool wants_progress;
     unsigned long jobs; /* 0: as configured */
 };
@@ -69,6 +70,17 @@ static int set_page_errors(void *context, const char *value)
     return -1;
 }
 
+static int set_wal(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    arguments->includes_wal = strcmp(value, "include") == 0;
+    if (arguments->includes_wal || strcmp(value, "archive") == 0)
+        return 0;
+    log_error("--wal must be archive or include, not \"%s\"", value);
+    return -1;
+}
+
 static int set_progress(void *context, const char *value)
 {
     struct arguments *arguments = context;
@@ -84,6 +96,10 @@ static const struct option_spec own_options[] = {
     {"annotation", 0, "KEY=VALUE", add_annotation, "remember this with the backup (repeatable)"},
     {"page-errors", 0, "MODE", set_page_errors,
      "fail: wrong pages make the backup fail, in the end (default)\nwarn: it is completed, with a warning"},
+    {"wal", 0, "MODE", set_wal,
+     "archive: wait until the WAL it needs is archived (default)\ninclude: put that WAL into the backup, "
+     "which "
+     "can be\nstarted alone then"},
     {"checkpoint", 'c', "MODE", set_checkpoint,
      "spread: the checkpoint goes easy on the disks (default)\nfast: begin as soon as possible"},
     {"progress", 'P', NULL, set_progress, "tell how far the backup is"},
@@ -112,6 +128,7 @@ static int run(const struct options *options, const struct arguments *arguments)
         .label = arguments->label,
         .annotations = &arguments->annotations,
         .tolerates_page_errors = arguments->tolerates_page_errors,
+        .includes_wal = arguments->includes_wal,
         .fast_checkpoint = arguments->fast_checkpoint,
         .wants_progress = arguments->wants_progress,
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,

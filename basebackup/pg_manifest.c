@@ -103,12 +103,15 @@ static int take_file(struct writing *writing, const struct index_entry *entry)
 
 static int take_entry(void *context, struct index_entry *entry)
 {
-    static const char outside[] = "external-";
+    static const char outside[] = "external-", wal[] = "pg_wal/";
     struct writing *writing = context;
 
     if (entry->line == INDEX_PART)
         writing->is_outside = strncmp(entry->path, outside, sizeof outside - 1) == 0;
-    return entry->line != INDEX_FILE || writing->is_outside ? 0 : take_file(writing, entry);
+    /* What is in pg_wal pg_verifybackup knows from the WAL ranges. */
+    if (entry->line != INDEX_FILE || writing->is_outside || strncmp(entry->path, wal, sizeof wal - 1) == 0)
+        return 0;
+    return take_file(writing, entry);
 }
 
 static int append_catalog(struct writing *writing, const char *backup_id, struct catalog *catalog,

@@ -12,6 +12,7 @@ struct push_settings {
     const struct annotations *annotations;
     bool fast_checkpoint;
     bool tolerates_page_errors; /* --page-errors=warn */
+    bool includes_wal;          /* --wal=include */
     bool wants_progress;
     unsigned jobs;
 };

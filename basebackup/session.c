@@ -233,6 +233,25 @@ int session_start_backup(struct server *server, const char *label, bool fast_che
     return 0;
 }
 
+int session_hold_wal(struct server *server, bool is_optional)
+{
+    struct server_query query = {
+        .sql = "SELECT pg_catalog.pg_create_physical_replication_slot("
+               "pg_catalog.concat('walferry_', pg_catalog.pg_backend_pid()), true, true)",
+        .is_optional = is_optional,
+    };
+
+    switch (server_ask(server, &query, NULL)) {
+    case SERVER_OK:
+        return 0;
+    case SERVER_REFUSED:
+        return 1;
+    case SERVER_LOST:
+        break;
+    }
+    return -1;
+}
+
 static int take_stop(const struct server_rows *rows, struct session_stop *stop)
 {
     if (rows->row_count != 1 || server_cell(rows, 0, 0) == NULL || server_cell(rows, 0, 1) == NULL ||

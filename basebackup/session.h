@@ -38,6 +38,10 @@ struct session_start {
 int session_start_backup(struct server *server, const char *label, bool fast_checkpoint,
                          struct session_start *start);
 
+/* Has the server keep its WAL from here on until the session ends: in a temporary replication slot. 0; 1: it
+ * refuses, logged unless is_optional; -1 after logging: the session is lost. */
+int session_hold_wal(struct server *server, bool is_optional);
+
 struct session_stop {
     uint64_t lsn;
     uint32_t timeline;    /* of a standby, which may have followed its primary to another; else 0 */
