@@ -13,6 +13,7 @@
 #include "interrupt.h"
 #include "last_part.h"
 #include "primary.h"
+#include "wal_include.h"
 #include "wal_wait.h"
 
 #include <inttypes.h>
@@ -28,6 +29,7 @@ struct push {
     struct targets targets;
     struct server *server; /* the server is in backup mode as long as this session lasts */
     struct session_facts facts;
+    bool holds_wal; /* for --wal=include */
     struct data_directory directory;
     struct backup backup;
     struct session_stop stop;
@@ -51,6 +53,8 @@ static int check_archiving(const struct push *push)
 {
     struct primary primary = {push->config->primary_conninfo, push->facts.system_identifier};
 
+    if (push->settings->includes_wal)
+        return 0;
     if (!push->facts.is_standby)
         return session_require_archiving(&push->facts);
     return primary.conninfo == NULL ? 0 : primary_check(&primary);
@@ -69,6 +73,18 @@ static int prepare(struct push *push)
 }
 
 /* Start */
+
+/* A server whose WAL is archived can do without. */
+static int hold_wal(struct push *push)
+{
+    bool is_optional = push->facts.is_standby || push->facts.is_archiving;
+    int held = session_hold_wal(push->server, is_optional);
+
+    push->holds_wal = held == 0;
+    if (held == 1 && is_optional)
+        log_info("the server gives no replication slot to keep its WAL: it is taken from the repositories");
+    return held == 0 || (held == 1 && is_optional) ? 0 : -1;
+}
 
 /* Called several times a second while others work. -1 after logging: the session is lost, and with it the
  * backup. */
@@ -101,6 +117,8 @@ static int start(struct push *push)
     char lsn[24];
     int result = -1;
 
+    if (push->settings->includes_wal && hold_wal(push) != 0)
+        return -1;
     log_info("waiting for the %s (%s)",
              push->facts.is_standby ? "standby's restartpoint" : "server's checkpoint",
              push->settings->fast_checkpoint ? "fast" : "spread");
@@ -231,22 +249,6 @@ static int stop(struct push *push)
 
 /* The last part, and the end */
 
-static int ship_last_part(struct push *push)
-{
-    struct last_part last = {
-        .copy = push->copy,
-        .series = &push->tree.roots[0].series,
-        .catalog = push->catalog,
-        .lane = targets_first_lane(&push->targets),
-        .backup = &push->backup,
-        .backup_label = push->stop.backup_label,
-        .directory = &push->directory,
-        .spool_directory = push->state.directory,
-    };
-
-    return last_part_ship(&last);
-}
-
 static int wait_for_wal(struct push *push)
 {
     struct primary primary = {push->config->primary_conninfo, push->facts.system_identifier};
@@ -271,6 +273,44 @@ static int wait_for_wal(struct push *push)
 
     free(pg_wal);
     return result;
+}
+
+static int include_wal(struct push *push)
+{
+    struct wal_include include = {
+        .backup = &push->backup,
+        .directory = &push->directory,
+        .is_held = push->holds_wal,
+        .targets = &push->targets,
+        .ship = copy_ship(push->copy),
+        .series = &push->tree.roots[0].series,
+        .spool_directory = push->state.directory,
+        .tick = tick,
+        .context = push,
+    };
+
+    if (!push->settings->includes_wal)
+        return 0;
+    push->backup.wal_included = true;
+    if (!push->holds_wal && wait_for_wal(push) != 0)
+        return -1;
+    return wal_include_ship(&include);
+}
+
+static int ship_last_part(struct push *push)
+{
+    struct last_part last = {
+        .copy = push->copy,
+        .series = &push->tree.roots[0].series,
+        .catalog = push->catalog,
+        .lane = targets_first_lane(&push->targets),
+        .backup = &push->backup,
+        .backup_label = push->stop.backup_label,
+        .directory = &push->directory,
+        .spool_directory = push->state.directory,
+    };
+
+    return last_part_ship(&last);
 }
 
 /* " in repository "local", "offsite"", where there are several. */
@@ -350,7 +390,8 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
     progress_init(&push->progress, settings->wants_progress);
     push->page_errors = page_errors_new();
     if (push->page_errors != NULL && prepare(push) == 0 && start(push) == 0 && copy(push) == 0 &&
-        stop(push) == 0 && ship_last_part(push) == 0 && wait_for_wal(push) == 0 && complete(push) == 0) {
+        stop(push) == 0 && include_wal(push) == 0 && ship_last_part(push) == 0 &&
+        (settings->includes_wal || wait_for_wal(push) == 0) && complete(push) == 0) {
         memcpy(id, push->backup.id, sizeof push->backup.id);
         result = 0;
     }

@@ -17,7 +17,7 @@ pg_basebackup -h "$T/run/main" -D standby -R -c fast
 server_start standby
 config() { # FILE WAL_TIMEOUT LEVEL LINE-OF-[cluster]: the standby's
     sed -e "s|^pgdata.*|pgdata = $T/standby|; s|^conninfo.*|conninfo = host=$T/run/standby user=postgres|; s|^state_dir.*|state_dir = $T/state.standby|" \
-        -e "s|^wal_timeout.*|wal_timeout = $2|; s|^\[cluster\]|&\n$4|" "$CONFIG" >"$1"
+        -e "s|^wal_timeout.*|wal_timeout = $2|; s|^\[cluster\]|&\n${4:-}|" "$CONFIG" >"$1"
     printf '[compression]\nlevel = %s\n' "$3" >>"$1"
     chmod 600 "$1"
 }

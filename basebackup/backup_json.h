@@ -1,0 +1,17 @@
+/* A backup as JSON for programs: what basebackup-list --json shows and basebackup-push --json reports. */
+#ifndef WALFERRY_BACKUP_JSON_H
+#define WALFERRY_BACKUP_JSON_H
+
+#include "common/backup.h"
+#include "common/json.h"
+
+/* Sets the members that basebackup-list(1) describes, but for the repository. */
+void backup_json_fill(struct json *object, const struct backup *backup);
+
+/* Text of any bytes: those that are not UTF-8 become U+FFFD; NULL becomes null. */
+void backup_json_text(struct json *object, const char *name, const char *text);
+
+/* How long it took; 0 where that is not known: what a standby replayed may be older than its backup. */
+uint64_t backup_duration_seconds(const struct backup *backup);
+
+#endif
