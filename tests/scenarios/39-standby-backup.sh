@@ -10,7 +10,7 @@ server_create main --data-checksums
 expect_status 0 repository-init
 server_start main
 system=$(system_identifier main)
-pgbench -i -q -s 2 -h "$T/run/main" >pgbench.log 2>&1
+pgbench -i -q -s 1 -h "$T/run/main" >pgbench.log 2>&1
 ledger_create main
 ledger_start main 1
 pg_basebackup -h "$T/run/main" -D standby -R -c fast
@@ -23,7 +23,7 @@ config() { # FILE WAL_TIMEOUT LEVEL LINE-OF-[cluster]: the standby's
 }
 config standby.conf 60 1 "primary_conninfo = host=$T/run/main user=postgres"
 config alone.conf 2 1
-config slow.conf 60 12 "primary_conninfo = host=$T/run/main user=postgres"
+config slow.conf 60 10 "primary_conninfo = host=$T/run/main user=postgres"
 caught_up() { sql_is standby t "select pg_last_wal_replay_lsn() >= '$(sql main "select pg_current_wal_lsn()")'"; }
 backups() { basebackup-list --json | grep -c '"id"' || true; }
 count=0
