@@ -29,7 +29,7 @@ struct push {
     struct targets targets;
     struct server *server; /* the server is in backup mode as long as this session lasts */
     struct session_facts facts;
-    bool holds_wal; /* for --wal=include */
+    struct server *wal_holder; /* for --wal=include: the session of the slot; NULL: the server gives none */
     struct data_directory directory;
     struct backup backup;
     struct session_stop stop;
@@ -74,16 +74,24 @@ static int prepare(struct push *push)
 
 /* Start */
 
-/* A server whose WAL is archived can do without. */
+/* In a session of its own: the server ends it when it takes the slot away (max_slot_wal_keep_size). A server
+ * whose WAL is archived can do without. */
 static int hold_wal(struct push *push)
 {
     bool is_optional = push->facts.is_standby || push->facts.is_archiving;
-    int held = session_hold_wal(push->server, is_optional);
+    struct session_facts facts;
 
-    push->holds_wal = held == 0;
-    if (held == 1 && is_optional)
-        log_info("the server gives no replication slot to keep its WAL: it is taken from the repositories");
-    return held == 0 || (held == 1 && is_optional) ? 0 : -1;
+    push->wal_holder = server_connect("conninfo", push->config->conninfo);
+    if (push->wal_holder == NULL || session_open(push->wal_holder, &facts) != 0)
+        return -1;
+    session_facts_free(&facts);
+    int held = session_hold_wal(push->wal_holder, is_optional);
+    if (held != 1 || !is_optional)
+        return held == 0 ? 0 : -1;
+    log_info("the server gives no replication slot to keep its WAL: it is taken from the repositories");
+    server_close(push->wal_holder);
+    push->wal_holder = NULL;
+    return 0;
 }
 
 /* Called several times a second while others work. -1 after logging: the session is lost, and with it the
@@ -280,7 +288,7 @@ static int include_wal(struct push *push)
     struct wal_include include = {
         .backup = &push->backup,
         .directory = &push->directory,
-        .is_held = push->holds_wal,
+        .is_held = push->wal_holder != NULL,
         .targets = &push->targets,
         .ship = copy_ship(push->copy),
         .series = &push->tree.roots[0].series,
@@ -292,9 +300,12 @@ static int include_wal(struct push *push)
     if (!push->settings->includes_wal)
         return 0;
     push->backup.wal_included = true;
-    if (!push->holds_wal && wait_for_wal(push) != 0)
+    if (push->wal_holder == NULL && wait_for_wal(push) != 0)
         return -1;
-    return wal_include_ship(&include);
+    int result = wal_include_ship(&include);
+    server_close(push->wal_holder);
+    push->wal_holder = NULL;
+    return result;
 }
 
 static int ship_last_part(struct push *push)
@@ -363,7 +374,8 @@ static int complete(struct push *push)
 static void push_close(struct push *push)
 {
     server_close(push->server); /* first: ends backup mode */
-    copy_close(push->copy);     /* aborts uploads */
+    server_close(push->wal_holder);
+    copy_close(push->copy); /* aborts uploads */
     page_errors_free(push->page_errors);
     tree_close(&push->tree);
     catalog_close(push->catalog);

@@ -1,8 +1,9 @@
 /* The WAL that a backup needs, as files of pg_wal in the backup itself: such a backup can be started without
- * an archive. The server must keep the WAL until the end: a temporary physical replication slot of our
- * session sees to that (session_hold_wal). It goes with the session, however that ends, and the server's own
- * max_slot_wal_keep_size still limits it; copying segments while the backup runs would have no such limit and
- * no hold either when the workers are busy. Where there is no slot, the repositories have what was recycled.
+ * an archive. The server must keep the WAL until the end; a temporary physical replication slot sees to that
+ * (session_hold_wal). It goes with its session, however that ends, and the server's own
+ * max_slot_wal_keep_size still limits it. Copying segments while the backup runs would hold none back while
+ * the workers are busy. Where there is no slot, or it was taken away, the repositories have what was
+ * recycled.
  */
 #ifndef WALFERRY_WAL_INCLUDE_H
 #define WALFERRY_WAL_INCLUDE_H

@@ -1,0 +1,116 @@
+#!/bin/bash
+# goal: a backup that holds the WAL it needs passes pg_verifybackup whole and starts alone, whatever is archived, kept or recycled
+# stores: file s3
+# full-versions: file@13 s3@17 file@18 s3@19
+. "$(dirname "$0")/../lib.sh"
+
+step "a server that archives nothing, under load"
+config_write $'[basebackup]\nwal_timeout = 60'
+{ cat "$CONFIG" && printf '[compression]\nlevel = 10\n'; } >slow.conf && chmod 600 slow.conf
+server_create main --data-checksums
+printf 'archive_mode = off\nmax_wal_size = 32MB\nmin_wal_size = 32MB\nwal_recycle = on\n' >>main/postgresql.conf
+expect_status 0 repository-init
+server_start main
+system=$(system_identifier main)
+pgbench -i -q -s 1 -h "$T/run/main" >pgbench.log 2>&1
+ledger_create main
+sessions() { sql_is main 0 "select count(*) from pg_replication_slots"; }
+held() { # COMMAND...: a backup with its WAL is made; when it has begun, WAL is written and the command runs. $begun: where
+    local status=0 push
+    basebackup-push --config "$T/slow.conf" --jobs 1 --checkpoint=fast --wal=include >push.log 2>&1 &
+    push=$!
+    wait_until 60 "the backup to begin" grep -q "begins at" push.log
+    kill -STOP $push
+    id=$(sed -n 's/.* backup \([^ ]*\) begins at.*/\1/p' push.log)
+    lsn=${id##*-}
+    begun=00000001${lsn:0:8}000000${lsn:8:2}
+    for _ in 1 2 3 4 5 6; do sql main "insert into ledger values (0, 0, (select count(*) from ledger), now())" "select pg_switch_wal()" "checkpoint" >/dev/null; done
+    "$@"
+    kill -CONT $push
+    wait $push || status=$?
+    cat push.log
+    return $status
+}
+alone() { # BEFORE: the backup $id starts without any archive, with all of the ledger BEFORE and nothing that never was
+    rm -rf copy
+    expect_status 0 basebackup-fetch --backup "$id" -D "$T/copy"
+    expect_status 0 pg_verifybackup copy
+    printf "archive_mode = off\nrestore_command = ''\n" >>copy/postgresql.auto.conf
+    expect_absent copy/recovery.signal copy/standby.signal
+    server_start copy
+    expect_true "it is no standby" is_open copy
+    ledger copy | LC_ALL=C sort >found
+    ledger "${2:-main}" | LC_ALL=C sort >now
+    expect_equal "entries that are missing" "" "$(LC_ALL=C sort "$1" | comm -23 - found)"
+    expect_equal "entries that never were" "" "$(comm -23 found now)"
+    sql copy "insert into ledger values (99, 0, 0, now())"
+    server_stop copy
+}
+expect_status 1 basebackup-push --checkpoint=fast
+expect_output "archives no WAL"
+
+step "what it writes meanwhile is kept for the backup, and no longer"
+ledger_start main 1
+sleep 1
+ledger_instant main before
+kept() { expect_true "$begun is kept" test -e "main/pg_wal/$begun"; }
+held kept
+ledger_stop
+wait_until 10 "the end of the slot" sessions
+basebackup-list --json >list.json
+expect_true "the manifest says so" grep -q '"wal_included": true' list.json
+ledger main >all
+alone before
+for _ in 1 2 3 4 5 6; do sql main "insert into ledger values (0, 1, (select count(*) from ledger), now())" "select pg_switch_wal()" "checkpoint" >/dev/null; done
+expect_absent "main/pg_wal/$begun"
+
+step "a limit of the server's for what a slot may keep: that is said"
+sql main "alter system set max_slot_wal_keep_size = '1MB'" "select pg_reload_conf()" >/dev/null
+lost() { wait_until 30 "$begun to be recycled" test ! -e "main/pg_wal/$begun"; }
+! held lost || fail "a backup without its WAL was completed"
+expect_true "it is said" grep -q "error: WAL segment $begun, which the backup needs, is neither in pg_wal nor in a repository" push.log
+expect_true "and why" grep -q "hint: .*max_slot_wal_keep_size" push.log
+sql main "alter system reset max_slot_wal_keep_size" >/dev/null
+
+step "no slots, and no archive either"
+sql main "alter system set max_replication_slots = 0" "alter system set max_wal_senders = 0" >/dev/null
+server_stop main
+server_start main
+expect_status 1 basebackup-push --checkpoint=fast --wal=include
+expect_output "pg_create_physical_replication_slot.*refused|refused.*pg_create_physical_replication_slot"
+
+step "no slots, but an archive: what is recycled comes from there"
+sql main "alter system set archive_mode = on" >/dev/null
+server_stop main
+server_start main
+ledger main >before
+recycled() { archived main && sql main "checkpoint" && lost; }
+held recycled
+expect_true "it is said" grep -q "gives no replication slot" push.log
+alone before
+expect_status 0 basebackup-fetch --backup "$id" -D "$T/again"
+ledger main >all
+archived main
+expect_status 0 recovery-config -D "$T/again"
+server_start again
+wait_open again
+expect_ledger again all
+server_stop again
+
+step "from a standby of an idle primary: nothing to wait for"
+sql main "alter system reset all" "alter system set archive_mode = on" >/dev/null
+server_stop main
+server_start main
+pg_basebackup -h "$T/run/main" -D standby -R -c fast
+server_start standby
+sed -e "s|^pgdata.*|pgdata = $T/standby|; s|^conninfo.*|conninfo = host=$T/run/standby user=postgres|; s|^state_dir.*|state_dir = $T/state.standby|" \
+    -e "s|^wal_timeout.*|wal_timeout = 1|" "$CONFIG" >standby.conf
+chmod 600 standby.conf
+sql main "insert into ledger values (5, 0, 0, now())" "checkpoint"
+caught_up() { sql_is standby t "select pg_last_wal_replay_lsn() >= '$(sql main "select pg_current_wal_lsn()")'"; }
+wait_until 60 "the standby to have everything" caught_up
+sql standby "checkpoint"
+ledger main >all
+expect_status 0 basebackup-push --config "$T/standby.conf" --checkpoint=fast --wal=include
+id=$(tail -1 <<<"$output")
+alone all
