@@ -85,7 +85,13 @@ static struct json *page_errors_json(const struct backup *backup)
     return array;
 }
 
-static struct json *databases_json(const struct backup *backup)
+static void set_size(struct json *object, const struct backup_size *size)
+{
+    json_set_uint(object, "bytes", size->bytes);
+    json_set_uint(object, "files", size->files);
+}
+
+static struct json *databases_json(const struct backup *backup, const struct backup_sizes *sizes)
 {
     struct json *array = json_new_array();
 
@@ -93,12 +99,14 @@ static struct json *databases_json(const struct backup *backup)
         struct json *database = json_new_object();
         json_set_uint(database, "oid", backup->databases[i].oid);
         backup_json_text(database, "name", backup->databases[i].name);
+        if (sizes != NULL)
+            set_size(database, &sizes->databases[i]);
         json_append(array, database);
     }
     return array;
 }
 
-static struct json *tablespaces_json(const struct backup *backup)
+static struct json *tablespaces_json(const struct backup *backup, const struct backup_sizes *sizes)
 {
     struct json *array = json_new_array();
 
@@ -107,12 +115,14 @@ static struct json *tablespaces_json(const struct backup *backup)
         json_set_uint(tablespace, "oid", backup->tablespaces[i].oid);
         backup_json_text(tablespace, "name", backup->tablespaces[i].name);
         backup_json_text(tablespace, "location", backup->tablespaces[i].location);
+        if (sizes != NULL)
+            set_size(tablespace, &sizes->tablespaces[i]);
         json_append(array, tablespace);
     }
     return array;
 }
 
-void backup_json_fill(struct json *object, const struct backup *backup)
+void backup_json_fill(struct json *object, const struct backup *backup, const struct backup_sizes *sizes)
 {
     struct json *external = json_new_array();
     char system[24];
@@ -143,8 +153,8 @@ void backup_json_fill(struct json *object, const struct backup *backup)
     backup_json_text(object, "label", backup->label);
     backup_json_text(object, "host", backup->host);
     json_set(object, "annotations", annotations_json(backup));
-    json_set(object, "tablespaces", tablespaces_json(backup));
-    json_set(object, "databases", databases_json(backup));
+    json_set(object, "tablespaces", tablespaces_json(backup, sizes));
+    json_set(object, "databases", databases_json(backup, sizes));
     for (size_t i = 0; i < backup->external_count; i++) {
         char *ready = json_ready(backup->external[i]);
         json_append_string(external, ready == NULL ? "" : ready);

@@ -2,11 +2,11 @@
 #ifndef WALFERRY_BACKUP_JSON_H
 #define WALFERRY_BACKUP_JSON_H
 
-#include "common/backup.h"
+#include "backup_sizes.h"
 #include "common/json.h"
 
-/* Sets the members that basebackup-list(1) describes, but for the repository. */
-void backup_json_fill(struct json *object, const struct backup *backup);
+/* Sets the members that basebackup-list(1) describes, but for the repository. sizes: NULL: unknown. */
+void backup_json_fill(struct json *object, const struct backup *backup, const struct backup_sizes *sizes);
 
 /* Text of any bytes: those that are not UTF-8 become U+FFFD; NULL becomes null. */
 void backup_json_text(struct json *object, const char *name, const char *text);

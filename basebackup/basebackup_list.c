@@ -1,4 +1,5 @@
 /* basebackup-list: which base backups there are. A table for people, one JSON document for programs. */
+#include "backup_detail.h"
 #include "backup_json.h"
 #include "common/log.h"
 #include "common/options.h"
@@ -10,14 +11,46 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+struct request {
+    const char *backup; /* an id, or "latest"; NULL: all of them */
+    bool wants_files;
+    bool as_json;
+};
+
 static int set_json(void *context, const char *value)
 {
+    struct request *request = context;
+
     (void)value;
-    *(bool *)context = true;
+    request->as_json = true;
+    return 0;
+}
+
+static int set_files(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->wants_files = true;
+    return 0;
+}
+
+static int set_backup(void *context, const char *value)
+{
+    struct request *request = context;
+
+    if (strcmp(value, "latest") != 0 && !backup_id_is_valid(value)) {
+        log_error("\"%s\" is not the id of a backup", value);
+        log_hint("basebackup-list without --backup shows the ids; \"latest\" is the newest.");
+        return -1;
+    }
+    request->backup = value;
     return 0;
 }
 
 static const struct option_spec own_options[] = {
+    {"backup", 0, "ID", set_backup, "this one in detail; \"latest\": the newest"},
+    {"files", 0, NULL, set_files, "with --backup: its files, instead"},
     {"json", 0, NULL, set_json, "one JSON document instead of a table"},
     {NULL, 0, NULL, NULL, NULL},
 };
@@ -37,20 +70,29 @@ struct listing {
     struct backup_list list;
 };
 
+static int open_and_load(const struct config *config, const struct repository_config *settings,
+                         struct repository *repository, struct backup_list *list)
+{
+    struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
+
+    if (repository_open(config, settings, NULL, &limits, repository) != 0)
+        return -1;
+    if (repository_load_cluster(repository, 0) == REPOSITORY_OK &&
+        backup_list_load(repository, list) == REPOSITORY_OK)
+        return 0;
+    repository_close(repository);
+    return -1;
+}
+
 /* 0, or -1 after logging: then it could not be read at all, or not everything in it. */
 static int load(const struct config *config, struct listing *listing)
 {
-    struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct repository repository;
-    int result = -1;
 
-    if (repository_open(config, listing->settings, NULL, &limits, &repository) != 0)
+    if (open_and_load(config, listing->settings, &repository, &listing->list) != 0)
         return -1;
-    if (repository_load_cluster(&repository, 0) == REPOSITORY_OK &&
-        backup_list_load(&repository, &listing->list) == REPOSITORY_OK)
-        result = listing->list.damaged == 0 ? 0 : -1;
     repository_close(&repository);
-    return result;
+    return listing->list.damaged == 0 ? 0 : -1;
 }
 
 /* Telling */
@@ -77,7 +119,7 @@ static struct json *listed_json(const struct listing *listing, const struct back
     struct json *object = json_new_object();
 
     json_set_string(object, "repository", listing->settings->name);
-    backup_json_fill(object, backup);
+    backup_json_fill(object, backup, NULL);
     return object;
 }
 
@@ -125,14 +167,10 @@ static int show(const struct config *config, struct listing *listings, size_t co
     }
     if (as_json && print_json(config, listings, count) != 0)
         result = -1;
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        log_error("could not write to standard output: %m");
-        result = -1;
-    }
     return result;
 }
 
-static int run(const struct config *config, const struct repository_config *only, bool as_json)
+static int show_all(const struct config *config, const struct repository_config *only, bool as_json)
 {
     size_t count = only != NULL ? 1 : config->repository_count;
     struct listing *listings = calloc(count, sizeof *listings);
@@ -149,20 +187,81 @@ static int run(const struct config *config, const struct repository_config *only
     return result;
 }
 
+/* 1: it is not there. -1 after logging. */
+static int show_from(const struct config *config, const struct repository_config *settings,
+                     const struct request *request)
+{
+    struct backup_list list = {NULL, 0, 0};
+    struct repository repository;
+    const struct backup *backup = NULL;
+    int result = 1;
+
+    if (open_and_load(config, settings, &repository, &list) != 0)
+        return -1;
+    for (size_t i = 0; i < list.count; i++) /* the oldest first */
+        if (strcmp(request->backup, "latest") == 0 || strcmp(request->backup, list.backups[i].id) == 0)
+            backup = &list.backups[i];
+    if (backup != NULL)
+        result = request->wants_files ? backup_files_print(&repository, backup, request->as_json)
+                                      : backup_detail_print(&repository, backup, request->as_json);
+    backup_list_free(&list);
+    repository_close(&repository);
+    return result;
+}
+
+/* From the first repository, in the order of the configuration, that has it. */
+static int show_one(const struct config *config, const struct repository_config *only,
+                    const struct request *request)
+{
+    bool has_failed = false;
+
+    for (size_t i = 0; i < config->repository_count; i++) {
+        if (only != NULL && only != &config->repositories[i])
+            continue;
+        int result = show_from(config, &config->repositories[i], request);
+        if (result == 0)
+            return 0;
+        has_failed = has_failed || result < 0;
+    }
+    if (!has_failed) {
+        log_error("there is no complete backup \"%s\" of cluster \"%s\"", request->backup,
+                  config->cluster_name);
+        log_hint("basebackup-list without --backup shows the backups that there are.");
+    }
+    return -1;
+}
+
+static int run(const struct config *config, const struct repository_config *only,
+               const struct request *request)
+{
+    int result =
+        request->backup != NULL ? show_one(config, only, request) : show_all(config, only, request->as_json);
+
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        log_error("could not write to standard output: %m");
+        result = -1;
+    }
+    return result;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
     struct config config;
     const struct repository_config *only;
-    bool as_json = false;
+    struct request request = {.backup = NULL};
     char **operands;
-    int status = options_parse(&program, argc, argv, &options, &as_json, &operands);
+    int status = options_parse(&program, argc, argv, &options, &request, &operands);
 
     if (status != OPTIONS_GO_ON)
         return status;
+    if (request.wants_files && request.backup == NULL) {
+        log_error("--files needs --backup");
+        return EXIT_USAGE;
+    }
     if (options_load(&options, &config, &only) != 0)
         return EXIT_USAGE;
-    status = run(&config, only, as_json) == 0 ? EXIT_DONE : EXIT_FAILED;
+    status = run(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
     return status;
 }
