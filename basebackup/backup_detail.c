@@ -151,7 +151,7 @@ static int print_file_json(struct listing *listing, const struct index_entry *fi
     struct json *object = json_new_object();
     struct buffer text = BUFFER_EMPTY;
 
-    backup_json_text(object, "path", file->path);
+    json_set_text(object, "path", file->path);
     json_set_uint(object, "bytes", file->bytes);
     json_set_string(object, "part", listing->part);
     int result = json_write(object, 0, &text);

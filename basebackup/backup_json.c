@@ -1,45 +1,14 @@
 #include "backup_json.h"
 
 #include "common/timestamp.h"
-#include "common/utf8.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 uint64_t backup_duration_seconds(const struct backup *backup)
 {
     return backup->stop_time < backup->start_time
                ? 0
                : (uint64_t)(backup->stop_time - backup->start_time) / 1000000;
-}
-
-/* Text that JSON can hold: bytes that are not UTF-8 become U+FFFD. Caller frees; NULL when text is, or
- * without memory. */
-static char *json_ready(const char *text)
-{
-    struct buffer quoted = BUFFER_EMPTY;
-    struct json *array = NULL;
-    char *ready = NULL;
-
-    if (text == NULL || utf8_is_valid(text, strlen(text)))
-        return text == NULL ? NULL : string_copy(text);
-    if (buffer_append(&quoted, "[", 1) == 0 && json_append_quoted(&quoted, text, strlen(text)) == 0 &&
-        buffer_append(&quoted, "]", 1) == 0)
-        array = json_parse(quoted.data, quoted.length, NULL, 0);
-    if (array != NULL)
-        ready = string_copy(json_array_string(array, 0));
-    json_free(array);
-    buffer_free(&quoted);
-    return ready;
-}
-
-void backup_json_text(struct json *object, const char *name, const char *text)
-{
-    char *ready = json_ready(text);
-
-    json_set_string(object, name, ready);
-    free(ready);
 }
 
 static void set_time(struct json *object, const char *name, int64_t time)
@@ -67,14 +36,14 @@ static struct json *annotations_json(const struct backup *backup)
     return object;
 }
 
-static struct json *page_errors_json(const struct backup *backup)
+struct json *backup_page_errors_json(const struct backup *backup)
 {
     struct json *array = json_new_array();
 
     for (size_t i = 0; i < backup->page_error_list_count; i++) {
         const struct backup_page_error *error = &backup->page_error_list[i];
         struct json *item = json_new_object();
-        backup_json_text(item, "file", error->file);
+        json_set_text(item, "file", error->file);
         json_set_uint(item, "block", error->block);
         if (error->has_checksums) {
             json_set_uint(item, "found", error->found);
@@ -98,7 +67,7 @@ static struct json *databases_json(const struct backup *backup, const struct bac
     for (size_t i = 0; i < backup->database_count; i++) {
         struct json *database = json_new_object();
         json_set_uint(database, "oid", backup->databases[i].oid);
-        backup_json_text(database, "name", backup->databases[i].name);
+        json_set_text(database, "name", backup->databases[i].name);
         if (sizes != NULL)
             set_size(database, &sizes->databases[i]);
         json_append(array, database);
@@ -113,8 +82,8 @@ static struct json *tablespaces_json(const struct backup *backup, const struct b
     for (size_t i = 0; i < backup->tablespace_count; i++) {
         struct json *tablespace = json_new_object();
         json_set_uint(tablespace, "oid", backup->tablespaces[i].oid);
-        backup_json_text(tablespace, "name", backup->tablespaces[i].name);
-        backup_json_text(tablespace, "location", backup->tablespaces[i].location);
+        json_set_text(tablespace, "name", backup->tablespaces[i].name);
+        json_set_text(tablespace, "location", backup->tablespaces[i].location);
         if (sizes != NULL)
             set_size(tablespace, &sizes->tablespaces[i]);
         json_append(array, tablespace);
@@ -147,18 +116,15 @@ void backup_json_fill(struct json *object, const struct backup *backup, const st
     json_set_bool(object, "data_checksums", backup->data_checksums);
     json_set_uint(object, "zero_pages", backup->zero_pages);
     json_set_uint(object, "page_errors", backup->page_errors);
-    json_set(object, "page_error_list", page_errors_json(backup));
+    json_set(object, "page_error_list", backup_page_errors_json(backup));
     json_set_bool(object, "from_standby", backup->from_standby);
     json_set_bool(object, "wal_included", backup->wal_included);
-    backup_json_text(object, "label", backup->label);
-    backup_json_text(object, "host", backup->host);
+    json_set_text(object, "label", backup->label);
+    json_set_text(object, "host", backup->host);
     json_set(object, "annotations", annotations_json(backup));
     json_set(object, "tablespaces", tablespaces_json(backup, sizes));
     json_set(object, "databases", databases_json(backup, sizes));
-    for (size_t i = 0; i < backup->external_count; i++) {
-        char *ready = json_ready(backup->external[i]);
-        json_append_string(external, ready == NULL ? "" : ready);
-        free(ready);
-    }
+    for (size_t i = 0; i < backup->external_count; i++)
+        json_append_text(external, backup->external[i]);
     json_set(object, "external", external);
 }

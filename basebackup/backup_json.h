@@ -8,8 +8,8 @@
 /* Sets the members that basebackup-list(1) describes, but for the repository. sizes: NULL: unknown. */
 void backup_json_fill(struct json *object, const struct backup *backup, const struct backup_sizes *sizes);
 
-/* Text of any bytes: those that are not UTF-8 become U+FFFD; NULL becomes null. */
-void backup_json_text(struct json *object, const char *name, const char *text);
+/* Its list of invalid pages alone. */
+struct json *backup_page_errors_json(const struct backup *backup);
 
 /* How long it took; 0 where that is not known: what a standby replayed may be older than its backup. */
 uint64_t backup_duration_seconds(const struct backup *backup);

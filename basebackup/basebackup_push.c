@@ -18,6 +18,7 @@ struct arguments {
     bool tolerates_page_errors;
     bool includes_wal;
     bool wants_progress;
+    bool wants_json;
     unsigned long jobs; /* 0: as configured */
 };
 
@@ -90,6 +91,15 @@ static int set_progress(void *context, const char *value)
     return 0;
 }
 
+static int set_json(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    (void)value;
+    arguments->wants_json = true;
+    return 0;
+}
+
 static const struct option_spec own_options[] = {
     {"jobs", 'j', "N", set_jobs, "workers that read and send (default: as configured)"},
     {"label", 'l', "TEXT", set_label, "label of the backup (default: walferry)"},
@@ -103,6 +113,7 @@ static const struct option_spec own_options[] = {
     {"checkpoint", 'c', "MODE", set_checkpoint,
      "spread: the checkpoint goes easy on the disks (default)\nfast: begin as soon as possible"},
     {"progress", 'P', NULL, set_progress, "tell how far the backup is"},
+    {"json", 0, NULL, set_json, "print one JSON document at the end instead of the id"},
     {NULL, 0, NULL, NULL, NULL},
 };
 
@@ -114,7 +125,7 @@ static const struct program program = {
     .epilogue = "Prints the new backup's id. Exit status: 0 done, 1 failed, 2 usage or configuration error.",
 };
 
-static int run(const struct options *options, const struct arguments *arguments)
+static int run(const struct options *options, const struct arguments *arguments, struct result *result)
 {
     struct config config;
     const struct repository_config *only;
@@ -131,6 +142,7 @@ static int run(const struct options *options, const struct arguments *arguments)
         .includes_wal = arguments->includes_wal,
         .fast_checkpoint = arguments->fast_checkpoint,
         .wants_progress = arguments->wants_progress,
+        .result = result,
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,
     };
     int status = OPTIONS_USAGE_STATUS;
@@ -139,7 +151,7 @@ static int run(const struct options *options, const struct arguments *arguments)
          server_check_conninfo("primary_conninfo", config.primary_conninfo) == 0))
         status = push_backup(&settings, id) == 0 ? 0 : 1;
     config_free(&config);
-    if (status == 0 && (printf("%s\n", id) < 0 || fflush(stdout) != 0)) {
+    if (status == 0 && !arguments->wants_json && (printf("%s\n", id) < 0 || fflush(stdout) != 0)) {
         log_error("could not write the backup's id to standard output: %m");
         status = 1;
     }
@@ -150,16 +162,19 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {.label = "walferry"};
     struct options options;
+    struct result result;
     char **operands;
     int status = options_parse(&program, argc, argv, &options, &arguments, &operands);
 
     if (status != OPTIONS_GO_ON)
         return status;
     interrupt_catch_signals();
-    status = run(&options, &arguments);
-    if (status != 0 && interrupt_signal() != 0) {
+    result_begin(&result, program.name, arguments.wants_json);
+    status = run(&options, &arguments, &result);
+    if (status != 0 && interrupt_signal() != 0)
         log_error("interrupted by signal %d: no backup was made", interrupt_signal());
+    status = result_end(&result, status);
+    if (status != 0 && interrupt_signal() != 0)
         interrupt_raise_again();
-    }
     return status;
 }

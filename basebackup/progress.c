@@ -17,8 +17,16 @@ void progress_init(struct progress *progress, bool wanted)
     progress->is_wanted = wanted || progress->is_terminal;
 }
 
+void progress_stage(struct progress *progress, const char *stage)
+{
+    progress_end(progress);
+    progress->stage = stage;
+    progress->stage_begun = progress->told = monotonic_now();
+}
+
 void progress_begin(struct progress *progress, uint64_t total_bytes)
 {
+    progress->stage = NULL;
     progress->total_bytes = total_bytes;
     progress->begun = progress->told = monotonic_now();
 }
@@ -75,6 +83,14 @@ static void show(const char *text)
     (void)written;
 }
 
+/* "waiting for the checkpoint, 0:42" */
+static void describe_stage(const struct progress *progress, int64_t now, char *out, size_t out_bytes)
+{
+    unsigned long seconds = (unsigned long)((now - progress->stage_begun) / 1000000);
+
+    snprintf(out, out_bytes, "%s, %lu:%02lu", progress->stage, seconds / 60, seconds % 60);
+}
+
 void progress_tick(struct progress *progress)
 {
     int64_t now = monotonic_now();
@@ -84,7 +100,10 @@ void progress_tick(struct progress *progress)
         now - progress->told < (progress->is_terminal ? TERMINAL_MICROSECONDS : LOG_MICROSECONDS))
         return;
     progress->told = now;
-    describe(progress, now, text, sizeof text);
+    if (progress->stage != NULL)
+        describe_stage(progress, now, text, sizeof text);
+    else
+        describe(progress, now, text, sizeof text);
     if (progress->is_terminal)
         show(text);
     else
@@ -93,6 +112,6 @@ void progress_tick(struct progress *progress)
 
 void progress_end(struct progress *progress)
 {
-    if (progress->is_terminal && progress->begun != 0)
+    if (progress->is_terminal && progress->told != 0)
         show("");
 }

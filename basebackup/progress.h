@@ -1,4 +1,5 @@
-/* How far the backup is: one line that is updated on a terminal, a message every half minute in a log. */
+/* How far the backup is, or what it waits for: one line that is updated on a terminal, a message every half
+ * minute in a log. */
 #ifndef WALFERRY_PROGRESS_H
 #define WALFERRY_PROGRESS_H
 
@@ -13,10 +14,14 @@ struct progress {
     bool is_wanted;
     int64_t begun; /* monotonic */
     int64_t told;
+    const char *stage; /* what is waited for; NULL: nothing, bytes are read */
+    int64_t stage_begun;
 };
 
 /* wanted: --progress. On a terminal it is shown anyway, unless messages of level info are not. */
 void progress_init(struct progress *progress, bool wanted);
+/* Something is waited for: "waiting for the checkpoint". Borrowed; NULL: no more. */
+void progress_stage(struct progress *progress, const char *stage);
 /* The copy begins. */
 void progress_begin(struct progress *progress, uint64_t total_bytes);
 void progress_add(struct progress *progress, uint64_t bytes);

@@ -13,6 +13,7 @@
 #include "interrupt.h"
 #include "last_part.h"
 #include "primary.h"
+#include "push_report.h"
 #include "wal_include.h"
 #include "wal_wait.h"
 
@@ -41,7 +42,8 @@ struct push {
     struct copy *copy;
     struct external external;
     struct part_series external_series;
-    int64_t begun; /* monotonic */
+    bool is_stored; /* complete, in every target that lives */
+    int64_t begun;  /* monotonic */
     struct heartbeat heartbeat;
     int64_t next_session_check;
 };
@@ -115,23 +117,41 @@ static void tick_while_waiting(void *context)
 {
     struct push *push = context;
 
+    progress_tick(&push->progress);
     heartbeat_tick(&push->heartbeat);
+}
+
+static void tick_progress(void *context)
+{
+    progress_tick(context);
+}
+
+static int start_backup(struct push *push, struct session_start *start)
+{
+    struct session_wish wish = {.label = push->settings->label,
+                                .fast_checkpoint = push->settings->fast_checkpoint,
+                                .tick = tick_progress,
+                                .context = &push->progress};
+
+    log_info("waiting for the %s (%s)",
+             push->facts.is_standby ? "standby's restartpoint" : "server's checkpoint",
+             push->settings->fast_checkpoint ? "fast" : "spread");
+    progress_stage(&push->progress, "waiting for the checkpoint");
+    int result = session_start_backup(push->server, &wish, start);
+    progress_stage(&push->progress, NULL);
+    return result;
 }
 
 static int start(struct push *push)
 {
-    struct session_start started;
+    struct session_start started = {0};
     struct buffer document = BUFFER_EMPTY;
     char lsn[24];
     int result = -1;
 
     if (push->settings->includes_wal && hold_wal(push) != 0)
         return -1;
-    log_info("waiting for the %s (%s)",
-             push->facts.is_standby ? "standby's restartpoint" : "server's checkpoint",
-             push->settings->fast_checkpoint ? "fast" : "spread");
-    if (session_start_backup(push->server, push->settings->label, push->settings->fast_checkpoint,
-                             &started) != 0 ||
+    if (start_backup(push, &started) != 0 ||
         data_directory_verify(&push->directory, push->server, &push->facts, &started) != 0 ||
         describe_start(&push->facts, &started, &push->directory.control, &push->backup) != 0 ||
         describe_wishes(push->settings->label, push->settings->annotations, &push->backup) != 0)
@@ -277,8 +297,9 @@ static int wait_for_wal(struct push *push)
     if (push->facts.is_standby && primary.conninfo != NULL &&
         primary_complete_segment(&primary, push->backup.stop_lsn, push->backup.segment_bytes) != 0)
         log_warning("the primary could not be asked to complete the WAL segment in which the backup ended");
+    progress_stage(&push->progress, "waiting for WAL to arrive");
     int result = pg_wal == NULL ? -1 : wal_wait(&wait, &push->targets);
-
+    progress_stage(&push->progress, NULL);
     free(pg_wal);
     return result;
 }
@@ -302,7 +323,9 @@ static int include_wal(struct push *push)
     push->backup.wal_included = true;
     if (push->wal_holder == NULL && wait_for_wal(push) != 0)
         return -1;
+    progress_stage(&push->progress, "taking the WAL into the backup");
     int result = wal_include_ship(&include);
+    progress_stage(&push->progress, NULL);
     server_close(push->wal_holder);
     push->wal_holder = NULL;
     return result;
@@ -367,6 +390,7 @@ static int complete(struct push *push)
     memset(&push->external, 0, sizeof push->external);
     if (documents_put(&push->targets, push->catalog, push->state.directory, &push->backup) != 0)
         return -1;
+    push->is_stored = true;
     log_summary(push);
     return targets_outcome(&push->targets);
 }
@@ -407,6 +431,7 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
         memcpy(id, push->backup.id, sizeof push->backup.id);
         result = 0;
     }
+    push_report(settings->result, &push->backup, &push->targets, push->is_stored);
     push_close(push);
     return result;
 }

@@ -4,6 +4,7 @@
 
 #include "annotation.h"
 #include "common/backup.h"
+#include "result.h"
 
 struct push_settings {
     const struct config *config;
@@ -15,6 +16,7 @@ struct push_settings {
     bool includes_wal;          /* --wal=include */
     bool wants_progress;
     unsigned jobs;
+    struct result *result; /* told what was done, whatever the outcome */
 };
 
 /* id is set when 0 is returned: the backup is complete and durable in every required repository. -1 after

@@ -233,6 +233,8 @@ static bool wait_for_result(struct server *server, const struct server_query *qu
             cancel(server);
             return false;
         }
+        if (query->tick != NULL)
+            query->tick(query->context);
         if (monotonic_now() > deadline) {
             log_error("no answer from the server within %u seconds to \"%s\"", seconds, query->sql);
             cancel(server);

@@ -22,8 +22,10 @@ struct server_query {
     const char *sql;
     const char *const *parameters; /* texts for $1, $2, ...; NULL if there are none */
     int parameter_count;
-    unsigned timeout_seconds; /* 0: a minute */
-    bool is_optional;         /* an error that the server answers is logged at debug level only */
+    unsigned timeout_seconds;    /* 0: a minute */
+    bool is_optional;            /* an error that the server answers is logged at debug level only */
+    void (*tick)(void *context); /* several times a second while it is waited for; may be NULL */
+    void *context;
 };
 
 /* Texts of the answer, row by row; NULL: an SQL null. */

@@ -203,10 +203,9 @@ static int read_timeline(struct server *server, uint32_t *timeline)
     return 0;
 }
 
-int session_start_backup(struct server *server, const char *label, bool fast_checkpoint,
-                         struct session_start *start)
+int session_start_backup(struct server *server, const struct session_wish *wish, struct session_start *start)
 {
-    const char *parameters[] = {label, fast_checkpoint ? "true" : "false"};
+    const char *parameters[] = {wish->label, wish->fast_checkpoint ? "true" : "false"};
     struct server_query query = {
         .sql = server_version(server) >= 150000
                    ? "SELECT pg_catalog.pg_backup_start($1::pg_catalog.text, $2::pg_catalog.bool)"
@@ -214,6 +213,8 @@ int session_start_backup(struct server *server, const char *label, bool fast_che
         .parameters = parameters,
         .parameter_count = 2,
         .timeout_seconds = START_SECONDS,
+        .tick = wish->tick,
+        .context = wish->context,
     };
     struct session_start started;
     struct server_rows rows;

@@ -34,9 +34,14 @@ struct session_start {
     uint64_t lsn; /* redo location of the backup's checkpoint; on a standby of its last restartpoint */
     uint32_t timeline;
 };
-/* May take as long as a checkpoint does. 0, or -1 after logging. */
-int session_start_backup(struct server *server, const char *label, bool fast_checkpoint,
-                         struct session_start *start);
+struct session_wish {
+    const char *label;
+    bool fast_checkpoint;
+    void (*tick)(void *context); /* several times a second: it may take as long as a checkpoint does */
+    void *context;
+};
+int session_start_backup(struct server *server, const struct session_wish *wish,
+                         struct session_start *start); /* 0, or -1 after logging */
 
 /* Has the server keep its WAL from here on until the session ends: in a temporary replication slot. 0; 1: it
  * refuses, logged unless is_optional; -1 after logging: the session is lost. */

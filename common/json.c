@@ -154,6 +154,28 @@ void json_set_string(struct json *object, const char *name, const char *value)
     set(object, name, value == NULL ? json_null() : json_string(value));
 }
 
+/* NULL without memory. */
+static json_t *value_of_text(const char *text)
+{
+    struct buffer quoted = BUFFER_EMPTY;
+    json_t *value = NULL;
+
+    if (json_append_quoted(&quoted, text, strlen(text)) == 0)
+        value = json_loadb((const char *)quoted.data, quoted.length, JSON_DECODE_ANY, NULL);
+    buffer_free(&quoted);
+    return value;
+}
+
+void json_set_text(struct json *object, const char *name, const char *text)
+{
+    set(object, name, text == NULL ? json_null() : value_of_text(text));
+}
+
+void json_append_text(struct json *array, const char *text)
+{
+    append(array, value_of_text(text));
+}
+
 void json_set_uint(struct json *object, const char *name, uint64_t value)
 {
     set(object, name, value > INT64_MAX ? NULL : json_integer((json_int_t)value));

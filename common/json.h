@@ -38,7 +38,10 @@ struct json *json_new_object(void); /* jansson owns the names json_object, json_
 struct json *json_new_array(void);
 void json_set(struct json *object, const char *name, struct json *child);
 void json_set_string(struct json *object, const char *name, const char *value); /* NULL becomes null */
-void json_set_uint(struct json *object, const char *name, uint64_t value);      /* below 2^63 */
+/* Text of any bytes: those that are not UTF-8 become U+FFFD. */
+void json_set_text(struct json *object, const char *name, const char *text); /* NULL becomes null */
+void json_append_text(struct json *array, const char *text);
+void json_set_uint(struct json *object, const char *name, uint64_t value); /* below 2^63 */
 void json_set_real(struct json *object, const char *name, double value);
 void json_set_bool(struct json *object, const char *name, bool value);
 void json_append(struct json *array, struct json *child);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 static const char *program_name = "walferry";
 static enum log_level threshold_level = LOG_INFO;
 static bool json_lines;
+static char first_error[LINE_BYTES];
+static atomic_int first_error_state; /* 0: none yet, 1: being written, 2: there */
 static _Thread_local bool last_was_shown, is_muted;
 
 static const char *level_name(enum log_level level)
@@ -109,6 +112,21 @@ static void write_json(const char *level, const char *message)
         write_line(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 }
 
+static void keep_first_error(const char *message)
+{
+    int none = 0;
+
+    if (!atomic_compare_exchange_strong(&first_error_state, &none, 1))
+        return;
+    snprintf(first_error, sizeof first_error, "%s", message);
+    atomic_store(&first_error_state, 2);
+}
+
+const char *log_first_error(void)
+{
+    return atomic_load(&first_error_state) == 2 ? first_error : NULL;
+}
+
 static void write_message(const char *level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 static void write_message(const char *level, const char *format, va_list arguments)
@@ -117,6 +135,8 @@ static void write_message(const char *level, const char *format, va_list argumen
 
     vsnprintf(message, sizeof message, format, arguments);
     blank_control_characters(message);
+    if (level == level_name(LOG_ERROR))
+        keep_first_error(message);
     if (json_lines) {
         write_json(level, message);
         return;

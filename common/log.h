@@ -25,6 +25,9 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What the user can do about the message this thread logged last; written only if that one was. */
 void log_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The message of the first error that any thread logged; NULL: none. For a report at the end. */
+const char *log_first_error(void);
+
 /* Logs "out of memory" and returns -1, so that callers write: return log_out_of_memory(); */
 int log_out_of_memory(void);
 
