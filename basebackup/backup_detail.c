@@ -57,7 +57,8 @@ static void print_head(const struct repository *repository, const struct backup 
     print_text("host", backup->host);
     print_text("taken from", backup->from_standby ? "a standby" : "the primary");
     printf("%-12s  %s in %" PRIu64 " files\n", "size", plain, backup->file_count);
-    printf("%-12s  %s in %" PRIu64 " parts\n", "stored", stored, backup->part_count);
+    printf("%-12s  %s in %" PRIu64 " parts, codec %s\n", "stored", stored, backup->part_count,
+           codec_name(backup->codec));
     printf("%-12s  %s; %" PRIu64 " invalid, %" PRIu64 " all zero (legal)\n", "checksums",
            backup->data_checksums ? "on" : "off", backup->page_errors, backup->zero_pages);
 }
@@ -154,6 +155,10 @@ static int print_file_json(struct listing *listing, const struct index_entry *fi
     json_set_text(object, "path", file->path);
     json_set_uint(object, "bytes", file->bytes);
     json_set_string(object, "part", listing->part);
+    if (file->of != 0) {
+        json_set_uint(object, "at", file->at);
+        json_set_uint(object, "of", file->of);
+    }
     int result = json_write(object, 0, &text);
     if (result == 0)
         printf("%s\n    %s", listing->any_shown ? "," : "", buffer_string(&text));

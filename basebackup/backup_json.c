@@ -109,6 +109,7 @@ void backup_json_fill(struct json *object, const struct backup *backup, const st
     json_set_uint(object, "duration_seconds", backup_duration_seconds(backup));
     json_set_uint(object, "plain_bytes", backup->plain_bytes);
     json_set_uint(object, "stored_bytes", backup->stored_bytes);
+    json_set_string(object, "codec", codec_name(backup->codec));
     json_set_uint(object, "file_count", backup->file_count);
     json_set_uint(object, "part_count", backup->part_count);
     json_set_uint(object, "segment_bytes", backup->segment_bytes);

@@ -44,12 +44,12 @@ void backup_path_owner(const char *path, uint32_t *tablespace, uint32_t *databas
     }
 }
 
-static void add(struct backup_size *sizes, size_t count, uint32_t oid, uint64_t bytes)
+static void add(struct backup_size *sizes, size_t count, uint32_t oid, const struct index_entry *file)
 {
     for (size_t i = 0; oid != 0 && i < count; i++)
         if (sizes[i].oid == oid) {
-            sizes[i].bytes += bytes;
-            sizes[i].files++;
+            sizes[i].bytes += file->bytes;
+            sizes[i].files += index_entry_begins_file(file);
             return;
         }
 }
@@ -65,8 +65,8 @@ static int take_entry(void *context, struct index_entry *entry)
     if (entry->line != INDEX_FILE || sizes->is_outside)
         return 0;
     backup_path_owner(entry->path, &tablespace, &database);
-    add(sizes->tablespaces, sizes->tablespace_count, tablespace, entry->bytes);
-    add(sizes->databases, sizes->database_count, database, entry->bytes);
+    add(sizes->tablespaces, sizes->tablespace_count, tablespace, entry);
+    add(sizes->databases, sizes->database_count, database, entry);
     return 0;
 }
 

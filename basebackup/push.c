@@ -431,7 +431,7 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
         memcpy(id, push->backup.id, sizeof push->backup.id);
         result = 0;
     }
-    push_report(settings->result, &push->backup, &push->targets, push->is_stored);
+    push_report(settings->result, &push->backup, &push->targets, push->is_stored ? push->catalog : NULL);
     push_close(push);
     return result;
 }

@@ -6,9 +6,9 @@
 #include "result.h"
 #include "target.h"
 
-/* After success and failure. is_stored: the manifest is in every target that lives; else what there is of the
- * backup is told, but it is no backup. */
+/* After success and failure. catalog: of the complete backup, whose manifest is in every target that lives;
+ * NULL: there is no backup, but wrong pages that were found are told. */
 void push_report(struct result *result, const struct backup *backup, const struct targets *targets,
-                 bool is_stored);
+                 struct catalog *catalog);
 
 #endif

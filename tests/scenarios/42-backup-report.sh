@@ -36,7 +36,7 @@ step "annotations are kept as they were given; what is too much is refused"
 push 0 --label "nightly" --annotation ticket=OPS-4711 --annotation "before=the \"ümläut\" = 日本" --annotation empty=
 id=$(python3 -c 'import json; print(json.load(open("result.json"))["id"])')
 json result.json "d['annotations'] == {'ticket': 'OPS-4711', 'before': 'the \"ümläut\" = 日本', 'empty': ''}"
-json result.json "d['repositories'] == [{'name': 'here', 'required': True, 'complete': True}] and 'error' not in d"
+json result.json "d['repositories'] == [{'name': 'here', 'required': True, 'complete': True, 'codec': 'lz4', 'stored_bytes': d['stored_bytes']}] and 'error' not in d"
 json result.json "d['plain_bytes'] > d['stored_bytes'] > 0 and d['file_count'] > 1000 and d['bytes_per_second'] > 0 and 0 < d['seconds'] < 300"
 json result.json "d['label'] == 'nightly' and not d['from_standby'] and not d['wal_included'] and d['timeline'] == 1 and d['page_errors'] == 0"
 expect_status 2 basebackup-push --annotation novalue
