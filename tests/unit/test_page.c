@@ -174,6 +174,36 @@ static void test_several(void)
     close(file.fd);
 }
 
+/* The list for the manifest: by file and block, whoever came first, and no longer than it may be. */
+static void test_list(void)
+{
+    struct page_check check = check_from(PAGE_LSN + 1);
+    struct backup backup;
+    unsigned char page[PAGE];
+    struct page_file file = {.check = &check, .path = "base/5/2", .fd = -1, .wrong_pages = 100};
+
+    backup_init(&backup);
+    check.errors = page_errors_new();
+    REQUIRE(check.errors != NULL);
+    memcpy(page, golden, PAGE);
+    file.fd = file_of(page, PAGE);
+    CHECK(page_file_verify(&file, page, PAGE, 0) == 0);
+    for (uint32_t i = 0; i < BACKUP_PAGE_ERRORS_MOST + 10; i++)
+        CHECK(page_errors_add(check.errors, &(struct backup_page_error){.file = (char *)"base/5/1",
+                                                                        .block = 5000 - i}) == 0);
+    page_errors_take(check.errors, &backup);
+    page_errors_free(check.errors);
+    CHECK(backup.page_error_list_count == BACKUP_PAGE_ERRORS_MOST);
+    for (size_t i = 0; i + 2 < backup.page_error_list_count; i++)
+        CHECK(backup.page_error_list[i].block + 1 == backup.page_error_list[i + 1].block);
+    const struct backup_page_error *last = &backup.page_error_list[backup.page_error_list_count - 1];
+    CHECK_TEXT(last->file, "base/5/2");
+    CHECK(last->block == 0 && last->has_checksums && last->found == 1026);
+    CHECK(last->expected == pg_page_checksum(golden, PAGE, 0) && check.bad_pages == 1);
+    close(file.fd);
+    backup_free(&backup);
+}
+
 int main(int argc, char **argv)
 {
     FILE *file = fopen(argc > 1 ? argv[1] : "tests/data/page-15", "rb");
@@ -187,5 +217,6 @@ int main(int argc, char **argv)
     test_torn();
     test_empty();
     test_several();
+    test_list();
     return unit_done("test_page");
 }

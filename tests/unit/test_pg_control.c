@@ -46,6 +46,7 @@ static void test_versions(void)
               control.segment_bytes == 16 << 20);
         CHECK(control.block_bytes == 8192 && control.wal_block_bytes == 8192 &&
               control.relation_segment_blocks == 131072 && control.data_checksum_version == 1);
+        CHECK(control.minimum_recovery_lsn == 0 && control.minimum_recovery_timeline == 0);
         for (size_t byte = 0; byte < 288; byte++) {
             data.data[byte] ^= 4;
             CHECK(pg_control_parse(data.data, data.length, &control) != NULL);
