@@ -69,6 +69,21 @@ began=$(python3 -c 'import json; print(json.load(open("list.json"))["backups"][0
 expect_status 1 basebackup-fetch --backup "$id" -D "$T/never" --target-time "$began"
 expect_output "not after the end of backup"
 
+step "a standby that is behind: what it has not replayed yet is behind the backup's end"
+sql main "insert into ledger values (1, 9, 0, now())"
+wait_until 60 "the standby to have everything" caught_up
+sql standby "select pg_wal_replay_pause()"
+sql main "insert into ledger values (1, 9, 1, now())"
+wait_paused standby
+sleep 2
+ledger_instant main behind
+target=$instant
+sql main "insert into ledger values (1, 9, 2, now())"
+archived main
+backup standby.conf
+sql standby "select pg_wal_replay_resume()"
+restored behind --target-time "$target"
+
 step "an idle primary keeps its last segment: that is said, and how to end it"
 wait_until 60 "the standby to have everything" caught_up
 sql main "insert into ledger values (2, 0, 0, now())" "checkpoint"
