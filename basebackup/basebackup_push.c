@@ -2,6 +2,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "interrupt.h"
+#include "priority.h"
 #include "push.h"
 #include "server.h"
 
@@ -20,6 +21,8 @@ struct arguments {
     bool wants_progress;
     bool wants_json;
     unsigned long jobs; /* 0: as configured */
+    bool has_max_rate;
+    uint64_t max_rate;
 };
 
 static int set_jobs(void *context, const char *value)
@@ -27,6 +30,14 @@ static int set_jobs(void *context, const char *value)
     struct arguments *arguments = context;
 
     return options_number("--jobs", value, 1, JOBS_MOST, &arguments->jobs);
+}
+
+static int set_max_rate(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    arguments->has_max_rate = true;
+    return options_bytes("--max-rate", value, &arguments->max_rate);
 }
 
 static int set_label(void *context, const char *value)
@@ -112,6 +123,8 @@ static const struct option_spec own_options[] = {
      "can be\nstarted alone then"},
     {"checkpoint", 'c', "MODE", set_checkpoint,
      "spread: the checkpoint goes easy on the disks (default)\nfast: begin as soon as possible"},
+    {"max-rate", 'r', "BYTES", set_max_rate,
+     "read at most so much in a second, as in 50MB\n(default: as configured)"},
     {"progress", 'P', NULL, set_progress, "tell how far the backup is"},
     {"json", 0, NULL, set_json, "print one JSON document at the end instead of the id"},
     {NULL, 0, NULL, NULL, NULL},
@@ -144,8 +157,10 @@ static int run(const struct options *options, const struct arguments *arguments,
         .wants_progress = arguments->wants_progress,
         .result = result,
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,
+        .max_rate = arguments->has_max_rate ? arguments->max_rate : config.basebackup_max_rate,
     };
     int status = OPTIONS_USAGE_STATUS;
+    priority_set(config.basebackup_priority);
     if (server_check_conninfo("conninfo", config.conninfo) == 0 &&
         (config.primary_conninfo == NULL ||
          server_check_conninfo("primary_conninfo", config.primary_conninfo) == 0))

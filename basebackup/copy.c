@@ -3,8 +3,10 @@
 #include "common/log.h"
 #include "common/worker_pool.h"
 #include "interrupt.h"
+#include "split.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define TICK_MILLISECONDS 250
 
@@ -18,14 +20,17 @@ struct worker {
 
 struct copy {
     struct copy_settings settings;
+    struct splits *splits;
     struct worker *workers;
 };
 
 static int open_worker(struct copy *copy, struct worker *worker)
 {
     const struct copy_settings *settings = &copy->settings;
-    struct ship_settings ship = {
-        .pages = settings->pages, .progress = settings->progress, .owner = settings->owner};
+    struct ship_settings ship = {.pages = settings->pages,
+                                 .progress = settings->progress,
+                                 .rate = settings->rate,
+                                 .owner = settings->owner};
 
     worker->copy = copy;
     worker->parts = part_writer_new(settings->targets, settings->catalog);
@@ -49,12 +54,14 @@ struct copy *copy_open(const struct copy_settings *settings)
         copy_close(copy);
         return NULL;
     }
-    for (unsigned i = 0; i < settings->jobs; i++)
-        if (open_worker(copy, &copy->workers[i]) != 0) {
-            copy_close(copy);
-            return NULL;
-        }
-    return copy;
+    copy->splits = splits_new(settings->catalog, settings->split_bytes);
+    int result = copy->splits == NULL ? -1 : 0;
+    for (unsigned i = 0; i < settings->jobs && result == 0; i++)
+        result = open_worker(copy, &copy->workers[i]);
+    if (result == 0)
+        return copy;
+    copy_close(copy);
+    return NULL;
 }
 
 void copy_close(struct copy *copy)
@@ -65,6 +72,7 @@ void copy_close(struct copy *copy)
         ship_free(copy->workers[i].ship);
         part_writer_free(copy->workers[i].parts);
     }
+    splits_free(copy->splits);
     free(copy->workers);
     free(copy);
 }
@@ -110,35 +118,103 @@ int copy_directories(struct copy *copy)
     return 0;
 }
 
-static int copy_entry(struct worker *worker, struct tree_root *root)
+static int copy_piece(struct worker *worker, const struct ship_piece *piece)
+{
+    int result = ship_piece(worker->ship, piece);
+
+    splits_release(worker->copy->splits, piece);
+    return result;
+}
+
+/* What a worker has found: a directory, or a file that it is to ship whole. */
+struct found {
+    struct tree_root *root;
+    bool is_directory;
+    struct ship_file file;
+    struct ship_opened opened; /* fd -1: there is nothing to do for this worker alone */
+};
+
+/* Opens it, and offers it to all if it is large. 0, or -1 after logging. */
+static int open_found(struct worker *worker, struct found *found)
 {
     const struct walk_entry *entry = &worker->entry;
 
-    if (entry->is_directory)
-        return ship_directory(worker->ship, &root->series, entry->path, entry->mode);
-    tree_index_path(root, entry->path, worker->index_path);
-    struct ship_file file = {
-        .series = &root->series,
-        .directory_fd = root->fd,
+    tree_index_path(found->root, entry->path, worker->index_path);
+    found->file = (struct ship_file){
+        .series = &found->root->series,
+        .directory_fd = found->root->fd,
         .path = entry->path,
         .member_path = entry->path,
         .index_path = worker->index_path,
         .has_pages = entry->has_pages,
         .segment = entry->segment,
     };
-    return ship_file(worker->ship, &file) == SHIP_FAILED ? -1 : 0;
+    enum ship_result opened = ship_open(&found->file, &found->opened);
+    if (opened != SHIP_DONE) {
+        found->opened.fd = -1;
+        return opened == SHIP_GONE ? 0 : -1;
+    }
+    int offered = splits_offer(worker->copy->splits, &found->file, &found->opened);
+    if (offered < 0)
+        close(found->opened.fd);
+    if (offered != 0)
+        found->opened.fd = -1;
+    return offered < 0 ? -1 : 0;
 }
 
-static int copy_until_end(struct worker *worker)
+/* 1; 0 when there are no more; -1 after logging. */
+static int find(struct worker *worker, struct found *found)
 {
     const struct copy_settings *settings = &worker->copy->settings;
-    struct tree_root *root;
-    int told;
+    int told = tree_next(settings->tree, settings->catalog, &found->root, &worker->entry);
 
-    while ((told = tree_next(settings->tree, settings->catalog, &root, &worker->entry)) == 1)
-        if (interrupt_requested() || copy_entry(worker, root) != 0)
+    found->opened.fd = -1;
+    found->is_directory = told == 1 && worker->entry.is_directory;
+    if (told != 1 || found->is_directory)
+        return told;
+    return open_found(worker, found) == 0 ? 1 : -1;
+}
+
+/* As find. */
+static int copy_next(struct worker *worker)
+{
+    struct splits *splits = worker->copy->splits;
+    struct found found;
+
+    splits_begin_search(splits);
+    int told = find(worker, &found);
+    splits_end_search(splits);
+    if (told != 1)
+        return told;
+    if (found.is_directory)
+        return ship_directory(worker->ship, &found.root->series, worker->entry.path, worker->entry.mode) == 0
+                   ? 1
+                   : -1;
+    if (found.opened.fd < 0)
+        return 1;
+    int shipped = ship_whole(worker->ship, &found.file, &found.opened);
+    close(found.opened.fd);
+    return shipped == 0 ? 1 : -1;
+}
+
+/* Pieces of what others found come first, so that not many large files are open. */
+static int copy_until_end(struct worker *worker)
+{
+    struct splits *splits = worker->copy->splits;
+    struct ship_piece piece;
+    int found = 1;
+
+    while (found >= 0) {
+        if (interrupt_requested())
             return -1;
-    return told == 0 ? part_writer_finish(worker->parts) : -1;
+        if (splits_take(splits, found == 0, &piece))
+            found = copy_piece(worker, &piece) == 0 ? found : -1;
+        else if (found == 0)
+            return part_writer_finish(worker->parts);
+        else
+            found = copy_next(worker);
+    }
+    return -1;
 }
 
 static int work(void *context, void *task)

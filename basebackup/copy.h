@@ -11,7 +11,9 @@ struct copy_settings {
     struct tree *tree;
     struct page_check *pages; /* NULL: pages have no checksums */
     struct progress *progress;
+    struct rate *rate;
     const struct ship_owner *owner;
+    uint64_t split_bytes; /* size of the pieces of a large file; a multiple of SOURCE_WINDOW_BYTES */
     unsigned jobs;
 };
 

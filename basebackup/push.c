@@ -14,6 +14,7 @@
 #include "last_part.h"
 #include "primary.h"
 #include "push_report.h"
+#include "source_file.h"
 #include "wal_include.h"
 #include "wal_wait.h"
 
@@ -39,6 +40,7 @@ struct push {
     struct page_check pages;
     struct page_errors *page_errors;
     struct progress progress;
+    struct rate rate;
     struct copy *copy;
     struct external external;
     struct part_series external_series;
@@ -191,7 +193,9 @@ static int open_copy(struct push *push)
         .tree = &push->tree,
         .pages = page_checks(push),
         .progress = &push->progress,
+        .rate = &push->rate,
         .owner = &push->directory.owner,
+        .split_bytes = push->config->basebackup_split_bytes / SOURCE_WINDOW_BYTES * SOURCE_WINDOW_BYTES,
         .jobs = push->settings->jobs,
     };
 
@@ -409,6 +413,7 @@ static void push_close(struct push *push)
     backup_free(&push->backup);
     targets_close(&push->targets);
     state_close(&push->state);
+    rate_destroy(&push->rate);
     free(push);
 }
 
@@ -424,6 +429,7 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
     push->begun = monotonic_now();
     backup_init(&push->backup);
     progress_init(&push->progress, settings->wants_progress);
+    rate_init(&push->rate, settings->max_rate);
     push->page_errors = page_errors_new();
     if (push->page_errors != NULL && prepare(push) == 0 && start(push) == 0 && copy(push) == 0 &&
         stop(push) == 0 && include_wal(push) == 0 && ship_last_part(push) == 0 &&

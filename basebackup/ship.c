@@ -1,9 +1,11 @@
 #include "ship.h"
 
+#include "common/crc32c.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "interrupt.h"
+#include "source_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +18,13 @@
 
 /* Also the size up to which a file is read whole before its header is written. A multiple of every block
  * size. */
-#define BUFFER_BYTES (1024u * 1024)
+#define BUFFER_BYTES SOURCE_WINDOW_BYTES
 
 struct ship {
     struct ship_settings settings;
+    struct source_file *source;
     struct sha256 hash;
+    uint32_t crc32c; /* of a piece */
     unsigned char *buffer;
 };
 
@@ -42,33 +46,34 @@ struct ship *ship_new(const struct ship_settings *settings)
 
     if (ship != NULL) {
         ship->settings = *settings;
+        ship->source = source_file_new();
         ship->buffer = malloc(BUFFER_BYTES);
     }
-    if (ship == NULL || ship->buffer == NULL) {
-        log_out_of_memory();
-        ship_free(ship);
-        return NULL;
-    }
-    return ship;
+    if (ship != NULL && ship->source != NULL && ship->buffer != NULL)
+        return ship;
+    log_out_of_memory();
+    ship_free(ship);
+    return NULL;
 }
 
 void ship_free(struct ship *ship)
 {
     if (ship == NULL)
         return;
+    source_file_free(ship->source);
     sha256_free(&ship->hash);
     free(ship->buffer);
     free(ship);
 }
 
-/* A file on its way. */
+/* A file on its way, or a piece of it. */
 struct passage {
     struct ship *ship;
     const struct ship_file *file;
+    const struct ship_opened *opened;
     struct page_file pages;
     bool has_pages;
-    int fd;
-    struct stat status;
+    bool is_piece;
     bool at_end; /* the file turned out to end before its size */
 };
 
@@ -93,19 +98,14 @@ static int end_member(struct ship *ship, const char *index_path, const struct ta
 {
     struct index_entry entry = {
         .line = INDEX_FILE,
+        .path = (char *)index_path, /* only read */
         .mode = member->mode,
         .bytes = member->bytes,
         .modified = member->modified_seconds * 1000000,
     };
-    int result;
 
-    entry.path = string_copy(index_path);
-    if (entry.path == NULL)
-        return -1;
     sha256_finish(&ship->hash, entry.sha256);
-    result = part_member_end(ship->settings.parts, &entry);
-    index_entry_free(&entry);
-    return result;
+    return part_member_end(ship->settings.parts, &entry);
 }
 
 static int write_content(struct ship *ship, const void *data, size_t length)
@@ -114,26 +114,19 @@ static int write_content(struct ship *ship, const void *data, size_t length)
     return part_member_write(ship->settings.parts, data, length);
 }
 
-/* Reads up to length bytes, fewer only at the end of the file. -1 after logging. */
-static ssize_t read_chunk(struct passage *passage, size_t length, uint64_t offset)
+/* The next window, fewer bytes only at the end of the file. -1 after logging. */
+static ssize_t read_window(struct passage *passage)
 {
-    unsigned char *buffer = passage->ship->buffer;
-    size_t done = 0;
+    struct ship *ship = passage->ship;
+    ssize_t got = source_file_read(ship->source, ship->buffer);
 
-    while (done < length) {
-        ssize_t got = pread(passage->fd, buffer + done, length - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            log_error("could not read file \"%s\": %m", passage->file->index_path);
-            return -1;
-        }
-        if (got == 0)
-            break;
-        done += (size_t)got;
+    if (got < 0) {
+        log_error("could not read file \"%s\": %m", passage->file->index_path);
+        return -1;
     }
-    progress_add(passage->ship->settings.progress, done);
-    return (ssize_t)done;
+    progress_add(ship->settings.progress, (uint64_t)got);
+    rate_take(ship->settings.rate, (uint64_t)got);
+    return got;
 }
 
 static int verify(struct passage *passage, size_t length, uint64_t offset)
@@ -143,13 +136,21 @@ static int verify(struct passage *passage, size_t length, uint64_t offset)
     return page_file_verify(&passage->pages, passage->ship->buffer, length, offset);
 }
 
+/* The tar's view of the file, of so many bytes. */
+static void fill_file_member(const struct passage *passage, uint64_t bytes, struct tar_member *member)
+{
+    const struct stat *status = &passage->opened->status;
+
+    fill_member(passage->ship, passage->file->member_path, status->st_mode & 07777, bytes, status->st_mtime,
+                member);
+}
+
 /* Opens the member once its size is known. */
 static int begin_file(struct passage *passage, uint64_t bytes, struct tar_member *member)
 {
     struct ship *ship = passage->ship;
 
-    fill_member(ship, passage->file->member_path, passage->status.st_mode & 07777, bytes,
-                passage->status.st_mtime, member);
+    fill_file_member(passage, bytes, member);
     if (part_writer_prepare(ship->settings.parts, passage->file->series, bytes) != 0 ||
         sha256_begin(&ship->hash) != 0)
         return -1;
@@ -161,7 +162,7 @@ static int ship_small(struct passage *passage)
 {
     struct ship *ship = passage->ship;
     struct tar_member member;
-    ssize_t length = read_chunk(passage, BUFFER_BYTES, 0);
+    ssize_t length = read_window(passage);
 
     if (length < 0 || verify(passage, (size_t)length, 0) != 0 ||
         begin_file(passage, (uint64_t)length, &member) != 0 ||
@@ -171,75 +172,154 @@ static int ship_small(struct passage *passage)
 }
 
 /* One buffer of a large file: what is there, verified, then zeros where it has shrunk. */
-static int ship_chunk(struct passage *passage, size_t length, uint64_t offset)
+static int ship_window(struct passage *passage, size_t length, uint64_t offset)
 {
-    ssize_t got = passage->at_end ? 0 : read_chunk(passage, length, offset);
+    struct ship *ship = passage->ship;
+    ssize_t got = passage->at_end ? 0 : read_window(passage);
 
     if (got < 0 || verify(passage, (size_t)got, offset) != 0)
         return -1;
     if ((size_t)got < length) {
         passage->at_end = true;
-        memset(passage->ship->buffer + got, 0, length - (size_t)got);
+        memset(ship->buffer + got, 0, length - (size_t)got);
     }
-    return write_content(passage->ship, passage->ship->buffer, length);
+    if (passage->is_piece)
+        ship->crc32c = crc32c_extend(ship->crc32c, ship->buffer, length);
+    return write_content(ship, ship->buffer, length);
+}
+
+static int ship_windows(struct passage *passage, uint64_t begin, uint64_t end)
+{
+    for (uint64_t at = begin; at < end;) {
+        size_t length = end - at < BUFFER_BYTES ? (size_t)(end - at) : BUFFER_BYTES;
+        if (interrupt_requested() || ship_window(passage, length, at) != 0)
+            return -1;
+        at += length;
+    }
+    return 0;
 }
 
 static int ship_large(struct passage *passage)
 {
-    uint64_t bytes = (uint64_t)passage->status.st_size;
+    uint64_t bytes = (uint64_t)passage->opened->status.st_size;
     struct tar_member member;
 
-    if (begin_file(passage, bytes, &member) != 0)
+    if (begin_file(passage, bytes, &member) != 0 || ship_windows(passage, 0, bytes) != 0)
         return -1;
-    for (uint64_t done = 0; done < bytes;) {
-        size_t length = bytes - done < BUFFER_BYTES ? (size_t)(bytes - done) : BUFFER_BYTES;
-        if (interrupt_requested() || ship_chunk(passage, length, done) != 0)
-            return -1;
-        done += length;
-    }
     return end_member(passage->ship, passage->file->index_path, &member);
 }
 
-static enum ship_result ship_open_file(struct passage *passage)
+static void begin_passage(struct passage *passage, uint64_t begin, uint64_t end)
 {
-    const struct ship_file *file = passage->file;
-    struct page_check *check = passage->ship->settings.pages;
+    struct ship *ship = passage->ship;
 
-    if (fstat(passage->fd, &passage->status) != 0) {
-        log_error("could not stat file \"%s\": %m", file->index_path);
-        return SHIP_FAILED;
-    }
-    if (!S_ISREG(passage->status.st_mode))
-        return SHIP_GONE;
-    passage->has_pages = file->has_pages && check != NULL;
-    passage->pages = (struct page_file){
-        .check = check, .fd = passage->fd, .path = file->index_path, .segment = file->segment};
-    int result = passage->status.st_size <= (off_t)BUFFER_BYTES ? ship_small(passage) : ship_large(passage);
-    page_file_end(&passage->pages);
-    return result == 0 ? SHIP_DONE : SHIP_FAILED;
+    passage->has_pages = passage->file->has_pages && ship->settings.pages != NULL;
+    passage->pages = (struct page_file){.check = ship->settings.pages,
+                                        .fd = passage->opened->fd,
+                                        .path = passage->file->index_path,
+                                        .segment = passage->file->segment};
+    source_file_begin(ship->source, passage->opened->fd, begin, end);
 }
 
-enum ship_result ship_file(struct ship *ship, const struct ship_file *file)
+static void end_passage(struct passage *passage)
 {
-    struct passage passage = {.ship = ship, .file = file};
-    enum ship_result result;
+    source_file_end(passage->ship->source);
+    page_file_end(&passage->pages);
+}
 
+int ship_whole(struct ship *ship, const struct ship_file *file, const struct ship_opened *opened)
+{
+    struct passage passage = {.ship = ship, .file = file, .opened = opened};
+    uint64_t bytes = (uint64_t)opened->status.st_size;
+
+    begin_passage(&passage, 0, bytes);
+    int result = bytes <= BUFFER_BYTES ? ship_small(&passage) : ship_large(&passage);
+    end_passage(&passage);
+    return result;
+}
+
+/* What the index says of a piece, beside what the part writer knows. */
+static int end_piece(struct ship *ship, const struct ship_piece *piece, const struct tar_member *member)
+{
+    struct index_entry entry = {.line = INDEX_FILE,
+                                .path = (char *)piece->file->index_path,
+                                .mode = member->mode,
+                                .bytes = piece->bytes,
+                                .modified = member->modified_seconds * 1000000,
+                                .at = piece->at,
+                                .of = member->bytes,
+                                .crc32c = ship->crc32c};
+
+    sha256_finish(&ship->hash, entry.sha256);
+    return part_piece_end(ship->settings.parts, &entry);
+}
+
+static int write_piece(struct passage *passage, const struct ship_piece *piece)
+{
+    struct ship *ship = passage->ship;
+    struct tar_member member;
+    uint64_t end = piece->at + piece->bytes;
+
+    fill_file_member(passage, (uint64_t)piece->opened->status.st_size, &member);
+    struct part_piece part = {.series = piece->file->series,
+                              .number = piece->part,
+                              .split = piece->split,
+                              .index = piece->index,
+                              .header = piece->at == 0 ? &member : NULL,
+                              .bytes = piece->bytes,
+                              .padding = end == member.bytes ? tar_padding_bytes(member.bytes) : 0};
+    ship->crc32c = 0;
+    if (part_piece_begin(ship->settings.parts, &part) != 0 || sha256_begin(&ship->hash) != 0 ||
+        ship_windows(passage, piece->at, end) != 0)
+        return -1;
+    return end_piece(ship, piece, &member);
+}
+
+int ship_piece(struct ship *ship, const struct ship_piece *piece)
+{
+    struct passage passage = {.ship = ship, .file = piece->file, .opened = piece->opened, .is_piece = true};
+
+    begin_passage(&passage, piece->at, piece->at + piece->bytes);
+    int result = write_piece(&passage, piece);
+    end_passage(&passage);
+    return result;
+}
+
+enum ship_result ship_open(const struct ship_file *file, struct ship_opened *opened)
+{
     /* O_NONBLOCK: should a pipe have taken the file's place, it is not waited for. */
-    passage.fd = openat(file->directory_fd, file->path,
+    opened->fd = openat(file->directory_fd, file->path,
                         O_RDONLY | O_NONBLOCK | O_CLOEXEC | (file->follows_links ? 0 : O_NOFOLLOW));
-    if (passage.fd < 0) {
+    if (opened->fd < 0) {
         if (errno == ENOENT || errno == ELOOP)
             return SHIP_GONE;
         log_error("could not open file \"%s\": %m", file->index_path);
         if (errno == EACCES)
             log_hint("Run basebackup-push as the user that the server runs as, or as one of its group where "
-                     "initdb -g was "
-                     "used.");
+                     "initdb -g was used.");
         return SHIP_FAILED;
     }
-    result = ship_open_file(&passage);
-    close(passage.fd);
+    enum ship_result result = SHIP_DONE;
+    if (fstat(opened->fd, &opened->status) != 0) {
+        log_error("could not stat file \"%s\": %m", file->index_path);
+        result = SHIP_FAILED;
+    } else if (!S_ISREG(opened->status.st_mode))
+        result = SHIP_GONE;
+    if (result != SHIP_DONE)
+        close(opened->fd);
     return result;
+}
+
+enum ship_result ship_file(struct ship *ship, const struct ship_file *file)
+{
+    struct ship_opened opened;
+    enum ship_result result = ship_open(file, &opened);
+
+    if (result != SHIP_DONE)
+        return result;
+    int shipped = ship_whole(ship, file, &opened);
+    close(opened.fd);
+    return shipped == 0 ? SHIP_DONE : SHIP_FAILED;
 }
 
 int ship_directory(struct ship *ship, struct part_series *series, const char *path, unsigned mode)

@@ -1,10 +1,12 @@
-/* Brings one file into the open part: read once, its pages verified, hashed, compressed, sent. */
+/* Brings one file, or a piece of one, into a part: read once, its pages verified, hashed, compressed, sent.
+ */
 #ifndef WALFERRY_SHIP_H
 #define WALFERRY_SHIP_H
 
 #include "page.h"
 #include "part.h"
 #include "progress.h"
+#include "rate.h"
 
 #include <sys/stat.h>
 
@@ -24,6 +26,7 @@ struct ship_settings {
     struct part_writer *parts;      /* borrowed */
     struct page_check *pages;       /* borrowed; NULL: pages have no checksums */
     struct progress *progress;      /* borrowed */
+    struct rate *rate;              /* borrowed */
     const struct ship_owner *owner; /* borrowed */
 };
 /* NULL after logging. */
@@ -43,9 +46,34 @@ struct ship_file {
 
 enum ship_result { SHIP_DONE = 0, SHIP_GONE = 1, SHIP_FAILED = -1 };
 
-/* SHIP_GONE: it does not exist any more, or is no regular file; nothing is logged. A file that shrinks while
- * it is read is filled up with zeros, one that grows is cut: replay of WAL mends both. */
+/* A file that is open, and what was known of it then. */
+struct ship_opened {
+    int fd;
+    struct stat status;
+};
+
+/* SHIP_GONE: it does not exist any more, or is no regular file; nothing is logged. SHIP_FAILED after logging.
+ * With SHIP_DONE the caller closes opened->fd. */
+enum ship_result ship_open(const struct ship_file *file, struct ship_opened *opened);
+
+/* The whole file. One that shrinks while it is read is filled up with zeros, one that grows is cut: replay of
+ * WAL mends both. 0, or -1 after logging. */
+int ship_whole(struct ship *ship, const struct ship_file *file, const struct ship_opened *opened);
+
+/* Both: opens it, ships it, closes it. */
 enum ship_result ship_file(struct ship *ship, const struct ship_file *file);
+
+/* A piece of a large file, as ship_whole. */
+struct ship_piece {
+    const struct ship_file *file;
+    const struct ship_opened *opened;
+    uint64_t at; /* a multiple of every block size, and of SOURCE_WINDOW_BYTES */
+    uint64_t bytes;
+    unsigned part; /* number of the part in the file's series */
+    unsigned index;
+    struct catalog_split *split;
+};
+int ship_piece(struct ship *ship, const struct ship_piece *piece);
 
 /* A directory member. 0, or -1 after logging. */
 int ship_directory(struct ship *ship, struct part_series *series, const char *path, unsigned mode);

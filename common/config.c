@@ -16,14 +16,22 @@
 #define LINE_MOST_BYTES 8000
 #define SECTION_MOST_BYTES 49 /* inih cuts longer ones silently */
 
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_BYTES, VALUE_SWITCH, VALUE_CHOICE, VALUE_CODEC };
+enum value_kind {
+    VALUE_TEXT,
+    VALUE_NUMBER,
+    VALUE_BYTES,
+    VALUE_SWITCH,
+    VALUE_CHOICE,
+    VALUE_CODEC,
+    VALUE_PRIORITY
+};
 
 struct key {
     const char *section; /* "repository" stands for every [repository NAME] */
     const char *name;
     enum value_kind kind;
-    size_t offset; /* in struct config, or struct repository_config */
-    unsigned least, most;
+    size_t offset;        /* in struct config, or struct repository_config */
+    unsigned least, most; /* of a number; in bytes the least is in MiB */
     const char *no, *yes; /* the two words of a choice */
 };
 
@@ -57,6 +65,9 @@ static const struct key keys[] = {
      NULL},
     {"basebackup", "store_timeout", VALUE_NUMBER, CONFIG(basebackup_store_timeout_seconds), 1, 86400, NULL,
      NULL},
+    {"basebackup", "split_size", VALUE_BYTES, CONFIG(basebackup_split_bytes), 1, 0, NULL, NULL},
+    {"basebackup", "max_rate", VALUE_BYTES, CONFIG(basebackup_max_rate), 0, 0, NULL, NULL},
+    {"basebackup", "priority", VALUE_PRIORITY, CONFIG(basebackup_priority), 0, 0, NULL, NULL},
     {"repository", "url", VALUE_TEXT, REPOSITORY(url), 0, 0, NULL, NULL},
     {"repository", "region", VALUE_TEXT, REPOSITORY(region), 0, 0, NULL, NULL},
     {"repository", "endpoint", VALUE_TEXT, REPOSITORY(endpoint), 0, 0, NULL, NULL},
@@ -151,8 +162,19 @@ static bool parse_number(const struct key *key, const char *text, unsigned *valu
     return true;
 }
 
-/* Units as in postgresql.conf: 1kB is 1024 bytes. */
-static bool parse_bytes(const char *text, uint64_t *value)
+static bool parse_priority(const char *text, enum config_priority *value)
+{
+    static const char *const names[] = {"normal", "low", "idle"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *value = (enum config_priority)i;
+            return true;
+        }
+    return false;
+}
+
+bool config_bytes_parse(const char *text, uint64_t *value)
 {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
     char *end;
@@ -192,8 +214,12 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
         return problem(loading, string_printf("\"%s\" must be a whole number from %u to %u, not \"%s\"",
                                               key->name, key->least, key->most, value));
     case VALUE_BYTES:
-        if (parse_bytes(value, member))
+        if (config_bytes_parse(value, member) && *(uint64_t *)member >= (uint64_t)key->least << 20)
             return 1;
+        if (key->least > 0)
+            return problem(
+                loading, string_printf("\"%s\" must be at least %uMB, with its unit (kB, MB, GB), not \"%s\"",
+                                       key->name, key->least, value));
         return problem(loading, string_printf("\"%s\" must be 0, or a whole number with a unit (kB, MB, GB), "
                                               "not \"%s\"",
                                               key->name, value));
@@ -206,6 +232,11 @@ static int set_value(struct loading *loading, const struct key *key, void *base,
             return 1;
         return problem(loading,
                        string_printf("\"%s\" must be lz4, zstd or none, not \"%s\"", key->name, value));
+    case VALUE_PRIORITY:
+        if (parse_priority(value, member))
+            return 1;
+        return problem(loading,
+                       string_printf("\"%s\" must be normal, low or idle, not \"%s\"", key->name, value));
     case VALUE_CHOICE:
         break;
     }
@@ -529,6 +560,7 @@ static void set_defaults(struct config *config)
                               .wal_fetch_hole_wait_seconds = 10,
                               .wal_fetch_read_ahead_bytes = 256u * 1024 * 1024,
                               .wal_fetch_parallel = 4,
+                              .basebackup_split_bytes = 128u * 1024 * 1024,
                               .basebackup_jobs = cores < 2   ? 2
                                                  : cores > 8 ? 8
                                                              : (unsigned)cores,

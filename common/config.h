@@ -11,6 +11,7 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/walferry.conf"
 
+enum config_priority { PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_IDLE };
 enum repository_kind { REPOSITORY_FILE, REPOSITORY_S3 };
 
 struct repository_config { /* [repository NAME]; strings are owned by the config; NULL where not given */
@@ -65,6 +66,9 @@ struct config {
     uint64_t wal_fetch_read_ahead_bytes; /* [wal-fetch] read_ahead = 256MB; 0: off */
     unsigned wal_fetch_parallel;         /* [wal-fetch] parallel = 4: segments fetched ahead at a time */
 
+    uint64_t basebackup_split_bytes;           /* [basebackup] split_size = 128MB: whole MiB, at least 1 */
+    uint64_t basebackup_max_rate;              /* [basebackup] max_rate = 0: bytes a second; 0: no limit */
+    enum config_priority basebackup_priority;  /* [basebackup] priority = normal | low | idle */
     unsigned basebackup_jobs;                  /* [basebackup] jobs; default: number of cores, 2..8 */
     unsigned basebackup_wal_timeout_seconds;   /* [basebackup] wal_timeout = 300 */
     unsigned basebackup_store_timeout_seconds; /* [basebackup] store_timeout = 300: one request, retries
@@ -76,6 +80,9 @@ struct config {
  * line. 0, or -1 after logging. */
 int config_load(const char *option_path, struct config *config);
 void config_free(struct config *config); /* NULL-safe; wipes secrets */
+
+/* A size as the file has it: "0", "128MB", "64 kB"; 1kB is 1024 bytes, as in postgresql.conf. */
+bool config_bytes_parse(const char *text, uint64_t *value);
 
 /* The repository of that name, or NULL after logging the names there are. */
 const struct repository_config *config_repository(const struct config *config, const char *name);

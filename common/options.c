@@ -226,6 +226,14 @@ static void explain_offset(const char *text, int64_t as_utc)
                  text);
 }
 
+int options_bytes(const char *option, const char *text, uint64_t *value)
+{
+    if (config_bytes_parse(text, value))
+        return 0;
+    log_error("%s must be 0, or a whole number with a unit (kB, MB, GB), not \"%s\"", option, text);
+    return -1;
+}
+
 int options_time(const char *text, int64_t *value)
 {
     switch (timestamp_parse(text, value)) {

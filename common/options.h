@@ -52,6 +52,9 @@ int options_load(const struct options *options, struct config *config, const str
 int options_number(const char *option, const char *text, unsigned long least, unsigned long most,
                    unsigned long *value);
 
+/* A size as the configuration file has them. 0, or -1 after logging. */
+int options_bytes(const char *option, const char *text, uint64_t *value);
+
 /* An instant that a recovery is to get to; its offset from UTC is demanded. 0, or -1 after logging. */
 int options_time(const char *text, int64_t *value);
 
