@@ -150,7 +150,7 @@ static size_t try_cached(struct source_file *source, void *buffer, const struct 
     if (source->cannot_try)
         return 0;
     ssize_t got = preadv2(source->fd, &place, 1, (off_t)window->begin, RWF_NOWAIT);
-    source->cannot_try = got < 0 && errno != EAGAIN && errno != EINTR;
+    source->cannot_try = got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS);
     return got < 0 ? 0 : (size_t)got;
 }
 
@@ -199,9 +199,6 @@ ssize_t source_file_read(struct source_file *source, void *buffer)
 
 void source_file_end(struct source_file *source)
 {
-    /* What was read ahead for nobody, where the reader gave up. */
-    if (source->fd >= 0 && source->map != NULL && source->windows[source->at].begin > source->begin)
-        for_absent(source, &source->windows[source->at], drop);
     if (source->map != NULL)
         munmap(source->map, (size_t)(source->end - source->begin));
     source->map = NULL;

@@ -107,12 +107,19 @@ expect_status 0 pg_verifybackup -n by-hand
 step "a file that shrinks under the backup is filled up with zeros"
 head -c 12000000 /dev/urandom >main/strange/shrinks
 cp main/strange/shrinks shrinks
-basebackup-push --checkpoint=fast --jobs 2 --max-rate 12MB >push.log 2>&1 &
-push=$!
-has_it_open() { [ -n "$(find "/proc/$push/fd" -lname '*/strange/shrinks' 2>/dev/null || true)" ]; }
-wait_until 60 "the backup to open it" has_it_open
-truncate -s 500000 main/strange/shrinks
-expect_status 0 wait $push
+python3 - main/strange/shrinks >watch.log <<'PYTHON' & # cuts it when it is read for the first time
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+watch = libc.inotify_init()
+assert libc.inotify_add_watch(watch, sys.argv[1].encode(), 1) >= 0 # IN_ACCESS
+print("ready", flush=True)
+os.read(watch, 4096)
+os.truncate(sys.argv[1], 500000)
+PYTHON
+watch=$!
+wait_until 20 "the watcher" grep -q ready watch.log
+expect_status 0 basebackup-push --checkpoint=fast --jobs 2 --max-rate 20MB # slow enough to have more to read
+wait $watch
 rm -rf copy copy.space
 expect_status 0 basebackup-fetch -D "$T/copy" -T "$T/space=$T/copy.space"
 expect_equal "its size" 12000000 "$(stat -c %s copy/strange/shrinks)"
