@@ -33,6 +33,8 @@ struct request {
     const char *file;   /* NULL: a whole restore */
     const char *output; /* of --file; NULL: standard output */
     unsigned long jobs; /* 0: as configured */
+    bool has_max_rate;
+    uint64_t max_rate;
     bool delta, ignore_space, progress;
 };
 
@@ -158,6 +160,14 @@ static int set_ignore_space(void *context, const char *value)
     return 0;
 }
 
+static int set_max_rate(void *context, const char *value)
+{
+    struct request *request = context;
+
+    request->has_max_rate = true;
+    return options_bytes("--max-rate", value, &request->max_rate);
+}
+
 static int set_progress(void *context, const char *value)
 {
     struct request *request = context;
@@ -185,6 +195,8 @@ static const struct option_spec own_options[] = {
     {"output", 0, "FILE", set_output, "where that goes; \"-\" (default): standard output"},
     {"ignore-space", 0, NULL, set_ignore_space, "go on although there seems to be too little room"},
     {"jobs", 'j', "N", set_jobs, "number of workers"},
+    {"max-rate", 'r', "BYTES", set_max_rate,
+     "write at most so much in a second, as in 50MB\n(default: as configured)"},
     {"progress", 'P', NULL, set_progress, "say how far it is"},
     {NULL, 0, NULL, NULL, NULL},
 };
@@ -456,6 +468,7 @@ static int restore_chosen(const struct config *config, struct request *request, 
     struct database_choice databases = {.is_all = true};
     struct restore_settings settings = {
         .jobs = request->jobs != 0 ? (unsigned)request->jobs : config->basebackup_jobs,
+        .max_rate = request->has_max_rate ? request->max_rate : config->basebackup_max_rate,
         .progress = request->progress,
         .ignore_space = request->ignore_space,
         .former = former,

@@ -170,7 +170,7 @@ static int find(struct worker *worker, struct found *found)
 
     found->opened.fd = -1;
     found->is_directory = told == 1 && worker->entry.is_directory;
-    if (told != 1 || found->is_directory)
+    if (told != 1 || found->is_directory || walk_is_unlogged(found->root->fd, &worker->entry))
         return told;
     return open_found(worker, found) == 0 ? 1 : -1;
 }

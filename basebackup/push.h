@@ -16,7 +16,7 @@ struct push_settings {
     bool includes_wal;          /* --wal=include */
     bool wants_progress;
     unsigned jobs;
-    uint64_t max_rate; /* bytes of the data directory in a second; 0: no limit */
+    uint64_t max_rate;     /* bytes of the data directory in a second; 0: no limit */
     struct result *result; /* told what was done, whatever the outcome */
 };
 

@@ -39,6 +39,7 @@ struct restore {
     struct worker *workers;
     void **worker_contexts;
     struct progress progress;
+    struct rate rate;
     pthread_mutex_t progress_lock;
     struct restore_outcome *outcome;
     /* what the index told so far; is_external: of the part at hand */
@@ -146,7 +147,7 @@ static int start_workers(struct restore *restore)
         restore->worker_contexts[i] = worker;
         worker->restore = restore;
         worker->store = store_open(restore->repository->settings, &limits);
-        worker->unpacker = unpacker_new(restore->places, &restore->progress);
+        worker->unpacker = unpacker_new(restore->places, &restore->progress, &restore->rate);
         worker->comparer = (struct comparer){.places = restore->places,
                                              .choice = restore->settings->databases,
                                              .progress = &restore->progress,
@@ -292,8 +293,7 @@ static int begin(struct restore *restore, const struct clean_settings *cleaning)
     if (former_begin(places, restore->backup) != 0)
         return -1;
     restore->outcome->is_begun = true;
-    if (places->is_delta &&
-        (restore_wal_keep(&restore->wal, places) != 0 || restore_clean(cleaning) != 0))
+    if (places->is_delta && (restore_wal_keep(&restore->wal, places) != 0 || restore_clean(cleaning) != 0))
         return -1;
     return restore_places_link(places);
 }
@@ -420,6 +420,7 @@ int restore_run(struct repository *repository, const struct backup *backup, stru
     if (result == 0)
         result = begin(&restore, &cleaning);
     if (result == 0) {
+        rate_init(&restore.rate, settings->max_rate);
         progress_init(&restore.progress, settings->progress);
         progress_begin(&restore.progress, backup->plain_bytes);
         result = restore_files(&restore);
@@ -433,6 +434,7 @@ int restore_run(struct repository *repository, const struct backup *backup, stru
     wanted_free(restore.wanted);
     restore_wal_free(&restore.wal);
     backup_index_close(&restore.index);
+    rate_destroy(&restore.rate);
     pthread_mutex_destroy(&restore.progress_lock);
     places->sync = NULL;
     outcome->microseconds = monotonic_now() - begun;

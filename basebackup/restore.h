@@ -11,6 +11,7 @@
 
 struct restore_settings {
     unsigned jobs;
+    uint64_t max_rate; /* bytes of files in a second; 0: no limit */
     bool progress;     /* --progress */
     bool ignore_space; /* --ignore-space */
     const struct former *former;

@@ -123,6 +123,7 @@ struct unpacker {
     int output;
     const char *output_name;
     struct progress *progress;
+    struct rate *rate;
     struct decoder *decoder;
     struct sha256 hash;
     struct restore_parent parent;
@@ -143,7 +144,8 @@ struct unpacker {
     uint64_t written_out; /* handed to the disk */
 };
 
-struct unpacker *unpacker_new(const struct restore_places *places, struct progress *progress)
+struct unpacker *unpacker_new(const struct restore_places *places, struct progress *progress,
+                              struct rate *rate)
 {
     struct unpacker *unpacker = calloc(1, sizeof *unpacker);
 
@@ -153,6 +155,7 @@ struct unpacker *unpacker_new(const struct restore_places *places, struct progre
     }
     unpacker->places = places;
     unpacker->progress = progress;
+    unpacker->rate = rate;
     unpacker->fd = -1;
     unpacker->decoder = decoder_new();
     if (unpacker->decoder == NULL) {
@@ -164,7 +167,7 @@ struct unpacker *unpacker_new(const struct restore_places *places, struct progre
 
 struct unpacker *unpacker_new_for_file(int fd, const char *name)
 {
-    struct unpacker *unpacker = unpacker_new(NULL, NULL);
+    struct unpacker *unpacker = unpacker_new(NULL, NULL, NULL);
 
     if (unpacker != NULL) {
         unpacker->output = fd;
@@ -346,6 +349,8 @@ static int write_member(void *context, const void *data, size_t length)
     }
     if (unpacker->progress != NULL)
         progress_add(unpacker->progress, length);
+    if (unpacker->rate != NULL)
+        rate_take(unpacker->rate, length);
     return 0;
 }
 

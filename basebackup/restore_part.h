@@ -5,6 +5,7 @@
 
 #include "common/backup_index.h"
 #include "progress.h"
+#include "rate.h"
 #include "restore_split.h"
 
 /* One part, as the index tells. Owned by whoever works on it. */
@@ -35,8 +36,9 @@ bool restore_part_range(const struct restore_part *part, size_t first, struct re
 
 struct unpacker;
 
-/* Both are borrowed; progress may be NULL. NULL after logging. */
-struct unpacker *unpacker_new(const struct restore_places *places, struct progress *progress);
+/* All are borrowed; progress and rate may be NULL. NULL after logging. */
+struct unpacker *unpacker_new(const struct restore_places *places, struct progress *progress,
+                              struct rate *rate);
 /* All files go into this one, wherever they belong, and their pieces where they lie in it. Both borrowed. */
 struct unpacker *unpacker_new_for_file(int fd, const char *name);
 void unpacker_free(struct unpacker *unpacker); /* NULL-safe */

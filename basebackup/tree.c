@@ -195,7 +195,8 @@ void tree_close(struct tree *tree)
     memset(tree, 0, sizeof *tree);
 }
 
-static struct walk *open_walk(const struct tree *tree, size_t root, bool wants_sizes, bool is_silent)
+/* scans: for tree_scan; else for the copy. */
+static struct walk *open_walk(const struct tree *tree, size_t root, bool scans, bool wants_sizes)
 {
     const struct tree_walker *walker = tree->walker;
     struct walk_settings settings = {
@@ -206,8 +207,10 @@ static struct walk *open_walk(const struct tree *tree, size_t root, bool wants_s
         .stats_directory = tree->roots[root].oid == 0 ? walker->stats_directory : NULL,
         .kept_empty = walker->kept_empty,
         .kept_empty_count = walker->kept_empty_count,
+        .only_directories = scans && !wants_sizes,
         .wants_sizes = wants_sizes,
-        .is_silent = is_silent,
+        .tells_unlogged = !scans,
+        .is_silent = !scans,
     };
 
     return walk_open(&settings);
@@ -258,7 +261,7 @@ static int sort_directories(struct tree *tree)
 
 static int scan_root(struct tree *tree, size_t root, bool wants_sizes, struct walk_entry *entry)
 {
-    struct walk *walk = open_walk(tree, root, wants_sizes, false);
+    struct walk *walk = open_walk(tree, root, true, wants_sizes);
     int told = -1;
 
     if (walk == NULL)
@@ -302,7 +305,7 @@ static int next_locked(struct tree *tree, struct catalog *catalog, struct walk_e
     char path[TREE_PATH_BYTES];
 
     while (walker->root < tree->root_count) {
-        if (walker->walk == NULL && (walker->walk = open_walk(tree, walker->root, false, true)) == NULL)
+        if (walker->walk == NULL && (walker->walk = open_walk(tree, walker->root, false, false)) == NULL)
             return -1;
         int told = walk_next(walker->walk, entry);
         if (told < 0)

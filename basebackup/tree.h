@@ -41,7 +41,8 @@ void tree_close(struct tree *tree); /* NULL-safe */
 /* Fills directories, and bytes if wants_sizes. 0, or -1 after logging. */
 int tree_scan(struct tree *tree, bool wants_sizes);
 
-/* Hands out the next file, or a directory that came into being after the scan; thread-safe. Such a directory
+/* Hands out the next file (of unlogged relations, too: walk_is_unlogged), or a directory that came into being
+ * after the scan; thread-safe. Such a directory
  * has been added to the catalog by then, before anything in it is handed out. 1: *root and *entry are filled;
  * 0: that was all; -1 after logging. */
 int tree_next(struct tree *tree, struct catalog *catalog, struct tree_root **root, struct walk_entry *entry);

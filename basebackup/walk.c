@@ -110,16 +110,21 @@ static void leave(struct walk *walk)
         walk->path[walk->frames[walk->depth - 1].path_length] = '\0';
 }
 
-/* An unlogged relation's files are made anew from its init fork after a recovery. */
-static bool is_unlogged(int directory_fd, const struct relation_name *relation)
+static bool has_init_fork(int directory_fd, const char *directory, int length, uint32_t relation)
 {
-    char init_fork[32];
+    char path[WALK_PATH_BYTES + 16];
     struct stat status;
 
-    if (relation->fork == FORK_INIT)
-        return false;
-    snprintf(init_fork, sizeof init_fork, "%u_init", (unsigned)relation->number);
-    return fstatat(directory_fd, init_fork, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    snprintf(path, sizeof path, "%.*s%u_init", length, directory, (unsigned)relation);
+    return fstatat(directory_fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool walk_is_unlogged(int root_fd, const struct walk_entry *entry)
+{
+    const char *slash = strrchr(entry->path, '/');
+    int length = slash == NULL ? 0 : (int)(slash + 1 - entry->path);
+
+    return entry->relation != 0 && has_init_fork(root_fd, entry->path, length, entry->relation);
 }
 
 /* 1: entry is to be told, 0: left out or gone, -1 after logging. */
@@ -130,11 +135,15 @@ static int tell_file(struct walk *walk, const char *name, struct walk_entry *ent
     struct relation_name relation;
     struct stat status;
 
+    if (walk->settings.only_directories)
+        return 0;
     entry->has_pages = frame->holds_relations && relation_name_parse(name, &relation);
     if (entry->has_pages) {
-        if (is_unlogged(directory_fd, &relation))
-            return 0;
         entry->segment = relation.segment;
+        entry->relation = relation.fork == FORK_INIT ? 0 : relation.number;
+        if (!walk->settings.tells_unlogged && entry->relation != 0 &&
+            has_init_fork(directory_fd, "", 0, entry->relation))
+            return 0;
     }
     if (frame->holds_temporary && relation_name_is_temporary(name))
         return 0;
@@ -263,7 +272,7 @@ static int tell_pending(struct walk *walk, struct walk_entry *entry)
 int walk_next(struct walk *walk, struct walk_entry *entry)
 {
     entry->is_directory = entry->has_pages = false;
-    entry->mode = entry->segment = 0;
+    entry->mode = entry->segment = entry->relation = 0;
     entry->bytes = 0;
     if (walk->pending_count > 0)
         return tell_pending(walk, entry);

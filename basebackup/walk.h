@@ -26,8 +26,10 @@ struct walk_settings {
                                       outside, or unset */
     const struct walk_place *kept_empty; /* directories of these places are told, but not entered */
     size_t kept_empty_count;
-    bool wants_sizes; /* fill bytes: costs a call for each file */
-    bool is_silent;   /* do not warn of links and special files that are left out */
+    bool only_directories;
+    bool wants_sizes;    /* fill bytes: costs a call for each file */
+    bool tells_unlogged; /* files of unlogged relations are told, too: the caller asks walk_is_unlogged */
+    bool is_silent;      /* do not warn of links and special files that are left out */
 };
 
 struct walk_entry {
@@ -37,6 +39,7 @@ struct walk_entry {
     uint64_t bytes;             /* of a file, when wanted */
     bool has_pages;             /* a relation's file, made of pages */
     uint32_t segment;           /* its number in NAME.1, NAME.2, ... */
+    uint32_t relation;          /* number of a relation that may be unlogged; 0: it is not */
 };
 
 struct walk;
@@ -47,5 +50,9 @@ struct walk *walk_open(const struct walk_settings *settings);
  * vanishes meanwhile is passed over. 1: *entry is filled; 0: that was all; -1 after logging. */
 int walk_next(struct walk *walk, struct walk_entry *entry);
 void walk_close(struct walk *walk); /* NULL-safe */
+
+/* A file of an unlogged relation, but not its init fork: it is made anew from that after a recovery. root_fd:
+ * of the walk's root. */
+bool walk_is_unlogged(int root_fd, const struct walk_entry *entry);
 
 #endif

@@ -57,18 +57,35 @@ static int write_part(const struct index_entry *entry, struct buffer *out)
                          (unsigned long long)entry->files);
 }
 
+/* ,"name":value. There are a million lines of files: printf would take most of the time. */
+static int write_uint(struct buffer *out, const char *name, uint64_t value)
+{
+    if (buffer_append_string(out, ",\"") != 0 || buffer_append_string(out, name) != 0 ||
+        buffer_append_string(out, "\":") != 0)
+        return -1;
+    return buffer_append_uint(out, value);
+}
+
+static int write_mode(struct buffer *out, unsigned mode)
+{
+    const char digits[] = {(char)('0' + (mode >> 9 & 7)), (char)('0' + (mode >> 6 & 7)),
+                           (char)('0' + (mode >> 3 & 7)), (char)('0' + (mode & 7))};
+
+    return buffer_append(out, digits, sizeof digits);
+}
+
 static int write_file(const struct index_entry *entry, struct buffer *out)
 {
     char sha256[SHA256_HEX_BYTES], modified[TIMESTAMP_TEXT_BYTES];
 
     hex_encode(entry->sha256, SHA256_BYTES, sha256);
     timestamp_format_iso(entry->modified, modified);
-    if (write_path(out, "file", entry->path) != 0 ||
-        buffer_printf(out,
-                      ",\"bytes\":%llu,\"sha256\":\"%s\",\"mode\":\"%04o\",\"modified\":\"%s\",\"offset\":%"
-                      "llu,\"stored\":%llu",
-                      (unsigned long long)entry->bytes, sha256, entry->mode, modified,
-                      (unsigned long long)entry->offset, (unsigned long long)entry->stored) != 0)
+    if (write_path(out, "file", entry->path) != 0 || write_uint(out, "bytes", entry->bytes) != 0 ||
+        buffer_append_string(out, ",\"sha256\":\"") != 0 || buffer_append_string(out, sha256) != 0 ||
+        buffer_append_string(out, "\",\"mode\":\"") != 0 || write_mode(out, entry->mode) != 0 ||
+        buffer_append_string(out, "\",\"modified\":\"") != 0 || buffer_append_string(out, modified) != 0 ||
+        buffer_append_string(out, "\"") != 0 || write_uint(out, "offset", entry->offset) != 0 ||
+        write_uint(out, "stored", entry->stored) != 0)
         return -1;
     if (entry->header != TAR_BLOCK_BYTES && buffer_printf(out, ",\"header\":%u", entry->header) != 0)
         return -1;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PRINTF_BYTES 256 /* most are shorter: then they are made only once */
+
 int buffer_reserve(struct buffer *buffer, size_t extra_bytes)
 {
     if (extra_bytes > SIZE_MAX / 2 - buffer->length - 1)
@@ -45,16 +47,34 @@ int buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     va_list arguments;
 
+    if (buffer_reserve(buffer, PRINTF_BYTES) != 0)
+        return -1;
     va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = vsnprintf((char *)buffer->data + buffer->length, PRINTF_BYTES, format, arguments);
     va_end(arguments);
-    if (length < 0 || buffer_reserve(buffer, (size_t)length) != 0)
-        return length < 0 ? log_out_of_memory() : -1;
-    va_start(arguments, format);
-    vsnprintf((char *)buffer->data + buffer->length, (size_t)length + 1, format, arguments);
-    va_end(arguments);
+    if (length < 0)
+        return log_out_of_memory();
+    if (length >= PRINTF_BYTES) {
+        if (buffer_reserve(buffer, (size_t)length) != 0)
+            return -1;
+        va_start(arguments, format);
+        vsnprintf((char *)buffer->data + buffer->length, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+    }
     buffer->length += (size_t)length;
     return 0;
+}
+
+int buffer_append_uint(struct buffer *buffer, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    return buffer_append(buffer, digits + at, sizeof digits - at);
 }
 
 const char *buffer_string(const struct buffer *buffer)

@@ -22,6 +22,7 @@ struct buffer {
 int buffer_reserve(struct buffer *buffer, size_t extra_bytes);
 int buffer_append(struct buffer *buffer, const void *data, size_t length);
 int buffer_append_string(struct buffer *buffer, const char *text);
+int buffer_append_uint(struct buffer *buffer, uint64_t value); /* in decimal */
 int buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The bytes as a string; "" when empty. Borrowed until the next change. */

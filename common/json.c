@@ -218,14 +218,28 @@ int json_write(const struct json *json, unsigned indent, struct buffer *out)
     return result;
 }
 
+/* How many characters come that stand for themselves. */
+static size_t plain_bytes(const unsigned char *text, size_t length)
+{
+    size_t bytes = 0;
+
+    while (bytes < length && text[bytes] >= 0x20 && text[bytes] < 0x7f && text[bytes] != '"' &&
+           text[bytes] != '\\')
+        bytes++;
+    return bytes;
+}
+
 int json_append_quoted(struct buffer *out, const char *text, size_t length)
 {
     const unsigned char *next = (const unsigned char *)text;
     int result = buffer_append(out, "\"", 1);
 
     while (result == 0 && length > 0) {
-        size_t bytes = utf8_sequence_length(next, length);
-        if (bytes == 0) {
+        size_t plain = plain_bytes(next, length);
+        size_t bytes = plain > 0 ? plain : utf8_sequence_length(next, length);
+        if (plain > 0) {
+            result = buffer_append(out, next, plain);
+        } else if (bytes == 0) {
             result = buffer_append_string(out, "\xEF\xBF\xBD");
             bytes = 1;
         } else if (*next == '"' || *next == '\\') {

@@ -106,6 +106,7 @@ struct pending { /* a file that has no name yet */
     char *temporary; /* where unnamed files are not to be had; else NULL */
     int fd;
     uint64_t length;
+    struct buffer gathered; /* not yet written: many small pieces become one call */
 };
 
 static int open_temporary(struct pending *pending)
@@ -138,6 +139,7 @@ static void pending_free(struct pending *pending)
     free(pending->temporary);
     free(pending->directory);
     free(pending->path);
+    buffer_free(&pending->gathered);
 }
 
 static int pending_open(struct store *store, const char *key, struct pending *pending)
@@ -161,14 +163,32 @@ failed:
     return -1;
 }
 
+static int write_out(struct pending *pending, const void *data, size_t length)
+{
+    if (file_write_fully(pending->fd, data, length) == 0)
+        return 0;
+    log_error("could not write file \"%s\": %m", pending->path);
+    return -1;
+}
+
+static int pending_flush(struct pending *pending)
+{
+    int result = write_out(pending, pending->gathered.data, pending->gathered.length);
+
+    buffer_clear(&pending->gathered);
+    return result;
+}
+
 static int pending_write(struct pending *pending, const void *data, size_t length)
 {
-    if (file_write_fully(pending->fd, data, length) != 0) {
-        log_error("could not write file \"%s\": %m", pending->path);
-        return -1;
-    }
     pending->length += length;
-    return 0;
+    if (pending->gathered.length + length > CHUNK_BYTES && pending_flush(pending) != 0)
+        return -1;
+    if (length >= CHUNK_BYTES)
+        return write_out(pending, data, length);
+    if (pending->gathered.data == NULL && buffer_reserve(&pending->gathered, CHUNK_BYTES) != 0)
+        return -1;
+    return buffer_append(&pending->gathered, data, length);
 }
 
 static int link_pending(struct pending *pending)
@@ -214,6 +234,8 @@ static enum store_result pending_publish(struct pending *pending)
 {
     enum store_result result = STORE_OK;
 
+    if (pending_flush(pending) != 0)
+        return STORE_FAILED;
     if (fsync(pending->fd) != 0) {
         log_error("could not fsync file \"%s\": %m", pending->path);
         return STORE_FAILED;

@@ -237,13 +237,31 @@ void timestamp_format(int64_t value, char out[TIMESTAMP_TEXT_BYTES])
              civil.day, civil.hour, civil.minute, civil.second, civil.microsecond);
 }
 
+/* Two digits and what follows them. */
+static char *put_two(char *out, int value, char behind)
+{
+    *out++ = (char)('0' + value / 10 % 10);
+    *out++ = (char)('0' + value % 10);
+    *out++ = behind;
+    return out;
+}
+
+/* By hand: it is written for each of a million files. */
 void timestamp_format_iso(int64_t value, char out[TIMESTAMP_TEXT_BYTES])
 {
     struct civil civil;
 
+    if (value < FIRST_INSTANT || value > LAST_INSTANT) /* a file's time may be anything */
+        value = value < FIRST_INSTANT ? FIRST_INSTANT : LAST_INSTANT;
     civil_from_timestamp(value, &civil);
-    snprintf(out, TIMESTAMP_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02dZ", civil.year, civil.month, civil.day,
-             civil.hour, civil.minute, civil.second);
+    out = put_two(out, civil.year / 100, '-') - 1;
+    out = put_two(out, civil.year % 100, '-');
+    out = put_two(out, civil.month, '-');
+    out = put_two(out, civil.day, 'T');
+    out = put_two(out, civil.hour, ':');
+    out = put_two(out, civil.minute, ':');
+    out = put_two(out, civil.second, 'Z');
+    *out = '\0';
 }
 
 void timestamp_format_iso_micros(int64_t value, char out[TIMESTAMP_TEXT_BYTES])

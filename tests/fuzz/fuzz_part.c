@@ -138,7 +138,7 @@ static int fuzz_part_entry(void *context, struct index_entry *entry)
 
 static void fuzz_part_restore(struct fuzz_part *test, uint8_t how)
 {
-    struct unpacker *unpacker = unpacker_new(&fuzz_part_places, NULL);
+    struct unpacker *unpacker = unpacker_new(&fuzz_part_places, NULL, NULL);
 
     FUZZ_CHECK(unpacker != NULL);
     for (size_t i = 0; i < test->count; i++) {

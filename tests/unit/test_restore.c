@@ -539,7 +539,7 @@ int main(int argc, char **argv)
     test_directories();
     test_linking();
     make_part();
-    struct unpacker *unpacker = unpacker_new(&places, NULL);
+    struct unpacker *unpacker = unpacker_new(&places, NULL, NULL);
     CHECK(unpacker != NULL);
     if (unpacker != NULL) {
         test_unpacking(unpacker);
