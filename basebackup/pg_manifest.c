@@ -41,7 +41,9 @@ static void format_modified(int64_t value, char out[TIMESTAMP_TEXT_BYTES])
     char iso[TIMESTAMP_TEXT_BYTES];
 
     timestamp_format_iso(value, iso);
-    snprintf(out, TIMESTAMP_TEXT_BYTES, "%.10s %.8s GMT", iso, strlen(iso) > 11 ? iso + 11 : "");
+    memcpy(out, iso, 19);
+    out[10] = ' ';
+    memcpy(out + 19, " GMT", sizeof " GMT");
 }
 
 static int append_path(struct buffer *text, const char *path)

@@ -310,19 +310,31 @@ static void test_index_round_trip(void)
          .offset = 100,
          .stored = 200,
          .header = 1536},
-        {.line = INDEX_FILE, .path = plain, .mode = 04600, .offset = 300, .stored = 700, .header = 512},
+        {.line = INDEX_FILE,
+         .path = plain,
+         .mode = 04600,
+         .bytes = 1234567890123456789,
+         .offset = 300,
+         .stored = 700,
+         .header = 512},
     };
-    struct buffer text = BUFFER_EMPTY;
+    struct buffer text = BUFFER_EMPTY, spaced = BUFFER_EMPTY;
 
     entries[2].modified = instant("2026-11-20T02:00:03Z");
     memset(entries[3].sha256, 7, SHA256_BYTES);
     CHECK(index_header_write(backup_id, &text) == 0);
     for (size_t i = 0; i < 4; i++)
         CHECK(index_entry_write(&entries[i], &text) == 0);
+    for (size_t i = 0; i < text.length; i++) /* not as it is written here, but the same */
+        CHECK(buffer_append(&spaced, i > 0 && text.data[i - 1] == '{' ? " " : "",
+                            i > 0 && text.data[i - 1] == '{') == 0 &&
+              buffer_append(&spaced, &text.data[i], 1) == 0);
+    CHECK(spaced.length == text.length + 5);
     const size_t steps[] = {1, 7, text.length};
-    for (size_t step = 0; step < 3; step++) {
+    for (size_t step = 0; step < 6; step++) {
         struct seen seen = {.count = 0};
-        CHECK(read_index(text.data, text.length, steps[step], &seen) == 0);
+        const struct buffer *read = step < 3 ? &text : &spaced;
+        CHECK(read_index(read->data, read->length, steps[step % 3], &seen) == 0);
         CHECK(seen.count == 4);
         for (size_t i = 0; i < seen.count; i++) {
             const struct index_entry *got = &seen.entries[i], *made = &entries[i];
@@ -341,6 +353,7 @@ static void test_index_round_trip(void)
         forget(&seen);
     }
     buffer_free(&text);
+    buffer_free(&spaced);
 }
 
 static void test_bad_lines(void)
@@ -385,6 +398,11 @@ static void test_bad_lines(void)
         PART FILE_LINE("x", "101", "0", ""),    /* the same */
         PART FILE_LINE("x", "18446744073709551615", "2", ""),
         PART FILE_LINE("x", "0", "0", ""), /* no member is empty */
+        PART FILE_LINE("x", "00", "100", ""),
+        PART FILE_LINE("x", "0", "0100", ""),
+        PART FILE_LINE("x", "", "100", ""),
+        PART FILE_LINE("x", "0", "100", "}"),
+        PART FILE_LINE("x\\", "0", "100", ""),
         PART FILE_LINE("x", "0", "100", ",\"header\":0"),
         PART FILE_LINE("x", "0", "100", ",\"header\":513"),
         PART FILE_LINE("x", "0", "100", ",\"header\":4294967808"),
