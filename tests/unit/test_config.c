@@ -108,6 +108,12 @@ static void test_bad(void)
         BASE "[wal-fetch]\nread_ahead = -1MB\n",
         BASE "[wal-fetch]\nread_ahead = MB\n",
         BASE "[wal-fetch]\nread_ahead = 99999999TB\n",
+        BASE "[basebackup]\nsplit_size = 0\n",
+        BASE "[basebackup]\nsplit_size = 1023kB\n",
+        BASE "[basebackup]\nsplit_size = 128\n",
+        BASE "[basebackup]\nmax_rate = 5\n",
+        BASE "[basebackup]\npriority = high\n",
+        BASE "[basebackup]\npriority = Low\n",
         BASE "[wal-fetch]\nparallel = 0\n",
         BASE "[wal-fetch]\nparallel = 17\n",
         "[cluster]\nname = ../main\n[repository x]\nurl = file:///x\n",
@@ -181,6 +187,26 @@ static void test_bytes(void)
         snprintf(text, sizeof text, BASE "[wal-fetch]\nread_ahead = %s\n", table[i].text);
         CHECK(load(text, 0600, &config) == 0);
         CHECK(config.wal_fetch_read_ahead_bytes == table[i].bytes);
+        config_free(&config);
+    }
+}
+
+static void test_basebackup(void)
+{
+    static const char *const words[] = {"normal", "low", "idle"};
+    struct config config;
+    char text[200];
+
+    CHECK(load(BASE, 0600, &config) == 0);
+    CHECK(config.basebackup_split_bytes == 128u << 20 && config.basebackup_max_rate == 0);
+    CHECK(config.basebackup_priority == PRIORITY_NORMAL);
+    config_free(&config);
+    CHECK(load(BASE "[basebackup]\nsplit_size = 1MB\nmax_rate = 50 MB\n", 0600, &config) == 0);
+    CHECK(config.basebackup_split_bytes == 1u << 20 && config.basebackup_max_rate == 50u << 20);
+    config_free(&config);
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, BASE "[basebackup]\npriority = %s\n", words[i]);
+        CHECK(load(text, 0600, &config) == 0 && config.basebackup_priority == (enum config_priority)i);
         config_free(&config);
     }
 }
@@ -260,6 +286,7 @@ int main(void)
     test_good();
     test_bad();
     test_bytes();
+    test_basebackup();
     test_compression();
     test_long_lines();
     test_permissions();
