@@ -68,8 +68,10 @@ static int append_checksum_of(struct buffer *text, const struct pg_manifest_file
         hex_encode(&file->crc32c, sizeof file->crc32c, hex);
     else
         hex_encode(file->sha256, SHA256_BYTES, hex);
-    return buffer_printf(text, "\"Checksum-Algorithm\": \"%s\", \"Checksum\": \"%s\" }",
-                         file->has_crc32c ? "CRC32C" : "SHA256", hex);
+    if (buffer_append_string(text, file->has_crc32c ? "CRC32C" : "SHA256") != 0 ||
+        buffer_append_string(text, "\", \"Checksum\": \"") != 0 || buffer_append_string(text, hex) != 0)
+        return -1;
+    return buffer_append_string(text, "\" }");
 }
 
 static int append_file(struct writing *writing, const struct pg_manifest_file *file)
@@ -79,8 +81,11 @@ static int append_file(struct writing *writing, const struct pg_manifest_file *f
     format_modified(file->modified, modified);
     if (buffer_append_string(&writing->text, writing->has_files ? ",\n" : "\n") != 0 ||
         append_path(&writing->text, file->path) != 0 ||
-        buffer_printf(&writing->text, ", \"Size\": %" PRIu64 ", \"Last-Modified\": \"%s\", ", file->bytes,
-                      modified) != 0 ||
+        buffer_append_string(&writing->text, ", \"Size\": ") != 0 ||
+        buffer_append_uint(&writing->text, file->bytes) != 0 ||
+        buffer_append_string(&writing->text, ", \"Last-Modified\": \"") != 0 ||
+        buffer_append_string(&writing->text, modified) != 0 ||
+        buffer_append_string(&writing->text, "\", \"Checksum-Algorithm\": \"") != 0 ||
         append_checksum_of(&writing->text, file) != 0)
         return -1;
     writing->has_files = true;

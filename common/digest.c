@@ -101,16 +101,12 @@ void hex_encode(const void *data, size_t length, char *out)
     *out = '\0';
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+/* What a digit is worth, and one more; 0: it is none. */
+static const unsigned char hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool hex_decode(const char *text, void *out, size_t length)
 {
@@ -119,10 +115,11 @@ bool hex_decode(const char *text, void *out, size_t length)
     if (strlen(text) != 2 * length)
         return false;
     for (size_t i = 0; i < length; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
+        unsigned high = hex_digits[(unsigned char)text[2 * i]];
+        unsigned low = hex_digits[(unsigned char)text[2 * i + 1]];
+        if (high == 0 || low == 0)
             return false;
-        bytes[i] = (unsigned char)(high << 4 | low);
+        bytes[i] = (unsigned char)((high - 1) << 4 | (low - 1));
     }
     return true;
 }
