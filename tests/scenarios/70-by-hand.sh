@@ -2,6 +2,7 @@
 # goal: docs/recover-by-hand.md, word by word: with lz4 and tar alone the cluster and its two tablespaces come back
 # stores: file s3
 . "$(dirname "$0")/../lib.sh"
+. "$here/by-hand.sh"
 
 step "a server with two tablespaces and a file outside its data directory"
 config_write
@@ -30,20 +31,11 @@ sql main "checkpoint"
 files >files.before
 
 step "the page's commands"
-awk '/^```sh$/ { on = 1; n++; next } /^```$/ { on = 0 } on { print > ("block." n) }' "$SOURCE/docs/recover-by-hand.md"
-count=$(find . -maxdepth 1 -name 'block.*' | wc -l)
-expect_true "at least eight blocks, not $count" test "$count" -ge 8
+by_hand_read
 repository=$T/repository
 if [ "$STORE" = s3 ]; then
     object_list | while read -r key _; do mkdir -p "$repository/$(dirname "$key")" && object_get "$key" "$repository/$key"; done
 fi
-by_hand() { # NAME TIME: all blocks in one shell; before the last, which starts the server, what the page says of a copy beside the original
-    mkdir -p "run/$1"
-    cat $(seq -f 'block.%g' $((count - 1))) - "block.$count" >"$1.sh" <<COPY
-printf "unix_socket_directories = '%s'\n" "$T/run/$1" >>"\$DIR/postgresql.auto.conf"
-COPY
-    REPO=$repository/main/$system BACKUP=$id DIR=$T/$1 TS=$T/$1.tablespaces TIME=$2 expect_status 0 bash -eux "$1.sh"
-}
 by_hand restored "$instant"
 wait_paused restored
 expect_ledger restored expected
