@@ -20,6 +20,7 @@ struct arguments {
     bool includes_wal;
     bool wants_progress;
     bool wants_json;
+    bool starts_afresh;
     unsigned long jobs; /* 0: as configured */
     bool has_max_rate;
     uint64_t max_rate;
@@ -111,6 +112,15 @@ static int set_json(void *context, const char *value)
     return 0;
 }
 
+static int set_no_resume(void *context, const char *value)
+{
+    struct arguments *arguments = context;
+
+    (void)value;
+    arguments->starts_afresh = true;
+    return 0;
+}
+
 static const struct option_spec own_options[] = {
     {"jobs", 'j', "N", set_jobs, "workers that read and send (default: as configured)"},
     {"label", 'l', "TEXT", set_label, "label of the backup (default: walferry)"},
@@ -125,6 +135,7 @@ static const struct option_spec own_options[] = {
      "spread: the checkpoint goes easy on the disks (default)\nfast: begin as soon as possible"},
     {"max-rate", 'r', "BYTES", set_max_rate,
      "read at most so much in a second, as in 50MB\n(default: as configured)"},
+    {"no-resume", 0, NULL, set_no_resume, "send all, also what an interrupted backup has stored"},
     {"progress", 'P', NULL, set_progress, "tell how far the backup is"},
     {"json", 0, NULL, set_json, "print one JSON document at the end instead of the id"},
     {NULL, 0, NULL, NULL, NULL},
@@ -156,6 +167,7 @@ static int run(const struct options *options, const struct arguments *arguments,
         .fast_checkpoint = arguments->fast_checkpoint,
         .wants_progress = arguments->wants_progress,
         .result = result,
+        .resumes = !arguments->starts_afresh,
         .jobs = arguments->jobs != 0 ? (unsigned)arguments->jobs : config.basebackup_jobs,
         .max_rate = arguments->has_max_rate ? arguments->max_rate : config.basebackup_max_rate,
     };

@@ -1,15 +1,21 @@
 #include "catalog.h"
 
+#include "running.h"
+
 #include "common/file.h"
 #include "common/log.h"
+#include "common/timestamp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define READ_BYTES (256 * 1024)
+/* A machine that goes down takes at most so much with it of what an interrupted backup has stored. */
+#define SYNC_MICROSECONDS 1000000
 
 struct lane {
     int fd;
@@ -20,6 +26,8 @@ struct lane {
 struct catalog {
     struct lane *lanes;
     size_t lane_count;
+    bool is_kept;
+    int64_t next_sync;    /* monotonic */
     pthread_mutex_t lock; /* also of every split */
 };
 
@@ -33,13 +41,28 @@ static int append(struct lane *lane, const struct buffer *text)
     return 0;
 }
 
+static int open_file(struct catalog *catalog, const char *directory, const char *backup_id, size_t lane)
+{
+    char *path;
+    int fd;
+
+    if (!catalog->is_kept)
+        return file_open_unnamed(directory);
+    path = running_index_path(directory, backup_id, lane);
+    fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (path != NULL && fd < 0)
+        log_error("could not create file \"%s\": %m", path);
+    free(path);
+    return fd;
+}
+
 static int open_lanes(struct catalog *catalog, const char *directory, const char *backup_id, size_t lanes)
 {
     struct buffer header = BUFFER_EMPTY;
     int result = index_header_write(backup_id, &header);
 
     for (size_t i = 0; i < lanes && result == 0; i++) {
-        int fd = file_open_unnamed(directory);
+        int fd = open_file(catalog, directory, backup_id, i);
         result = fd < 0 ? -1 : 0;
         if (result == 0) {
             catalog->lanes[catalog->lane_count++].fd = fd;
@@ -50,7 +73,7 @@ static int open_lanes(struct catalog *catalog, const char *directory, const char
     return result;
 }
 
-struct catalog *catalog_open(const char *directory, const char *backup_id, size_t lanes)
+struct catalog *catalog_open(const char *directory, bool is_kept, const char *backup_id, size_t lanes)
 {
     struct catalog *catalog = calloc(1, sizeof *catalog);
 
@@ -59,6 +82,7 @@ struct catalog *catalog_open(const char *directory, const char *backup_id, size_
         return NULL;
     }
     pthread_mutex_init(&catalog->lock, NULL);
+    catalog->is_kept = is_kept;
     catalog->lanes = calloc(lanes, sizeof *catalog->lanes);
     if (catalog->lanes == NULL)
         log_out_of_memory();
@@ -125,6 +149,24 @@ static int add(struct lane *lane, const struct addition *addition)
     return append(lane, &addition->text);
 }
 
+/* Under the lock. */
+static bool is_time_to_sync(struct catalog *catalog)
+{
+    int64_t now = monotonic_now();
+
+    if (!catalog->is_kept || now < catalog->next_sync)
+        return false;
+    catalog->next_sync = now + SYNC_MICROSECONDS;
+    return true;
+}
+
+static void sync_lanes(const struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->lane_count; i++)
+        if (fdatasync(catalog->lanes[i].fd) != 0)
+            log_debug("could not fsync the index: %m");
+}
+
 /* All pieces, from as many additions as there are lanes for each. Those of a lane that was given up meanwhile
  * are not all there. */
 static int add_all(struct catalog *catalog, const struct addition *additions, unsigned pieces)
@@ -139,7 +181,10 @@ static int add_all(struct catalog *catalog, const struct addition *additions, un
         for (unsigned i = 0; i < pieces && is_whole && result == 0; i++)
             result = add(&catalog->lanes[lane], &additions[i * catalog->lane_count + lane]);
     }
+    bool syncs = is_time_to_sync(catalog);
     pthread_mutex_unlock(&catalog->lock);
+    if (syncs)
+        sync_lanes(catalog);
     return result;
 }
 

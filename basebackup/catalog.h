@@ -1,5 +1,6 @@
 /* The index of a backup (backup_index.h) while it is being made, once for each lane (target.h): lines in
- * unlinked files, so that memory does not grow with the number of files. Adding is thread-safe. */
+ * files, so that memory does not grow with the number of files; they may stay in state_dir for the case that
+ * the backup is interrupted (running.h). Adding is thread-safe. */
 #ifndef WALFERRY_CATALOG_H
 #define WALFERRY_CATALOG_H
 
@@ -7,8 +8,9 @@
 
 struct catalog;
 
-/* directory: for the unlinked files; NULL: $TMPDIR or /tmp. NULL after logging. */
-struct catalog *catalog_open(const char *directory, const char *backup_id, size_t lanes);
+/* directory: state_dir; NULL: $TMPDIR or /tmp. is_kept: under names there, by which the next backup finds them;
+ * else unlinked. NULL after logging. */
+struct catalog *catalog_open(const char *directory, bool is_kept, const char *backup_id, size_t lanes);
 void catalog_close(struct catalog *catalog); /* NULL-safe */
 
 /* 0, or -1 after logging. */

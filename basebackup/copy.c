@@ -140,6 +140,9 @@ static int open_found(struct worker *worker, struct found *found)
     const struct walk_entry *entry = &worker->entry;
 
     tree_index_path(found->root, entry->path, worker->index_path);
+    int taken = resume_has(worker->copy->settings.resume, worker->index_path);
+    if (taken != 0)
+        return taken < 0 ? -1 : 0;
     found->file = (struct ship_file){
         .series = &found->root->series,
         .directory_fd = found->root->fd,
@@ -217,17 +220,26 @@ static int copy_until_end(struct worker *worker)
     return -1;
 }
 
+static int take_over_until_end(struct worker *worker)
+{
+    return resume_work(worker->copy->settings.resume, worker->parts);
+}
+
+/* The task is what all of them do. */
+struct task {
+    int (*until_end)(struct worker *worker);
+};
+
 static int work(void *context, void *task)
 {
-    int result = copy_until_end(context);
+    int result = ((const struct task *)task)->until_end(context);
 
-    (void)task;
     if (result != 0)
         interrupt_request(); /* the others are not to read on for hours */
     return result;
 }
 
-int copy_files(struct copy *copy, int (*tick)(void *context), void *context)
+static int run(struct copy *copy, struct task *task, int (*tick)(void *context), void *context)
 {
     unsigned jobs = copy->settings.jobs;
     void **contexts = calloc(jobs, sizeof *contexts);
@@ -241,9 +253,9 @@ int copy_files(struct copy *copy, int (*tick)(void *context), void *context)
     for (unsigned i = 0; i < jobs; i++)
         contexts[i] = &copy->workers[i];
     pool = worker_pool_start(&settings);
-    /* One task for each worker, which takes file after file by itself. */
+    /* Once for each worker, which takes one file or part after the other by itself. */
     for (unsigned i = 0; pool != NULL && i < jobs; i++)
-        worker_pool_submit(pool, copy);
+        worker_pool_submit(pool, task);
     while (pool != NULL && !worker_pool_wait(pool, TICK_MILLISECONDS))
         if (!ended && (interrupt_requested() || tick(context) != 0)) {
             interrupt_request();
@@ -253,4 +265,23 @@ int copy_files(struct copy *copy, int (*tick)(void *context), void *context)
     int result = pool == NULL ? -1 : worker_pool_finish(pool);
     free(contexts);
     return ended ? -1 : result;
+}
+
+int copy_take_over(struct copy *copy, int (*tick)(void *context), void *context)
+{
+    struct task task = {take_over_until_end};
+
+    if (copy->settings.resume == NULL)
+        return 0;
+    int result = run(copy, &task, tick, context);
+    if (result == 0)
+        resume_tell(copy->settings.resume);
+    return result;
+}
+
+int copy_files(struct copy *copy, int (*tick)(void *context), void *context)
+{
+    struct task task = {copy_until_end};
+
+    return run(copy, &task, tick, context);
 }

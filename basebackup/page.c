@@ -7,7 +7,6 @@
 #include "interrupt.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 /* Offsets in PageHeaderData (bufpage.h), the same in all versions. */
@@ -159,6 +158,20 @@ int page_file_verify(struct page_file *file, void *data, size_t length, uint64_t
         log_debug("could not verify the last page of file \"%s\": the file ends in the middle of it",
                   file->path);
     return 0;
+}
+
+bool page_check_quietly(const struct page_check *check, const void *data, size_t length, uint32_t block,
+                        uint64_t *zero_pages)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t done = 0; done + check->block_bytes <= length; done += check->block_bytes) {
+        enum page_state state = page_look(check, bytes + done, block++);
+        if (state != PAGE_GOOD && state != PAGE_ZERO)
+            return false;
+        *zero_pages += state == PAGE_ZERO;
+    }
+    return true;
 }
 
 void page_file_end(struct page_file *file)

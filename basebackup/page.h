@@ -7,6 +7,7 @@
 #include "page_errors.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,11 @@ struct page_file {
  * page that stays wrong is logged and counted, and that is no failure. 0, or -1 after logging (it cannot be
  * read, the server cannot be asked). */
 int page_file_verify(struct page_file *file, void *data, size_t length, uint64_t offset);
+
+/* Does every whole page in data, of which the first is this block, look right at once? Nothing is read again,
+ * logged or counted but zero_pages. */
+bool page_check_quietly(const struct page_check *check, const void *data, size_t length, uint32_t block,
+                        uint64_t *zero_pages);
 
 /* Says how many wrong pages of the file were not logged one by one. */
 void page_file_end(struct page_file *file);

@@ -122,6 +122,11 @@ out_of_memory:
     return NULL;
 }
 
+struct store *part_writer_store(struct part_writer *writer, size_t target)
+{
+    return writer->stores[target];
+}
+
 void part_writer_hold(struct part_writer *writer)
 {
     writer->is_held = true;

@@ -25,6 +25,10 @@ struct part_writer *part_writer_new(struct targets *targets, struct catalog *cat
 /* An open part is aborted. NULL-safe. */
 void part_writer_free(struct part_writer *writer);
 
+/* This writer's own store of a target, by its number: for what is copied there from elsewhere. NULL: it was
+ * given up before. Borrowed. */
+struct store *part_writer_store(struct part_writer *writer, size_t target);
+
 /* Makes sure that a part of this series is open and has room for one more member of that size. The open part
  * is finished first when it belongs to another series or is full. 0, or -1 after logging. */
 int part_writer_prepare(struct part_writer *writer, struct part_series *series, uint64_t member_bytes);

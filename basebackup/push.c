@@ -14,6 +14,7 @@
 #include "last_part.h"
 #include "primary.h"
 #include "push_report.h"
+#include "running.h"
 #include "source_file.h"
 #include "wal_include.h"
 #include "wal_wait.h"
@@ -41,6 +42,8 @@ struct push {
     struct page_errors *page_errors;
     struct progress progress;
     struct rate rate;
+    struct running running;
+    struct resume *resume;
     struct copy *copy;
     struct external external;
     struct part_series external_series;
@@ -163,7 +166,9 @@ static int start(struct push *push)
     log_info("backup %s begins at %s on timeline %u", push->backup.id, lsn, (unsigned)started.timeline);
     heartbeat_begin(&push->heartbeat, &push->targets);
     push->next_session_check = monotonic_now() + SESSION_CHECK_MICROSECONDS;
-    push->catalog = catalog_open(push->state.directory, push->backup.id, push->targets.lane_count);
+    running_begin(&push->state, &push->targets, push->backup.timeline, &push->running);
+    push->catalog =
+        catalog_open(push->state.directory, push->running.fd >= 0, push->backup.id, push->targets.lane_count);
     if (push->catalog != NULL && documents_started(&push->backup, &document) == 0)
         result = targets_put(&push->targets, "started.json", &document);
     buffer_free(&document);
@@ -185,6 +190,24 @@ static struct page_check *page_checks(struct push *push)
     return &push->pages;
 }
 
+static void find_interrupted(struct push *push)
+{
+    struct resume_settings settings = {
+        .state = &push->state,
+        .targets = &push->targets,
+        .catalog = push->catalog,
+        .tree = &push->tree,
+        .pages = page_checks(push),
+        .progress = &push->progress,
+        .rate = &push->rate,
+        .timeline = push->backup.timeline,
+        .age_seconds = push->config->basebackup_resume_age_seconds,
+    };
+
+    if (push->settings->resumes)
+        push->resume = resume_find(&settings);
+}
+
 static int open_copy(struct push *push)
 {
     struct copy_settings settings = {
@@ -196,6 +219,7 @@ static int open_copy(struct push *push)
         .rate = &push->rate,
         .owner = &push->directory.owner,
         .split_bytes = push->config->basebackup_split_bytes / SOURCE_WINDOW_BYTES * SOURCE_WINDOW_BYTES,
+        .resume = push->resume,
         .jobs = push->settings->jobs,
     };
 
@@ -226,10 +250,15 @@ static int copy(struct push *push)
 {
     if (tree_open(push->directory.path, &push->directory.control, push->facts.major,
                   push->facts.stats_directory, &push->tree) != 0 ||
-        tree_scan(&push->tree, push->progress.is_wanted) != 0 || open_copy(push) != 0)
+        tree_scan(&push->tree, push->progress.is_wanted) != 0)
+        return -1;
+    find_interrupted(push);
+    if (open_copy(push) != 0)
         return -1;
     progress_begin(&push->progress, push->tree.bytes);
     int result = copy_directories(push->copy);
+    if (result == 0)
+        result = copy_take_over(push->copy, tick, push);
     if (result == 0)
         result = copy_files(push->copy, tick, push);
     progress_end(&push->progress);
@@ -396,7 +425,12 @@ static int complete(struct push *push)
         return -1;
     push->is_stored = true;
     log_summary(push);
-    return targets_outcome(&push->targets);
+    if (targets_outcome(&push->targets) != 0)
+        return -1;
+    resume_free(push->resume);
+    push->resume = NULL;
+    running_forget(&push->running);
+    return 0;
 }
 
 static void push_close(struct push *push)
@@ -404,6 +438,8 @@ static void push_close(struct push *push)
     server_close(push->server); /* first: ends backup mode */
     server_close(push->wal_holder);
     copy_close(push->copy); /* aborts uploads */
+    resume_free(push->resume);
+    running_close(&push->running);
     page_errors_free(push->page_errors);
     tree_close(&push->tree);
     catalog_close(push->catalog);
@@ -427,6 +463,7 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
     push->settings = settings;
     push->config = settings->config;
     push->begun = monotonic_now();
+    push->running = (struct running)RUNNING_NONE;
     backup_init(&push->backup);
     progress_init(&push->progress, settings->wants_progress);
     rate_init(&push->rate, settings->max_rate);

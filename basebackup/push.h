@@ -15,6 +15,7 @@ struct push_settings {
     bool tolerates_page_errors; /* --page-errors=warn */
     bool includes_wal;          /* --wal=include */
     bool wants_progress;
+    bool resumes; /* goes on from an interrupted backup, if there is one */
     unsigned jobs;
     uint64_t max_rate;     /* bytes of the data directory in a second; 0: no limit */
     struct result *result; /* told what was done, whatever the outcome */

@@ -289,13 +289,13 @@ int tree_scan(struct tree *tree, bool wants_sizes)
     return result == 0 ? sort_directories(tree) : -1;
 }
 
-static bool is_known(const struct tree *tree, const struct walk_entry *entry)
+bool tree_has_directory(const struct tree *tree, const struct tree_root *root, const char *path)
 {
-    struct tree_directory wanted = {tree->walker->root, (char *)entry->path, 0};
+    struct tree_directory wanted = {(size_t)(root - tree->roots), (char *)path, 0};
     const struct tree_directory *key = &wanted;
 
-    return bsearch(&key, tree->walker->sorted, tree->directory_count, sizeof(const struct tree_directory *),
-                   compare_sorted) != NULL;
+    return *path == '\0' || bsearch(&key, tree->walker->sorted, tree->directory_count,
+                                    sizeof(const struct tree_directory *), compare_sorted) != NULL;
 }
 
 /* Under the lock. */
@@ -318,7 +318,7 @@ static int next_locked(struct tree *tree, struct catalog *catalog, struct walk_e
         }
         if (!entry->is_directory)
             return 1;
-        if (is_known(tree, entry))
+        if (tree_has_directory(tree, &tree->roots[walker->root], entry->path))
             continue;
         tree_index_path(&tree->roots[walker->root], entry->path, path);
         return catalog_add_directory(catalog, path, entry->mode) == 0 ? 1 : -1;

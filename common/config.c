@@ -63,6 +63,7 @@ static const struct key keys[] = {
     {"basebackup", "jobs", VALUE_NUMBER, CONFIG(basebackup_jobs), 1, 256, NULL, NULL},
     {"basebackup", "wal_timeout", VALUE_NUMBER, CONFIG(basebackup_wal_timeout_seconds), 1, 604800, NULL,
      NULL},
+    {"basebackup", "resume_age", VALUE_NUMBER, CONFIG(basebackup_resume_age_seconds), 0, 2592000, NULL, NULL},
     {"basebackup", "store_timeout", VALUE_NUMBER, CONFIG(basebackup_store_timeout_seconds), 1, 86400, NULL,
      NULL},
     {"basebackup", "split_size", VALUE_BYTES, CONFIG(basebackup_split_bytes), 1, 0, NULL, NULL},
@@ -565,6 +566,7 @@ static void set_defaults(struct config *config)
                                                  : cores > 8 ? 8
                                                              : (unsigned)cores,
                               .basebackup_wal_timeout_seconds = 300,
+                              .basebackup_resume_age_seconds = 86400,
                               .basebackup_store_timeout_seconds = 300};
 }
 

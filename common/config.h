@@ -66,11 +66,13 @@ struct config {
     uint64_t wal_fetch_read_ahead_bytes; /* [wal-fetch] read_ahead = 256MB; 0: off */
     unsigned wal_fetch_parallel;         /* [wal-fetch] parallel = 4: segments fetched ahead at a time */
 
-    uint64_t basebackup_split_bytes;           /* [basebackup] split_size = 128MB: whole MiB, at least 1 */
-    uint64_t basebackup_max_rate;              /* [basebackup] max_rate = 0: bytes a second; 0: no limit */
-    enum config_priority basebackup_priority;  /* [basebackup] priority = normal | low | idle */
-    unsigned basebackup_jobs;                  /* [basebackup] jobs; default: number of cores, 2..8 */
-    unsigned basebackup_wal_timeout_seconds;   /* [basebackup] wal_timeout = 300 */
+    uint64_t basebackup_split_bytes;          /* [basebackup] split_size = 128MB: whole MiB, at least 1 */
+    uint64_t basebackup_max_rate;             /* [basebackup] max_rate = 0: bytes a second; 0: no limit */
+    enum config_priority basebackup_priority; /* [basebackup] priority = normal | low | idle */
+    unsigned basebackup_jobs;                 /* [basebackup] jobs; default: number of cores, 2..8 */
+    unsigned basebackup_wal_timeout_seconds;  /* [basebackup] wal_timeout = 300 */
+    unsigned basebackup_resume_age_seconds; /* [basebackup] resume_age = 86400: an interrupted backup is gone
+                                               on with so long after its last sign of life; 0: never */
     unsigned basebackup_store_timeout_seconds; /* [basebackup] store_timeout = 300: one request, retries
                                                   included */
 };

@@ -108,6 +108,11 @@ enum store_result store_put_back(struct store *store, const char *key, const cha
     return store->driver->put_back(store, key, version_id);
 }
 
+enum store_result store_copy(struct store *store, const char *from, const char *to)
+{
+    return store->driver->copy(store, from, to);
+}
+
 enum store_result store_delete(struct store *store, const char *key, const char *version_id)
 {
     return store->driver->delete (store, key, version_id);

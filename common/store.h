@@ -118,6 +118,12 @@ enum store_result store_get_version(struct store *store, const char *key, const 
 /* Puts the content of an earlier version under its key again, as the newest one. Never for a directory. */
 enum store_result store_put_back(struct store *store, const char *key, const char *version_id);
 
+/* Copies an object within the store, which does it by itself: from and to are keys. For keys that nobody else
+ * writes: S3 replaces what is there, a directory tells STORE_EXISTS. STORE_ABSENT: there is nothing under
+ * from (nothing logged). At most 5 GiB. */
+#define STORE_COPY_BYTES_MOST (5ull * 1024 * 1024 * 1024)
+enum store_result store_copy(struct store *store, const char *from, const char *to);
+
 /* STORE_OK also when it was not there. version_id NULL: a plain delete. */
 enum store_result store_delete(struct store *store, const char *key, const char *version_id);
 

@@ -23,6 +23,7 @@ struct store_driver {
                                   bool (*each)(void *context, const struct store_version *version),
                                   void *context);
     enum store_result (*put_back)(struct store *store, const char *key, const char *version_id);
+    enum store_result (*copy)(struct store *store, const char *from, const char *to);
     enum store_result (*delete)(struct store *store, const char *key, const char *version_id);
     /* The driver's own struct, seen by store.c only as a pointer. */
     void *(*upload_begin)(struct store *store, const char *key, uint64_t expected_bytes,

@@ -213,10 +213,10 @@ static int link_pending(struct pending *pending)
 /* The directory, and those above it: also when the object or a directory was there already, since another
  * process may have made it a moment ago and not have synced it yet, and our caller is about to tell
  * PostgreSQL that it is safe. */
-static int sync_up_to_root(const struct pending *pending)
+static int sync_up_to_root(const struct store *store, const char *lowest)
 {
-    size_t root_length = strlen(pending->store->config->path);
-    char *directory = string_copy(pending->directory);
+    size_t root_length = strlen(store->config->path);
+    char *directory = string_copy(lowest);
     int result = directory == NULL ? -1 : 0;
 
     while (result == 0 && strlen(directory) >= root_length) {
@@ -247,7 +247,10 @@ static enum store_result pending_publish(struct pending *pending)
         }
         result = STORE_EXISTS;
     }
-    return sync_up_to_root(pending) == 0 && store_file_root_is_there(pending->store) ? result : STORE_FAILED;
+    return sync_up_to_root(pending->store, pending->directory) == 0 &&
+                   store_file_root_is_there(pending->store)
+               ? result
+               : STORE_FAILED;
 }
 
 static int write_body(struct pending *pending, const struct body *body)
@@ -451,6 +454,38 @@ static enum store_result put_back(struct store *store, const char *key, const ch
     return STORE_FAILED;
 }
 
+/* A second name: what is stored is never written to again. */
+static enum store_result link_copy(struct store *store, const char *from, const char *to,
+                                   const char *directory)
+{
+    if (!store_file_root_is_there(store) || file_make_directories(directory, 0700) != 0)
+        return STORE_FAILED;
+    int failed = link(from, to) != 0;
+    if (!failed || errno == EEXIST) {
+        enum store_result result = failed ? STORE_EXISTS : STORE_OK;
+        return sync_up_to_root(store, directory) == 0 && store_file_root_is_there(store) ? result
+                                                                                         : STORE_FAILED;
+    }
+    if (errno == ENOENT && !file_exists(from))
+        return store_file_root_is_there(store) ? STORE_ABSENT : STORE_FAILED;
+    log_error("could not link file \"%s\" to \"%s\": %m", from, to);
+    return STORE_FAILED;
+}
+
+static enum store_result copy(struct store *store, const char *from, const char *to)
+{
+    char *old_path = store_file_path(store, from), *new_path = store_file_path(store, to);
+    char *directory = new_path == NULL ? NULL : path_directory(new_path);
+    enum store_result result = STORE_FAILED;
+
+    if (old_path != NULL && directory != NULL)
+        result = link_copy(store, old_path, new_path, directory);
+    free(directory);
+    free(new_path);
+    free(old_path);
+    return result;
+}
+
 static enum store_result delete_key(struct store *store, const char *key, const char *version_id)
 {
     char *path = store_file_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
@@ -483,6 +518,7 @@ int store_file_open(struct store *store)
         .list_folders = store_file_list_folders,
         .versions = versions,
         .put_back = put_back,
+        .copy = copy,
         .delete = delete_key,
         .upload_begin = upload_begin,
         .upload_write = upload_write,

@@ -131,35 +131,72 @@ static bool says_copied(const struct s3_answer *answer)
            copied;
 }
 
-/* The store copies: the content does not come this way. */
-static enum store_result put_back(struct store *store, const char *key, const char *version_id)
+/* "/bucket/key", encoded. */
+static int append_source(struct store *store, const char *key, struct buffer *source)
+{
+    char *whole_key = store_s3_key(store, key);
+    int result = -1;
+
+    if (whole_key != NULL && buffer_printf(source, "/%s/", store->config->bucket) == 0)
+        result = s3_encode(source, whole_key, true);
+    free(whole_key);
+    return result;
+}
+
+/* The store copies: the content does not come this way. ABSENT: there is no such source; not logged. */
+static enum store_result copy_from(struct store *store, const char *verb, const struct buffer *source,
+                                   const char *key)
 {
     char *whole_key = store_s3_key(store, key);
     struct body nothing = {"", -1, 0, {0}};
-    struct s3_request request = {.verb = "put back an earlier version of",
+    struct s3_request request = {.verb = verb,
                                  .object = store_describe(store, key),
                                  .method = "PUT",
                                  .key = whole_key,
                                  .body = &nothing};
     struct s3_answer answer = {0};
-    struct buffer source = BUFFER_EMPTY;
     enum store_result result = STORE_FAILED;
 
-    if (whole_key == NULL || sha256_of("", 0, nothing.sha256) != 0 ||
-        buffer_printf(&source, "/%s/", store->config->bucket) != 0 ||
-        s3_encode(&source, whole_key, true) != 0 || buffer_append_string(&source, "?versionId=") != 0 ||
-        s3_encode(&source, *version_id != '\0' ? version_id : "null", false) != 0)
+    if (whole_key == NULL || sha256_of("", 0, nothing.sha256) != 0)
         goto done;
-    s3_request_header(&request, "x-amz-copy-source", buffer_string(&source));
+    s3_request_header(&request, "x-amz-copy-source", buffer_string(source));
     enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
     if (answered == S3_SUCCEEDED && says_copied(&answer))
         result = STORE_OK;
+    else if (answered == S3_REFUSED && s3_answer_is(&answer, 404, "NoSuchKey"))
+        result = STORE_ABSENT;
     else
         result = store_s3_failed(store, &request, answered, &answer);
 done:
     s3_answer_free(&answer);
-    buffer_free(&source);
     free(whole_key);
+    return result;
+}
+
+static enum store_result put_back(struct store *store, const char *key, const char *version_id)
+{
+    struct buffer source = BUFFER_EMPTY;
+    enum store_result result = STORE_FAILED;
+
+    if (append_source(store, key, &source) == 0 && buffer_append_string(&source, "?versionId=") == 0 &&
+        s3_encode(&source, *version_id != '\0' ? version_id : "null", false) == 0)
+        result = copy_from(store, "put back an earlier version of", &source, key);
+    if (result == STORE_ABSENT) {
+        log_error("version \"%s\" of \"%s\" is gone", version_id, store_describe(store, key));
+        result = STORE_FAILED;
+    }
+    buffer_free(&source);
+    return result;
+}
+
+static enum store_result copy(struct store *store, const char *from, const char *to)
+{
+    struct buffer source = BUFFER_EMPTY;
+    enum store_result result = STORE_FAILED;
+
+    if (append_source(store, from, &source) == 0)
+        result = copy_from(store, "copy an object to", &source, to);
+    buffer_free(&source);
     return result;
 }
 
@@ -214,6 +251,7 @@ static const struct store_driver driver = {
     .list_folders = store_s3_list_folders,
     .versions = store_s3_versions,
     .put_back = put_back,
+    .copy = copy,
     .delete = delete_object,
     .upload_begin = store_s3_upload_begin,
     .upload_write = store_s3_upload_write,

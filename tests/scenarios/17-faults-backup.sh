@@ -90,6 +90,44 @@ table push_row <<'TABLE'
 - | 1 | did not arrive.*archive_command | PUT *wal/0* 1 - status=503 code=SlowDown
 TABLE
 
+# An earlier backup failed at its very end, so that all its parts are stored.
+resume_row() { # COUNT STATUS MESSAGE LINES
+    rm -rf "$objects/main/$system/base" state
+    choose_config -
+    script "PUT *files 1 - status=403 code=AccessDenied"
+    expect_status 1 basebackup-push --checkpoint=fast --jobs 1
+    choose_config "$1"
+    script "${4//;/$'\n'}"
+    expect_status "$2" basebackup-push --checkpoint=fast
+    says "$3"
+    if [ "$2" = 0 ]; then list_is 1; else list_is 0; fi
+    [ "$2" = 1 ] || restores_all
+}
+restores_all() { # also by hand: no part is there twice
+    rm -rf copy by.hand && mkdir by.hand
+    expect_status 0 basebackup-fetch --quiet -D "$T/copy"
+    expect_status 0 pg_verifybackup -n -q copy
+    cat "$(dirname "$(find "$objects" -name manifest.json)")"/main-* | lz4 -dc | tar -xpif - -C by.hand
+    expect_status 0 pg_verifybackup -n -q by.hand
+}
+step "going on from a backup that failed"
+mkdir main/quiet # the second of these has a part of its own, so that no file that changes is in it
+for i in 1 2; do head -c 15000000 /dev/urandom >main/quiet/$i; done
+table resume_row <<'TABLE'
+# COUNT | status | message | script
+1 | 0 | [1-9][0-9]* of [0-9]+ parts of backup .* are taken over | # all is well
+1 | 0 | [1-9][0-9]* of [0-9]+ parts of backup .* are taken over | COPY * 1 1 status=200 code=InternalError
+1 | 0 | [1-9][0-9]* of [0-9]+ parts of backup .* are taken over | COPY * 1 1 done status=500 code=InternalError
+1 | 0 | AccessDenied.*nothing more is taken over | COPY * 1 - status=403 code=AccessDenied
+1 | 0 | AccessDenied.*nothing more is taken over | COPY * 1 - status=200 code=AccessDenied
+1 | 0 | nothing more is taken over | COPY * 1 - done pretend
+1 | 0 | nothing more is taken over.* 0 of [0-9]+ parts | COPY * 1 - done status=403 code=AccessDenied
+1 | 0 | 0 of [0-9]+ parts of backup .* are taken over | GET *main-* 1 - status=404 code=NoSuchKey
+1 | 0 | not known any more in repository | GET *started.json 1 - status=404 code=NoSuchKey
+- | 1 | AccessDenied.*has failed | COPY * 1 - done status=403 code=AccessDenied;DELETE * 1 - status=403 code=AccessDenied
+TABLE
+rm -r main/quiet
+
 # ---- basebackup-push: temporary keys that are renewed while it runs
 
 renewed() { # wound: wal-g#2297, #1810
@@ -239,6 +277,6 @@ TABLE
 - | 1 | PreconditionFailed.*is incomplete | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 - | 1 | not the range.*is incomplete | set ignore if-match;GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 TABLE
-    expect_rows 84
+    expect_rows 94
 }
 in_shards 3 reading

@@ -41,7 +41,7 @@ int main(void)
                                             .timeline = 1,
                                             .start_lsn = 0x28,
                                             .stop_lsn = 0x100};
-    struct catalog *catalog = catalog_open(NULL, backup_id, 1);
+    struct catalog *catalog = catalog_open(NULL, false, backup_id, 1);
     int fd = file_open_unnamed(NULL);
     char text[4096] = "";
     uint64_t bytes = 0;

@@ -324,6 +324,19 @@ static void remove_all(struct store *store)
     CHECK(store_list(store, &listing) == STORE_OK && leftovers.count == 0);
 }
 
+static void test_copy(struct store *store)
+{
+    struct store_object object = {0};
+
+    CHECK(put_text(store, key("copied"), "0123456789", NULL) == STORE_OK);
+    CHECK(store_copy(store, key("copied"), key("folder/copy")) == STORE_OK);
+    CHECK(holds(store, key("folder/copy"), "0123456789"));
+    CHECK(store_delete(store, key("copied"), NULL) == STORE_OK);
+    CHECK(holds(store, key("folder/copy"), "0123456789"));
+    CHECK(store_copy(store, key("copied"), key("folder/none")) == STORE_ABSENT);
+    CHECK(get_text(store, key("folder/none"), NULL, &(struct buffer)BUFFER_EMPTY, &object) == STORE_ABSENT);
+}
+
 static void test_store(const struct repository_config *config)
 {
     const struct store_limits limits = {30, 0};
@@ -344,6 +357,7 @@ static void test_store(const struct repository_config *config)
     test_versions(store);
     test_delete(store);
     test_upload(store);
+    test_copy(store);
     remove_all(store);
     store_close(store);
 }

@@ -201,6 +201,31 @@ static void test_other_root(const struct repository_config *config)
     free(away);
 }
 
+/* A copy is a second name of the file: never over another, and only where the directory is. */
+static void test_copy(struct repository_config *config)
+{
+    const struct store_limits limits = {30, 0};
+    struct store *store = store_open(config, &limits);
+    struct stat status;
+
+    REQUIRE(store != NULL);
+    CHECK(put_text(store, key("one"), "one", NULL) == STORE_OK &&
+          put_text(store, key("two"), "two", NULL) == STORE_OK);
+    CHECK(store_copy(store, key("one"), key("two")) == STORE_EXISTS && holds(store, key("two"), "two"));
+    CHECK(store_copy(store, key("one"), key("new/one")) == STORE_OK);
+    CHECK(stat(below(config, "new/one"), &status) == 0 && status.st_nlink == 2);
+    unit_listen();
+    CHECK(store_copy(store, key("one"), key("two/one")) ==
+          STORE_FAILED); /* a file where a directory should be */
+    CHECK(unit_heard("two"));
+    CHECK(rename(config->path, unit_path("%s.away", config->path)) == 0);
+    unit_listen();
+    CHECK(store_copy(store, key("one"), key("other")) == STORE_FAILED);
+    CHECK(unit_heard("is not there"));
+    CHECK(rename(unit_path("%s.away", config->path), config->path) == 0);
+    store_close(store);
+}
+
 int main(void)
 {
     char parent[] = "/tmp/walferry-store-XXXXXX", path[64], name[] = "directory";
@@ -212,6 +237,8 @@ int main(void)
     REQUIRE(mkdir(path, 0700) == 0);
     test_other_root(&config);
     test_in_the_way(&config);
+    memcpy(base, "copies", sizeof "copies");
+    test_copy(&config);
     unit_remove_tree(parent);
     return unit_done("store_file");
 }

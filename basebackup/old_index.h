@@ -1,0 +1,36 @@
+/* The index that an interrupted backup left in state_dir (running.h), read part by part. */
+#ifndef WALFERRY_OLD_INDEX_H
+#define WALFERRY_OLD_INDEX_H
+
+#include "restore_part.h"
+
+/* A part as one lane has it. */
+struct old_part {
+    struct restore_part *part; /* its files, as the index has them */
+    uint64_t files;
+    struct buffer lines; /* of its files, word by word */
+};
+
+/* What belongs together: one part, or all those that hold one file in pieces. */
+struct old_unit {
+    struct old_part *parts; /* part by part, in each lane by lane */
+    size_t count;           /* of parts, in each lane */
+    size_t lanes;
+};
+struct old_part *old_unit_part(const struct old_unit *unit, size_t part, size_t lane);
+void old_unit_free(struct old_unit *unit);
+
+struct old_index;
+
+/* directory: state_dir. NULL when there is none that can be read (logged). */
+struct old_index *old_index_open(const char *directory, const char *backup_id, size_t lanes);
+void old_index_close(struct old_index *index); /* NULL-safe */
+
+/* At most so many files are in it. */
+uint64_t old_index_most_files(const struct old_index *index);
+
+/* The next unit that all lanes have whole; the caller frees it. 1: it is filled; 0: that was all, or what
+ * follows was torn; -1 after logging. */
+int old_index_next(struct old_index *index, struct old_unit *unit);
+
+#endif

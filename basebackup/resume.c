@@ -1,0 +1,416 @@
+#include "resume.h"
+
+#include "common/document.h"
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "interrupt.h"
+#include "old_index.h"
+#include "path_set.h"
+#include "running.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct resume {
+    struct resume_settings settings;
+    struct interrupted from;
+    struct old_index *index;
+    struct path_set *taken; /* paths of files */
+    pthread_mutex_t lock;   /* of the index, and what follows */
+    bool is_given_up;
+    uint64_t parts, parts_taken;
+    uint64_t files_taken, bytes_taken;
+};
+
+/* Finding it */
+
+struct sign {
+    const char *file, *kind, *member;
+};
+
+/* When it was last heard of there: the first of these that is there tells. 0: it is not known there any more,
+ * or could not be asked for (logged). */
+static int64_t last_sign(struct repository *repository, uint64_t system_identifier, const char *id)
+{
+    static const struct sign signs[] = {{"heartbeat.json", "heartbeat", "time"},
+                                        {"started.json", "started", "start_time"}};
+    struct buffer text = BUFFER_EMPTY;
+    int64_t time = 0;
+
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0] && time == 0; i++) {
+        char *key = backup_key(repository, system_identifier, id, signs[i].file);
+        buffer_clear(&text);
+        if (key != NULL && repository_get_small(repository, key, NULL, &text) == REPOSITORY_OK) {
+            struct json *document =
+                document_open(text.data, text.length, signs[i].kind, store_describe(repository->store, key));
+            const char *member = document == NULL ? NULL : json_text(document, signs[i].member);
+            if (member == NULL || timestamp_parse(member, &time) != TIMESTAMP_OK)
+                time = 0;
+            json_free(document);
+        }
+        free(key);
+    }
+    buffer_free(&text);
+    return time;
+}
+
+static bool is_young(const struct resume *resume)
+{
+    struct targets *targets = resume->settings.targets;
+    int64_t least = timestamp_now() - (int64_t)resume->settings.age_seconds * 1000000;
+
+    for (size_t i = 0; i < targets->count; i++) {
+        struct target *target = &targets->items[i];
+        if (!target_is_alive(target))
+            continue;
+        int64_t time = last_sign(&target->repository, targets->system_identifier, resume->from.id);
+        if (time >= least)
+            continue;
+        log_info("what the interrupted backup %s has stored is not taken over: it is %s in repository \"%s\"",
+                 resume->from.id, time == 0 ? "not known any more" : "older than resume_age allows",
+                 target->repository.settings->name);
+        return false;
+    }
+    return true;
+}
+
+struct resume *resume_find(const struct resume_settings *settings)
+{
+    struct resume *resume;
+    struct interrupted from;
+
+    running_find(settings->state, settings->targets, settings->timeline, &from);
+    if (from.fd < 0)
+        return NULL;
+    resume = calloc(1, sizeof *resume);
+    if (resume == NULL) {
+        close(from.fd);
+        log_out_of_memory();
+        return NULL;
+    }
+    resume->settings = *settings;
+    resume->from = from;
+    pthread_mutex_init(&resume->lock, NULL);
+    if (is_young(resume))
+        resume->index = old_index_open(settings->state->directory, from.id, settings->targets->lane_count);
+    if (resume->index != NULL)
+        resume->taken = path_set_new(settings->state->directory, old_index_most_files(resume->index));
+    if (resume->taken != NULL) {
+        log_info("backup %s was interrupted: what it has stored is looked through", from.id);
+        return resume;
+    }
+    resume_free(resume);
+    return NULL;
+}
+
+void resume_free(struct resume *resume)
+{
+    if (resume == NULL)
+        return;
+    old_index_close(resume->index);
+    path_set_free(resume->taken);
+    pthread_mutex_destroy(&resume->lock);
+    close(resume->from.fd);
+    free(resume);
+}
+
+/* Is it still right? */
+
+/* The place of a part's files, by its name: "main-00000001", "16384-00000001". NULL: its files are never
+ * taken over (external ones), or it is gone. */
+static struct tree_root *root_of(const struct resume *resume, const char *part)
+{
+    struct tree *tree = resume->settings.tree;
+    const char *dash = strrchr(part, '-');
+
+    for (size_t i = 0; i < tree->root_count; i++) {
+        struct tree_root *root = &tree->roots[i];
+        size_t length = strlen(root->series.prefix);
+        if (root->fd >= 0 && part + length == dash && strncmp(part, root->series.prefix, length) == 0)
+            return root;
+    }
+    return NULL;
+}
+
+/* Nothing but files: directories are in the first part of the new backup. */
+static bool holds_files_only(const struct restore_part *part)
+{
+    uint64_t stored = 0;
+
+    for (size_t i = 0; i < part->count; i++)
+        stored += part->files[i].stored;
+    return stored == part->bytes;
+}
+
+static int discard(void *context, const void *data, size_t length)
+{
+    (void)context;
+    (void)data;
+    (void)length;
+    return 0;
+}
+
+/* Is it there, with that many bytes? One byte is asked for, which tells the size. */
+static bool is_stored(const struct resume *resume, struct part_writer *parts, size_t index,
+                      const struct restore_part *part)
+{
+    const struct target *target = &resume->settings.targets->items[index];
+    struct store *store = part_writer_store(parts, index);
+    struct sink nowhere = {discard, NULL};
+    struct store_range first = {.offset = 0, .length = 1};
+    struct store_object object = {0};
+    char *key = backup_key(&target->repository, resume->settings.targets->system_identifier, resume->from.id,
+                           part->name);
+    bool result = key != NULL && store_get(store, key, &first, &nowhere, &object) == STORE_OK &&
+                  object.total_bytes == part->bytes;
+
+    free(key);
+    return result;
+}
+
+static bool is_stored_everywhere(const struct resume *resume, struct part_writer *parts,
+                                 const struct old_unit *unit)
+{
+    const struct targets *targets = resume->settings.targets;
+
+    for (size_t i = 0; i < targets->count; i++)
+        for (size_t k = 0; k < unit->count && target_is_alive(&targets->items[i]); k++) {
+            const struct restore_part *part = old_unit_part(unit, k, targets->items[i].lane)->part;
+            if (part->bytes > STORE_COPY_BYTES_MOST || !holds_files_only(part) ||
+                !is_stored(resume, parts, i, part))
+                return false;
+        }
+    return true;
+}
+
+static bool is_unchanged(struct unchanged *unchanged, const struct tree_root *root,
+                         const struct old_unit *unit)
+{
+    bool result = true;
+
+    for (size_t k = 0; k < unit->count && result; k++) {
+        const struct restore_part *part = old_unit_part(unit, k, 0)->part;
+        for (size_t i = 0; i < part->count && result; i++)
+            result = unchanged_next(unchanged, root, &part->files[i]);
+    }
+    unchanged_reset(unchanged);
+    return result;
+}
+
+/* Taking it over */
+
+/* One unit on its way into the new backup. */
+struct passage {
+    struct resume *resume;
+    struct part_writer *parts;
+    const struct old_unit *unit;
+    struct part_series *series;
+    unsigned number; /* of its first part in the new backup */
+};
+
+static void name_part(const struct passage *passage, size_t part, char name[32])
+{
+    snprintf(name, 32, "%s-%08u", passage->series->prefix, passage->number + (unsigned)part);
+}
+
+static int copy_part(const struct passage *passage, size_t index, size_t part)
+{
+    struct targets *targets = passage->resume->settings.targets;
+    const struct target *target = &targets->items[index];
+    char name[32];
+
+    name_part(passage, part, name);
+    char *from = backup_key(&target->repository, targets->system_identifier, passage->resume->from.id,
+                            old_unit_part(passage->unit, part, target->lane)->part->name);
+    char *to = targets_key(targets, target, name);
+    enum store_result result = from == NULL || to == NULL
+                                   ? STORE_FAILED
+                                   : store_copy(part_writer_store(passage->parts, index), from, to);
+    free(from);
+    free(to);
+    return result == STORE_OK ? 0 : -1;
+}
+
+static int copy_all(const struct passage *passage)
+{
+    const struct targets *targets = passage->resume->settings.targets;
+
+    for (size_t i = 0; i < targets->count; i++)
+        for (size_t part = 0; part < passage->unit->count && target_is_alive(&targets->items[i]); part++)
+            if (copy_part(passage, i, part) != 0)
+                return -1;
+    return 0;
+}
+
+/* A part in the new backup's folder that its index does not know would come out by hand, so none may stay. */
+static int take_back(const struct passage *passage)
+{
+    struct targets *targets = passage->resume->settings.targets;
+    char name[32];
+
+    for (size_t i = 0; i < targets->count; i++)
+        for (size_t part = 0; part < passage->unit->count && target_is_alive(&targets->items[i]); part++) {
+            name_part(passage, part, name);
+            char *key = targets_key(targets, &targets->items[i], name);
+            bool is_gone =
+                key != NULL && store_delete(part_writer_store(passage->parts, i), key, NULL) == STORE_OK;
+            free(key);
+            if (!is_gone && target_give_up(targets, &targets->items[i]) != 0)
+                return -1;
+        }
+    return 0;
+}
+
+static uint64_t plain_bytes(const struct restore_part *part)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < part->count; i++)
+        bytes += part->files[i].bytes;
+    return bytes;
+}
+
+static int catalog_one(const struct passage *passage, size_t index, struct catalog_split *split,
+                       struct catalog_part *parts)
+{
+    const struct resume_settings *settings = &passage->resume->settings;
+    uint64_t bytes = plain_bytes(old_unit_part(passage->unit, index, 0)->part);
+    char name[32];
+
+    name_part(passage, index, name);
+    for (size_t lane = 0; lane < passage->unit->lanes; lane++) {
+        const struct old_part *part = old_unit_part(passage->unit, index, lane);
+        parts[lane] = (struct catalog_part){
+            .entry = {.line = INDEX_PART,
+                      .path = targets_lane_is_alive(settings->targets, lane) ? name : NULL,
+                      .bytes = part->part->bytes,
+                      .codec = part->part->codec,
+                      .files = part->files},
+            .lines = &part->lines,
+        };
+    }
+    return split == NULL ? catalog_add_part(settings->catalog, parts, bytes)
+                         : catalog_add_piece(split, (unsigned)index, parts, bytes);
+}
+
+static int catalog_all(const struct passage *passage)
+{
+    struct catalog_part *parts = calloc(passage->unit->lanes, sizeof *parts);
+    unsigned count = (unsigned)passage->unit->count;
+    struct catalog_split *split =
+        count > 1 ? catalog_split_new(passage->resume->settings.catalog, count) : NULL;
+    int result = parts == NULL ? log_out_of_memory() : 0;
+
+    if (count > 1 && split == NULL)
+        result = -1;
+    for (unsigned i = 0; i < count && result == 0; i++)
+        result = catalog_one(passage, i, split, parts);
+    catalog_split_free(split);
+    free(parts);
+    return result;
+}
+
+static int note_taken(const struct passage *passage)
+{
+    struct resume *resume = passage->resume;
+    uint64_t files = 0, bytes = 0;
+
+    for (size_t k = 0; k < passage->unit->count; k++) {
+        const struct restore_part *part = old_unit_part(passage->unit, k, 0)->part;
+        for (size_t i = 0; i < part->count; i++) {
+            files += index_entry_begins_file(&part->files[i]);
+            if (path_set_add(resume->taken, part->files[i].path) != 0)
+                return -1;
+        }
+        bytes += plain_bytes(part);
+    }
+    pthread_mutex_lock(&resume->lock);
+    resume->parts_taken += passage->unit->count;
+    resume->files_taken += files;
+    resume->bytes_taken += bytes;
+    pthread_mutex_unlock(&resume->lock);
+    progress_add(resume->settings.progress, bytes);
+    return 0;
+}
+
+static void give_up(struct resume *resume)
+{
+    pthread_mutex_lock(&resume->lock);
+    if (!resume->is_given_up)
+        log_warning("nothing more is taken over from backup %s; the rest is sent again", resume->from.id);
+    resume->is_given_up = true;
+    pthread_mutex_unlock(&resume->lock);
+}
+
+/* 0: taken over, or not; -1 after logging: the backup has failed. */
+static int take_over(struct resume *resume, struct part_writer *parts, struct part_series *series,
+                     const struct old_unit *unit)
+{
+    struct passage passage = {resume, parts, unit, series,
+                              part_series_reserve(series, (unsigned)unit->count)};
+
+    if (copy_all(&passage) != 0) {
+        give_up(resume);
+        return take_back(&passage);
+    }
+    return catalog_all(&passage) == 0 ? note_taken(&passage) : -1;
+}
+
+/* 1: a unit to look at; 0: that was all. */
+static int next_unit(struct resume *resume, struct old_unit *unit)
+{
+    pthread_mutex_lock(&resume->lock);
+    int told = resume->is_given_up ? 0 : old_index_next(resume->index, unit);
+    if (told == 1)
+        resume->parts += unit->count;
+    pthread_mutex_unlock(&resume->lock);
+    return told;
+}
+
+static int consider(struct resume *resume, struct part_writer *parts, struct unchanged *unchanged,
+                    const struct old_unit *unit)
+{
+    struct tree_root *root = root_of(resume, old_unit_part(unit, 0, 0)->part->name);
+    int result = 0;
+
+    if (root != NULL && is_stored_everywhere(resume, parts, unit) && is_unchanged(unchanged, root, unit)) {
+        result = take_over(resume, parts, &root->series, unit);
+        if (resume->settings.pages != NULL)
+            atomic_fetch_add(&resume->settings.pages->zero_pages, unchanged_zero_pages(unchanged));
+    }
+    unchanged_zero_pages(unchanged); /* of what is read again */
+    return result;
+}
+
+int resume_work(struct resume *resume, struct part_writer *parts)
+{
+    struct unchanged *unchanged =
+        unchanged_new(resume->settings.tree, resume->settings.pages, resume->settings.rate);
+    struct old_unit unit;
+    int told = -1, result = unchanged == NULL ? -1 : 0;
+
+    while (result == 0 && !interrupt_requested() && (told = next_unit(resume, &unit)) == 1) {
+        result = consider(resume, parts, unchanged, &unit);
+        old_unit_free(&unit);
+    }
+    unchanged_free(unchanged);
+    return result == 0 && told == 0 ? 0 : -1;
+}
+
+void resume_tell(const struct resume *resume)
+{
+    char bytes[32];
+
+    progress_format_bytes(resume->bytes_taken, bytes);
+    log_info("%" PRIu64 " of %" PRIu64 " parts of backup %s are taken over: %" PRIu64 " files, %s",
+             resume->parts_taken, resume->parts, resume->from.id, resume->files_taken, bytes);
+}
+
+int resume_has(const struct resume *resume, const char *path)
+{
+    return resume == NULL ? 0 : path_set_has(resume->taken, path);
+}

@@ -1,0 +1,242 @@
+/* What an interrupted backup leaves in state_dir: its note, and its index, which is read as far as it is
+ * whole, wherever it was torn. The set of paths. */
+#include "basebackup/old_index.h"
+#include "basebackup/path_set.h"
+#include "basebackup/running.h"
+#include "basebackup/unchanged.h"
+#include "common/log.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define ID "20261120T020003Z-00000001-0000000A1F000028"
+#define OTHER_ID "20261120T030003Z-00000001-0000000A2F000028"
+#define SYSTEM 7301234567890123456u
+
+static char directory[] = "/tmp/walferry-resume-XXXXXX";
+static struct state state = {directory};
+
+static void test_path_set(void)
+{
+    struct path_set *set = path_set_new(NULL, 1000);
+    char path[32];
+
+    REQUIRE(set != NULL);
+    for (int i = 0; i < 1000; i += 2) {
+        snprintf(path, sizeof path, "base/%d", i);
+        CHECK(path_set_add(set, path) == 0 && path_set_add(set, path) == 0);
+    }
+    for (int i = 0; i < 1000; i++) {
+        snprintf(path, sizeof path, "base/%d", i);
+        CHECK(path_set_has(set, path) == (i % 2 == 0));
+    }
+    path_set_free(set);
+    set = path_set_new(NULL, 0);
+    CHECK(path_set_has(set, "x") == 0 && path_set_add(set, "x") == 0 && path_set_has(set, "x") == 1);
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+    CHECK(path_set_add(set, "y") == -1 && path_set_has(set, "y") == -1); /* it is full */
+    log_set_threshold(LOG_ERROR);
+    path_set_free(set);
+    CHECK(path_set_new("/nonexistent", 1) == NULL);
+}
+
+/* A catalog of two lanes: directories, a part of two files, a file in three pieces, a part. */
+
+static void fill_lines(struct buffer *lines, struct index_entry entry, const char *path, unsigned number)
+{
+    for (unsigned i = 0; i < number; i++) {
+        entry.line = INDEX_FILE;
+        entry.path = string_printf("%s%u", path, i);
+        CHECK(index_entry_write(&entry, lines) == 0);
+        entry.offset += entry.stored;
+        free(entry.path);
+    }
+}
+
+static void add_part(struct catalog *catalog, struct catalog_split *split, unsigned piece, const char *name,
+                     const struct buffer *lines, unsigned files)
+{
+    struct catalog_part parts[2];
+
+    for (size_t i = 0; i < 2; i++)
+        parts[i] = (struct catalog_part){.entry = {.line = INDEX_PART,
+                                                   .path = (char *)name,
+                                                   .bytes = 5000,
+                                                   .codec = i == 0 ? CODEC_LZ4 : CODEC_NONE,
+                                                   .files = files},
+                                         .lines = lines};
+    CHECK((split == NULL ? catalog_add_part(catalog, parts, 100)
+                         : catalog_add_piece(split, piece, parts, 100)) == 0);
+}
+
+static void write_catalog(void)
+{
+    struct catalog *catalog = catalog_open(directory, true, ID, 2);
+    struct index_entry file = {.bytes = 100, .mode = 0600, .stored = 1000, .header = 512};
+    struct buffer lines = BUFFER_EMPTY;
+    char name[32];
+
+    REQUIRE(catalog != NULL);
+    CHECK(catalog_add_directory(catalog, "base", 0700) == 0);
+    fill_lines(&lines, file, "base/a", 2);
+    add_part(catalog, NULL, 0, "main-00000001", &lines, 2);
+    struct catalog_split *split = catalog_split_new(catalog, 3);
+    REQUIRE(split != NULL);
+    for (unsigned i = 3; i-- > 0;) { /* the last one first */
+        struct index_entry piece = file;
+        snprintf(name, sizeof name, "main-0000000%u", i + 2);
+        piece.at = 100 * i;
+        piece.of = 300;
+        piece.stored = 5000;
+        piece.header = i == 0 ? 512 : 0;
+        buffer_clear(&lines);
+        fill_lines(&lines, piece, "base/large", 1);
+        add_part(catalog, split, i, name, &lines, i == 0);
+    }
+    catalog_split_free(split);
+    CHECK(catalog_add_directory(catalog, "base/2", 0700) == 0);
+    buffer_clear(&lines);
+    fill_lines(&lines, file, "base/b", 1);
+    add_part(catalog, NULL, 0, "main-00000005", &lines, 1);
+    CHECK(catalog_totals(catalog, 1).parts == 5 && catalog_totals(catalog, 1).files == 4);
+    buffer_free(&lines);
+    catalog_close(catalog);
+}
+
+/* How many parts come out, as "1,3,1". */
+static const char *read_units(void)
+{
+    static char text[64];
+    struct old_index *index = old_index_open(directory, ID, 2);
+    struct old_unit unit;
+    int told;
+
+    *text = '\0';
+    REQUIRE(index != NULL && old_index_most_files(index) >= 4);
+    while ((told = old_index_next(index, &unit)) == 1) {
+        const struct old_part *first = old_unit_part(&unit, 0, 0), *second = old_unit_part(&unit, 0, 1);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%zu,", unit.count);
+        CHECK(first->part->codec == CODEC_LZ4 && second->part->codec == CODEC_NONE);
+        CHECK(first->lines.length == second->lines.length && first->part->count == second->part->count);
+        CHECK(strncmp(buffer_string(&first->lines), "{\"file\":", 8) == 0);
+        old_unit_free(&unit);
+    }
+    CHECK(told == 0);
+    old_index_close(index);
+    return text;
+}
+
+static void test_old_index(void)
+{
+    char *path = running_index_path(directory, ID, 1);
+    struct stat status;
+    int whole = 0;
+
+    write_catalog();
+    CHECK_TEXT(read_units(), "1,3,1,");
+    REQUIRE(stat(path, &status) == 0);
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+    for (off_t length = status.st_size - 1; length >= 0; length--) { /* torn in one lane, wherever */
+        CHECK(truncate(path, length) == 0);
+        const char *units = read_units();
+        CHECK(strcmp(units, "1,3,") == 0 || strcmp(units, "1,") == 0 || *units == '\0');
+        whole += strcmp(units, "1,3,") == 0;
+        CHECK(truncate(path, status.st_size) == 0); /* zeros at its end */
+        CHECK_TEXT(read_units(), units);
+    }
+    log_set_threshold(LOG_ERROR);
+    CHECK(whole > 100);
+    CHECK(unlink(path) == 0);
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+    CHECK(old_index_open(directory, ID, 2) == NULL);
+    log_set_threshold(LOG_ERROR);
+    free(path);
+    path = running_index_path(directory, ID, 0);
+    CHECK(unlink(path) == 0);
+    free(path);
+}
+
+/* Notes */
+
+static struct config config = {.cluster_name = (char *)"main"};
+static struct repository_config here = {.name = (char *)"here", .url = (char *)"file:///a"};
+static struct repository_config there = {.name = (char *)"there", .url = (char *)"file:///b"};
+
+static const char *found(const struct targets *targets, uint32_t timeline)
+{
+    static struct interrupted interrupted;
+
+    running_find(&state, targets, timeline, &interrupted);
+    if (interrupted.fd < 0)
+        return "";
+    close(interrupted.fd);
+    return interrupted.id;
+}
+
+static void test_running(void)
+{
+    struct target target = {.repository = {.config = &config, .settings = &here}};
+    struct compression lz4 = {CODEC_LZ4, 1}, zstd = {CODEC_ZSTD, 1};
+    struct targets targets = {.items = &target,
+                              .count = 1,
+                              .lanes = &lz4,
+                              .lane_count = 1,
+                              .system_identifier = SYSTEM,
+                              .backup_id = ID};
+    struct running running, second;
+    struct catalog *catalog = catalog_open(directory, true, ID, 1);
+
+    CHECK_TEXT(found(&targets, 1), "");
+    running_begin(&state, &targets, 1, &running);
+    CHECK(running.fd >= 0);
+    CHECK_TEXT(found(&targets, 1), ""); /* it runs */
+    running_close(&running);
+    CHECK_TEXT(found(&targets, 1), ID);
+    CHECK_TEXT(found(&targets, 2), "");
+    targets.system_identifier++;
+    CHECK_TEXT(found(&targets, 1), "");
+    targets.system_identifier--;
+    target.repository.settings = &there;
+    CHECK_TEXT(found(&targets, 1), "");
+    target.repository.settings = &here;
+    targets.lanes = &zstd;
+    CHECK_TEXT(found(&targets, 1), "");
+    targets.lanes = &lz4;
+    /* of two the one with more in its index, whichever comes first */
+    memcpy(targets.backup_id, OTHER_ID, sizeof OTHER_ID);
+    running_begin(&state, &targets, 1, &running);
+    running_close(&running);
+    CHECK_TEXT(found(&targets, 1), ID);
+    struct catalog *other = catalog_open(directory, true, OTHER_ID, 1);
+    CHECK(catalog_add_directory(other, "base", 0700) == 0);
+    CHECK_TEXT(found(&targets, 1), OTHER_ID);
+    /* what runs is not forgotten, all else is */
+    memcpy(targets.backup_id, "20261120T040003Z-00000001-0000000A3F000028", sizeof ID);
+    running_begin(&state, &targets, 1, &second);
+    int fd = open(unit_path("%s/backup-%s.json", directory, ID), O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    running_forget(&second);
+    CHECK_TEXT(found(&targets, 1), "");
+    CHECK(access(unit_path("%s/backup-%s.index-0", directory, ID), F_OK) != 0);
+    CHECK(access(unit_path("%s/backup-%s.json", directory, OTHER_ID), F_OK) != 0);
+    close(fd);
+    catalog_close(catalog);
+    catalog_close(other);
+    /* without a state directory nothing is noted */
+    struct state none = {NULL};
+    running_begin(&none, &targets, 1, &running);
+    CHECK(running.fd < 0);
+    running_forget(&running);
+}
+
+int main(void)
+{
+    log_open("test_resume", LOG_ERROR, false);
+    REQUIRE(mkdtemp(directory) != NULL);
+    test_path_set();
+    test_old_index();
+    test_running();
+    unit_remove_tree(directory);
+    return unit_done("resume");
+}
