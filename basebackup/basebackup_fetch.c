@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/timestamp.h"
+#include "fetch_report.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "restore.h"
@@ -35,7 +36,8 @@ struct request {
     unsigned long jobs; /* 0: as configured */
     bool has_max_rate;
     uint64_t max_rate;
-    bool delta, ignore_space, progress;
+    bool delta, ignore_space, progress, json;
+    struct result result;
 };
 
 /* Options */
@@ -177,6 +179,15 @@ static int set_progress(void *context, const char *value)
     return 0;
 }
 
+static int set_json(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->json = true;
+    return 0;
+}
+
 static const struct option_spec own_options[] = {
     {"pgdata", 'D', "DIR", set_data_directory, "directory to restore into; empty, or made"},
     {"backup", 0, "ID", set_backup, "this backup; \"latest\" (default): the newest that\nserves the target"},
@@ -198,6 +209,7 @@ static const struct option_spec own_options[] = {
     {"max-rate", 'r', "BYTES", set_max_rate,
      "write at most so much in a second, as in 50MB\n(default: as configured)"},
     {"progress", 'P', NULL, set_progress, "say how far it is"},
+    {"json", 0, NULL, set_json, "print one JSON document at the end"},
     {NULL, 0, NULL, NULL, NULL},
 };
 
@@ -214,7 +226,8 @@ static const struct program program = {
 static int check_request(const struct request *request)
 {
     bool restores = request->data_directory != NULL || request->external_directory != NULL ||
-                    request->mappings.count > 0 || request->database_count > 0 || request->delta;
+                    request->mappings.count > 0 || request->database_count > 0 || request->delta ||
+                    request->json;
 
     if (request->file != NULL && restores)
         log_error("--file only goes with --output and with what chooses the backup");
@@ -488,8 +501,10 @@ static int restore_chosen(const struct config *config, struct request *request, 
     if (result == 0) {
         log_info("restoring backup %s from repository \"%s\" into \"%s\"", choice->backup->id,
                  choice->repository.settings->name, places.items[0].path);
+        fetch_report_begin(&request->result, &choice->repository, choice->backup, &places);
         result = restore_run(&choice->repository, choice->backup, &places, &settings, &outcome);
         if (result == 0) {
+            fetch_report_end(&request->result, &outcome);
             database_choice_tell(&databases, choice->backup);
             tell_success(request, options, choice, &places, &outcome);
         } else if (outcome.is_begun)
@@ -543,6 +558,7 @@ int main(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         goto done;
+    result_begin(&request.result, program.name, request.json);
     status = EXIT_USAGE;
     if (check_request(&request) != 0)
         goto done;
@@ -563,6 +579,8 @@ int main(int argc, char **argv)
 done:
     mappings_free(&request.mappings);
     free(request.databases);
+    if (request.result.document != NULL)
+        status = result_end(&request.result, status);
     if (status == EXIT_FAILED && interrupt_signal() != 0)
         interrupt_raise_again();
     return status;

@@ -17,13 +17,6 @@ void progress_init(struct progress *progress, bool wanted)
     progress->is_wanted = wanted || progress->is_terminal;
 }
 
-void progress_stage(struct progress *progress, const char *stage)
-{
-    progress_end(progress);
-    progress->stage = stage;
-    progress->stage_begun = progress->told = monotonic_now();
-}
-
 void progress_begin(struct progress *progress, uint64_t total_bytes)
 {
     progress->stage = NULL;
@@ -89,6 +82,19 @@ static void describe_stage(const struct progress *progress, int64_t now, char *o
     unsigned long seconds = (unsigned long)((now - progress->stage_begun) / 1000000);
 
     snprintf(out, out_bytes, "%s, %lu:%02lu", progress->stage, seconds / 60, seconds % 60);
+}
+
+void progress_stage(struct progress *progress, const char *stage)
+{
+    char text[200];
+
+    progress_end(progress);
+    progress->stage = stage;
+    progress->stage_begun = progress->told = monotonic_now();
+    if (stage != NULL && progress->is_terminal) {
+        describe_stage(progress, progress->told, text, sizeof text);
+        show(text);
+    }
 }
 
 void progress_tick(struct progress *progress)

@@ -426,8 +426,11 @@ int restore_run(struct repository *repository, const struct backup *backup, stru
         result = restore_files(&restore);
         progress_end(&restore.progress);
     }
-    if (result == 0)
+    if (result == 0) {
+        progress_stage(&restore.progress, "waiting for the disks");
         result = finish(&restore);
+        progress_stage(&restore.progress, NULL);
+    }
     if (result != 0 && outcome->is_begun)
         take_name_away(places);
     free_workers(&restore);

@@ -135,6 +135,17 @@ basebackup-list --backup latest >detail
 expect_true "how many more" grep -Eq "^and [0-9]+ more$" detail
 cp whole.t "main/$t" && cp whole.u "main/$u"
 
+step "a restore has a result, too"
+rm -rf copy copy.space
+basebackup-fetch --json --backup "$id" -D "$T/copy" -T "$T/space=$T/copy.space" >result.json 2>fetch.log || fail "$(cat fetch.log)"
+json result.json "d['program'] == 'basebackup-fetch' and d['status'] == 0 and d['id'] == '$id' and d['repository'] == 'here' and d['directory'] == '$T/copy'"
+json result.json "d['files'] == $(wc -l <files) and d['bytes'] == $(awk '{ sum += $1 } END { printf "%d", sum }' files) and d['fetched_bytes'] > 0 and d['kept_files'] == 0"
+json result.json "d['seconds'] > 0 and d['bytes_per_second'] > 0 and 'error' not in d"
+status=0
+basebackup-fetch --json --backup "$id" -D "$T/copy" -T "$T/space=$T/copy.space" >result.json 2>fetch.log || status=$?
+json result.json "d['status'] == $status == 1 and 'empty' in d['error'] and 'files' not in d"
+expect_status 2 basebackup-fetch --json --file PG_VERSION
+
 step "a result also after other failures"
 sed "s|^conninfo.*|conninfo = host=$T/nowhere|" "$CONFIG" >nowhere.conf && chmod 600 nowhere.conf
 push 1 --config "$T/nowhere.conf"
