@@ -147,7 +147,7 @@ no_full_pages() {
     wait_until 60 "the standby to have everything" caught_up
 }
 interrupted no_full_pages
-expect_true "the server's reason" grep -q "full_page_writes=off was replayed" push.log
+expect_true "the server's reason" grep -Eq "full_page_writes=off\"? was replayed" push.log
 expect_true "the server's hint" grep -q "hint: .*full_page_writes" push.log
 sql main "alter system reset full_page_writes" "select pg_reload_conf()" >/dev/null
 wait_until 20 "the setting" sql_is main on "show full_page_writes"
