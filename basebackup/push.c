@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define SESSION_CHECK_MICROSECONDS (5 * 1000000ll)
+#define CLAIM_TRIES 60
 
 struct push {
     const struct push_settings *settings;
@@ -147,21 +148,42 @@ static int start_backup(struct push *push, struct session_start *start)
     return result;
 }
 
+/* Makes the backup's folder ours. Its name has whole seconds and the start LSN, which backups from standbys
+ * may share. */
+static int claim(struct push *push)
+{
+    struct backup *backup = &push->backup;
+
+    for (unsigned tries = 0; tries < CLAIM_TRIES; tries++) {
+        struct buffer document = BUFFER_EMPTY;
+        int claimed = -1;
+
+        memcpy(push->targets.backup_id, backup->id, sizeof backup->id);
+        if (documents_started(backup, &document) == 0)
+            claimed = targets_claim(&push->targets, "started.json", &document);
+        buffer_free(&document);
+        if (claimed <= 0)
+            return claimed;
+        backup->start_time += 1000000;
+        backup_id_make(backup->start_time, backup->timeline, backup->start_lsn, backup->id);
+    }
+    log_error("there are backups already under each id that this one could have, up to %s", backup->id);
+    return -1;
+}
+
 static int start(struct push *push)
 {
     struct session_start started = {0};
-    struct buffer document = BUFFER_EMPTY;
     char lsn[24];
-    int result = -1;
 
     if (push->settings->includes_wal && hold_wal(push) != 0)
         return -1;
     if (start_backup(push, &started) != 0 ||
         data_directory_verify(&push->directory, push->server, &push->facts, &started) != 0 ||
         describe_start(&push->facts, &started, &push->directory.control, &push->backup) != 0 ||
-        describe_wishes(push->settings->label, push->settings->annotations, &push->backup) != 0)
+        describe_wishes(push->settings->label, push->settings->annotations, &push->backup) != 0 ||
+        claim(push) != 0)
         return -1;
-    memcpy(push->targets.backup_id, push->backup.id, sizeof push->backup.id);
     lsn_format(started.lsn, lsn);
     log_info("backup %s begins at %s on timeline %u", push->backup.id, lsn, (unsigned)started.timeline);
     heartbeat_begin(&push->heartbeat, &push->targets);
@@ -169,10 +191,7 @@ static int start(struct push *push)
     running_begin(&push->state, &push->targets, push->backup.timeline, &push->running);
     push->catalog =
         catalog_open(push->state.directory, push->running.fd >= 0, push->backup.id, push->targets.lane_count);
-    if (push->catalog != NULL && documents_started(&push->backup, &document) == 0)
-        result = targets_put(&push->targets, "started.json", &document);
-    buffer_free(&document);
-    return result;
+    return push->catalog == NULL ? -1 : 0;
 }
 
 /* Copy */

@@ -139,6 +139,25 @@ char *targets_key(const struct targets *targets, const struct target *target, co
     return backup_key(&target->repository, targets->system_identifier, targets->backup_id, file);
 }
 
+int targets_claim(struct targets *targets, const char *file, const struct buffer *data)
+{
+    for (size_t i = 0; i < targets->count; i++) {
+        struct target *target = &targets->items[i];
+        if (!target_is_alive(target))
+            continue;
+        char *key = targets_key(targets, target, file);
+        if (key == NULL)
+            return -1;
+        enum repository_result result = repository_put_small(&target->repository, key, data);
+        free(key);
+        if (result == REPOSITORY_COLLISION)
+            return 1;
+        if (result != REPOSITORY_OK && result != REPOSITORY_IDENTICAL && target_give_up(targets, target) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int target_put(struct targets *targets, struct target *target, const char *file, const struct buffer *data)
 {
     char *key = targets_key(targets, target, file);
@@ -154,7 +173,6 @@ int target_put(struct targets *targets, struct target *target, const char *file,
     case REPOSITORY_COLLISION:
         log_error("\"%s\" is there already, with other content",
                   store_describe(target->repository.store, key));
-        log_hint("Is another backup of this cluster running? Try again.");
         break;
     default: /* logged */
         break;

@@ -106,6 +106,25 @@ cat push.log
 expect_equal "status of a backup for which somebody else switched" 0 $status
 count=$((count + 1))
 
+step "several at once, from one restartpoint: each has an id of its own"
+several=()
+for i in 1 2 3; do
+    basebackup-push --config "$T/standby.conf" --checkpoint=fast --jobs 1 >several.$i 2>several.$i.log &
+    several+=($!)
+done
+for push in "${several[@]}"; do wait "$push" || fail "$(cat several.*.log)"; done
+count=$((count + 3))
+expect_equal "backups" $count "$(backups)"
+expect_equal "LSNs where they began" 1 "$(sed 's/.*-//' several.[123] | sort -u | wc -l)"
+
+step "a page that claims to be newer than what the standby has replayed is damaged"
+file=$(sql standby "select pg_relation_filepath('pgbench_accounts')")
+sql standby "checkpoint"
+cp "standby/$file" whole
+printf '\xff\xff\xff\xff\xff\xff\xff\x7f' | dd of="standby/$file" bs=8192 seek=5 conv=notrunc status=none
+failed standby.conf "invalid page in file \"$file\", block 5: .* page LSN FFFFFFFF/7FFFFFFF"
+cp whole "standby/$file"
+
 step "the other server of a configuration is told from the right one"
 config wrong.conf 60 1 "primary_conninfo = host=$T/run/standby user=postgres"
 failed wrong.conf "primary_conninfo leads to is a standby itself"
@@ -128,7 +147,8 @@ failed wrong.conf "is not the one of the server that conninfo leads to"
 
 step "WAL without full-page writes in between: the server refuses, and that is said"
 interrupted() { # COMMAND...: a backup from the standby is made; the command runs meanwhile
-    local status=0
+    local status=0 push
+    rm -f push.log
     basebackup-push --config "$T/slow.conf" --jobs 1 --checkpoint=fast >push.log 2>&1 &
     push=$!
     wait_until 60 "the backup to begin" grep -q "begins at" push.log
@@ -160,8 +180,29 @@ promote() {
     pg_ctl -D standby -s -w -t 60 promote
     wait_open standby
 }
+pg_basebackup -h "$T/run/standby" -D third -R -c fast
+server_start third
+sed "s|$T/standby|$T/third|; s|/run/standby|/run/third|; s|state.standby|state.third|" slow.conf >third.conf && chmod 600 third.conf
+basebackup-push --config "$T/third.conf" --jobs 1 --checkpoint=fast >third-push.log 2>&1 & # from a standby of the standby
+third=$!
+wait_until 60 "the backup to begin" grep -q "begins at" third-push.log
+kill -STOP $third
 interrupted promote
 expect_true "it is said" grep -q "error: .*the standby was promoted" push.log
+sql standby "insert into ledger values (6, 0, 0, now())" "checkpoint"
+followed() {
+    sql third "checkpoint"
+    sql_is third 2 "select min_recovery_end_timeline from pg_control_recovery()"
+}
+wait_until 60 "the other standby to follow" followed
+kill -CONT $third
+status=0
+wait $third || status=$?
+cat third-push.log
+expect_equal "status of a backup that began on another timeline" 1 $status
+expect_true "it is said" grep -q "error: .*followed its primary from timeline 1 to timeline 2" third-push.log
+expect_equal "backups" $count "$(backups)"
+server_stop third
 server_stop main
 expect_status 0 basebackup-push --config "$T/alone.conf" --checkpoint=fast
 count=$((count + 1))

@@ -17,6 +17,7 @@ ledger_create main
 sessions() { sql_is main 0 "select count(*) from pg_replication_slots"; }
 held() { # COMMAND...: a backup with its WAL is made; when it has begun, WAL is written and the command runs. $begun: where
     local status=0 push
+    rm -f push.log
     basebackup-push --config "$T/slow.conf" --jobs 1 --checkpoint=fast --wal=include >push.log 2>&1 &
     push=$!
     wait_until 60 "the backup to begin" grep -q "begins at" push.log
@@ -35,6 +36,7 @@ alone() { # BEFORE: the backup $id starts without any archive, with all of the l
     rm -rf copy
     expect_status 0 basebackup-fetch --backup "$id" -D "$T/copy"
     expect_status 0 pg_verifybackup copy
+    expect_equal "WAL among the files of backup_manifest, as in PostgreSQL's own" 0 "$(grep -c '"pg_wal/' copy/backup_manifest || true)"
     printf "archive_mode = off\nrestore_command = ''\n" >>copy/postgresql.auto.conf
     expect_absent copy/recovery.signal copy/standby.signal
     server_start copy
