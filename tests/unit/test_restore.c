@@ -1,5 +1,6 @@
 /* basebackup-fetch: tablespace mappings, where an entry may go, and taking a part apart byte by byte, with
  * every damage found. */
+#include "basebackup/restore_compare.h"
 #include "basebackup/restore_mapping.h"
 #include "basebackup/restore_part.h"
 #include "basebackup/restore_place.h"
@@ -508,6 +509,37 @@ static void test_wrong_pieces(struct unpacker *unpacker)
     free_pieces(&pieces);
 }
 
+/* --delta: of a file that is there only the wrong piece is fetched. */
+static void test_kept_pieces(struct unpacker *unpacker)
+{
+    struct database_choice all = {.is_all = true};
+    struct comparer comparer = {.places = &places, .choice = &all, .parent = RESTORE_PARENT_CLOSED};
+    struct pieces pieces;
+
+    CHECK(make_pieces(&pieces) == 0);
+    for (size_t i = 0; i < 3; i++)
+        CHECK(unpack_piece(unpacker, pieces.parts[i], &pieces.stored[i]) == 0);
+    CHECK(split_is_right());
+    int fd = openat(items[0].fd, SPLIT_NAME, O_WRONLY | O_CLOEXEC);
+    CHECK(pwrite(fd, "wrong", 5, (off_t)pieces.parts[1]->files[0].at + 10) == 5);
+    CHECK(fchmod(fd, 0400) == 0);
+    close(fd);
+    free_parts(&pieces);
+    for (size_t i = 0; i < 3; i++)
+        buffer_free(&pieces.stored[i]);
+    places.is_delta = true;
+    CHECK(make_pieces(&pieces) == 0);
+    for (size_t i = 0; i < 3; i++) {
+        CHECK(compare_part(&comparer, pieces.parts[i]) == 0);
+        CHECK(pieces.parts[i]->left_out[0] == (i != 1));
+    }
+    CHECK(comparer.kept_files == 1 && !split_is_right());
+    CHECK(unpack_piece(unpacker, pieces.parts[1], &pieces.stored[1]) == 0);
+    CHECK(split_is_right());
+    places.is_delta = false;
+    free_pieces(&pieces);
+}
+
 /* Names that no file in pieces may have. */
 static void test_pieces_elsewhere(void)
 {
@@ -549,6 +581,7 @@ int main(int argc, char **argv)
             split_content[i] = (unsigned char)(i * i * 7 >> 3);
         test_pieces(unpacker);
         test_wrong_pieces(unpacker);
+        test_kept_pieces(unpacker);
         test_pieces_elsewhere();
     }
     unpacker_free(unpacker);
