@@ -633,6 +633,26 @@ expect_durable "$T/copy/global/pg_control"
 shuffled_tables "${FULL:+20}8"
 rm -rf copy
 
+step "basebackup-fetch --delta: the same command goes on with what is left, and a directory that it had not begun with can be started"
+expect_status 0 basebackup-fetch -D "$T/stale"
+find stale/base/1 -size +16k -name '1*' | head -20 | while read -r file; do printf x | dd of="$file" bs=1 seek=9000 conv=notrunc status=none; done
+find stale/base/1 -size -16k -name '2*' | head -20 | xargs rm
+: >stale/base/1/extra && mkdir -p stale/extra/deep && : >stale/extra/deep/file && ln -s extra stale/link
+cp "main/pg_wal/$(ls main/pg_wal | grep '^0000' | tail -1)" stale/pg_wal/
+delta_reset() { rm -rf copy copy.pg_wal-* && cp -a stale copy; }
+delta_whole() { [ -e copy/global/pg_control ] && [ ! -e copy/restore.walferry ] && pg_verifybackup -n -q copy; }
+delta_check() {
+    [ ! -e copy/global/pg_control ] || [ -z "$(diff -r --no-dereference stale copy || true)" ] || delta_whole ||
+        fail "a directory that is not whole has a global/pg_control"
+    [ "$(cat copy/pg_wal/0* copy.pg_wal-*/0* 2>/dev/null | sha256sum)" = "$(cat stale/pg_wal/0* | sha256sum)" ] || fail "the WAL is gone"
+}
+begin_case delta "$T" basebackup-fetch -D "$T/copy" --delta
+catches=1 names='' again_every=1
+make_plan
+expect_durable "$T/copy/global/pg_control"
+shuffled_tables "${FULL:+20}8"
+rm -rf copy copy.pg_wal-* stale
+
 step "basebackup-push"
 backup_reset() { rm -rf "repository/main/$system/base"; }
 manifests() { find "repository/main/$system/base" -name manifest.json 2>/dev/null | wc -l; }

@@ -15,6 +15,7 @@ sql main "create tablespace one location '$T/one'" "create tablespace two locati
     "create table big as select i, md5(i::text) as pad from generate_series(1, 100000) i" \
     "create table a tablespace one as select i from generate_series(1, 20000) i" "create table b tablespace two as select 1 as i"
 for i in $(seq 30); do echo "create table small$i as select $i as i;"; done | psql -X -q -h "$T/run/main"
+sql main "vacuum freeze" # later reading changes nothing
 expect_status 0 basebackup-push --checkpoint=fast
 id=$(tail -1 <<<"$output")
 sql main "insert into a values (0)"
@@ -23,7 +24,7 @@ sql main "select sum(i) from a" "select count(*) from big" >expected
 mapped=(-T "$T/one=$T/moved one" -T "$T/two=$T/moved two")
 places=(copy "moved one" "moved two")
 expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}"
-fetched() { sed -n 's/.*right already; \(.*\) were fetched with \([0-9]*\) requests.*/\1 \2/p' <<<"$output"; }
+fetched() { sed -n 's/.*right already; \([0-9.]*\) \([KM]\?\)i\?\(B\|bytes\) were fetched .*/\1\2/p' <<<"$output" | numfmt --from=iec; } # bytes
 stored() { object_list | awk -v base="main/$system/base/$id/" 'index($1, base) == 1 && $1 ~ /-0/ {sum += $2} END {print sum}'; }
 # What a restore would have given: all but pg_wal, and the time of what was right already.
 image() { (cd "$T" && find "${places[@]}" -name pg_wal -prune -o \( -type f -printf '%m %s %p\n' -o ! -type f -printf '%m %y %p %l\n' \) | LC_ALL=C sort); }
@@ -50,12 +51,14 @@ restart() {
 restart
 sql copy "update small3 set i = 0" "create table new as select 1" "drop table small4" "create database new" "checkpoint" "vacuum full b"
 server_stop copy
+expect_true "most of it is stored in some MB ($(stored))" test "$(stored)" -gt 2000000
 chmod 400 copy/base/1/PG_VERSION && touch -d yesterday copy/base/1/PG_VERSION
 mkdir -p copy/extra/deep && : >copy/extra/deep/file && : >"copy/an extra file" && chmod 0 copy/extra
 mkfifo copy/pipe
 expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
 expect_output "\"0000[0-9A-F]*\" in pg_wal is not in repository \"here\".*kept as \"$T/copy.pg_wal-"
 expect_output "removed [0-9]+ files and [0-9]+ directories that the backup does not have"
+expect_true "no more than a third was fetched ($(fetched) of $(stored))" test "$(fetched)" -lt $(($(stored) / 3))
 expect_equal "WAL that was kept" 1 "$(ls -d copy.pg_wal-* | wc -l)"
 expect_true "with its segments" test -n "$(ls copy.pg_wal-*/ | grep '^0000000')"
 rm -r copy.pg_wal-*
