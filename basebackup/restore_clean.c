@@ -94,7 +94,7 @@ static int remove_entry(struct cleaner *cleaner, int parent, const char *name, c
     }
     if (unlinkat(parent, name, 0) != 0)
         return could_not(cleaner, "remove");
-    cleaner->files++;
+    cleaner->files += strcmp(cleaner->path, RESTORE_CONTROL_TEMPORARY) != 0 ? 1 : 0; /* ours */
     return 0;
 }
 

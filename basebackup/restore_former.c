@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define CONTROL_NAME (RESTORE_CONTROL + sizeof "global/" - 1)
@@ -265,11 +266,28 @@ static int put_marker(const struct restore_places *places, const struct backup *
     return result;
 }
 
+/* Held until the program ends. A file system that knows no locks is no reason to refuse. */
+static int lock(const struct restore_places *places)
+{
+    const char *path = places->items[0].path;
+    int64_t pid;
+
+    if (flock(places->items[0].fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        log_error("another restore is at work in \"%s\"", path);
+        return -1;
+    }
+    pid = running_server_in(path); /* which has begun since it was asked first */
+    return pid == 0 ? 0 : refuse_running(path, pid);
+}
+
 int former_begin(const struct restore_places *places, const struct backup *backup)
 {
-    int global = open_global(places), taken = global < 0 ? 0 : take_name(global, places);
-    int result = taken < 0 ? -1 : put_marker(places, backup);
+    int global = open_global(places), taken = 0, result = lock(places);
 
+    if (result == 0 && global >= 0)
+        taken = take_name(global, places);
+    if (result == 0)
+        result = taken < 0 ? -1 : put_marker(places, backup);
     if (result != 0 && taken == 1)
         renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME);
     if (global >= 0)

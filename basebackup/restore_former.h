@@ -32,8 +32,8 @@ bool former_has_tablespace(const struct former *former, const char *directory);
 int former_check_tablespace(const char *directory);
 
 struct restore_places;
-/* Takes pg_control its name, and puts the marker. 0: no server can start there any more, whatever comes. -1
- * after logging: all is as it was. */
+/* Keeps other restores out, takes pg_control its name, and puts the marker. 0: no server can start there any
+ * more, whatever comes. -1 after logging: all is as it was. */
 int former_begin(const struct restore_places *places, const struct backup *backup);
 /* Removes the marker. 0, or -1 after logging. */
 int former_end(const struct restore_places *places);

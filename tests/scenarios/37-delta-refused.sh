@@ -43,9 +43,18 @@ expect_output "in use by process"
 mv kept.pid copy/postmaster.pid
 server_kill copy
 expect_true "its postmaster.pid is stale" test -s copy/postmaster.pid
+cd copy # a shell that stands there is no server
 expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+cd "$T"
 expect_absent copy/postmaster.pid
 rm -rf copy.pg_wal-*
+
+step "one that another restore is at work in"
+files copy >files.before
+expect_status 1 flock copy basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+expect_output "another restore is at work in \"$T/copy\""
+files copy >files.now
+expect_same "what is there" files.before files.now
 
 step "another cluster's, also half restored; what is no data directory; one whose pg_control can't be read"
 initdb -D foreign -U postgres -A trust --no-sync >initdb.log

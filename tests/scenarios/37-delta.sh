@@ -82,6 +82,32 @@ expect_output "\"$segment\" in pg_wal is not in repository \"here\"" # not with 
 rm -r copy.pg_wal-*
 expect_whole
 
+step "what is written is on disk: each file and directory by itself, or each file system"
+if command -v strace >/dev/null; then
+    synced() { # COMMAND...: its calls are in trace
+        strace -f -qq -y -o trace -e trace=prctl,fsync,syncfs -e inject=prctl:retval=0 "$@" >fetch.log 2>&1 || { cat fetch.log; fail "$*"; }
+    }
+    calls() { grep -c "$1" trace || true; }
+    for file in 1247 1249; do printf x | dd of=copy/base/1/$file bs=1 seek=5000 conv=notrunc status=none; done
+    synced basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+    for file in base/1/1247 base/1/1249 base/1; do expect_true "fsync of $file" test "$(calls "fsync([0-9]*<$T/copy/$file>")" -gt 0; done
+    expect_equal "syncfs" 0 "$(calls syncfs)"
+    synced basebackup-fetch -D "$T/full" -T "$T/one=$T/full one" -T "$T/two=$T/full two"
+    many=$(find full "full one" "full two" -type f | wc -l)
+    expect_true "syncfs once, or $many times fsync" test "$(calls "syncfs.*= 0")" = 1 -o "$(calls "fsync.*= 0")" -ge "$many"
+    rm -r full "full one" "full two"
+    if [ "$(setarch --uname-2.6 uname -r 2>/dev/null | cut -c1-4)" = 2.6. ]; then # a kernel whose syncfs tells nothing
+        synced setarch --uname-2.6 basebackup-fetch -D "$T/full" -T "$T/one=$T/full one" -T "$T/two=$T/full two"
+        expect_equal "syncfs" 0 "$(calls syncfs)"
+        find full "full one" "full two" \( -type f -o -type d \) ! -empty | while read -r path; do
+            [ "$path" = full/global/pg_control ] || grep -Fq "<$T/$path>" trace || fail "no fsync of $path"
+        done
+        rm -r full "full one" "full two"
+    fi
+else
+    echo "not tried: strace is not installed"
+fi
+
 step "killed at random points: it can't be started, only --delta goes on, and that to the end"
 damage() { # so that there is something to do
     find copy/base copy/global -type f ! -name pg_control -size +8k | shuf -n 60 --random-source=<(yes "$SEED$1") | while read -r file; do
