@@ -29,14 +29,18 @@ static int could_not(const struct cleaner *cleaner, const char *verb)
     return -1;
 }
 
-/* A directory, never through a link, that can be read and written. NULL with errno set. */
-static DIR *open_directory(int parent, const char *name)
+/* A directory, never through a link; if something is to be removed in it, it is made so that it can be. NULL
+ * with errno set. */
+static DIR *open_directory(int parent, const char *name, bool removes)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(parent, name, flags);
+    struct stat status;
 
-    if (fd < 0 && errno == EACCES && fchmodat(parent, name, S_IRWXU, 0) == 0)
+    if (fd < 0 && errno == EACCES && removes && fchmodat(parent, name, S_IRWXU, 0) == 0)
         fd = openat(parent, name, flags);
+    if (fd >= 0 && removes && fstat(fd, &status) == 0 && (status.st_mode & S_IRWXU) != S_IRWXU)
+        fchmod(fd, (status.st_mode & 07777) | S_IRWXU);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (directory == NULL && fd >= 0)
         close(fd);
@@ -57,15 +61,13 @@ static const char *next_name(DIR *directory)
 /* With all that is in it. 0, or -1 with errno set. */
 static int remove_tree(struct cleaner *cleaner, int parent, const char *name)
 {
-    DIR *directory = open_directory(parent, name);
+    DIR *directory = open_directory(parent, name, true);
     const char *inner;
     struct stat status;
     int result = 0;
 
     if (directory == NULL)
         return -1;
-    if (fstat(dirfd(directory), &status) == 0 && (status.st_mode & S_IRWXU) != S_IRWXU)
-        fchmod(dirfd(directory), S_IRWXU);
     while (result == 0 && (inner = next_name(directory)) != NULL) {
         result = fstatat(dirfd(directory), inner, &status, AT_SYMLINK_NOFOLLOW);
         if (result == 0 && S_ISDIR(status.st_mode))
@@ -219,9 +221,11 @@ static int visit_entries(struct cleaner *cleaner, DIR *directory, bool *is_chang
 /* The directory at cleaner->path. */
 static int visit(struct cleaner *cleaner, int parent, const char *name)
 {
-    DIR *directory = open_directory(parent, name);
+    DIR *directory = open_directory(parent, name, !cleaner->only_measures);
     bool is_changed = false;
 
+    if (directory == NULL && cleaner->only_measures && errno == EACCES)
+        return 0;
     if (directory == NULL)
         return could_not(cleaner, "open directory");
     int result = visit_entries(cleaner, directory, &is_changed);

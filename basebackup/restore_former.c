@@ -224,10 +224,15 @@ int former_check_tablespace(const char *directory)
 
 /* Beginning and end */
 
-/* Not through a link. -1 with errno set. */
+/* Not through a link, and so that a file in it can be renamed. -1 with errno set. */
 static int open_global(const struct restore_places *places)
 {
-    return openat(places->items[0].fd, "global", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(places->items[0].fd, "global", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat status;
+
+    if (fd >= 0 && fstat(fd, &status) == 0 && (status.st_mode & S_IRWXU) != S_IRWXU)
+        fchmod(fd, (status.st_mode & 07777) | S_IRWXU);
+    return fd;
 }
 
 /* 1; 0 where there is none; -1 after logging. */

@@ -53,7 +53,7 @@ sql copy "update small3 set i = 0" "create table new as select 1" "drop table sm
 server_stop copy
 expect_true "most of it is stored in some MB ($(stored))" test "$(stored)" -gt 2000000
 chmod 400 copy/base/1/PG_VERSION && touch -d yesterday copy/base/1/PG_VERSION
-mkdir -p copy/extra/deep && : >copy/extra/deep/file && : >"copy/an extra file" && chmod 0 copy/extra
+mkdir -p copy/extra/deep && : >copy/extra/deep/file && : >"copy/an extra file" && chmod 0 copy/extra && chmod 500 copy/base/1 copy/global
 mkfifo copy/pipe
 expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
 expect_output "\"0000[0-9A-F]*\" in pg_wal is not in repository \"here\".*kept as \"$T/copy.pg_wal-"
@@ -85,7 +85,7 @@ expect_whole
 step "what is written is on disk: each file and directory by itself, or each file system"
 if command -v strace >/dev/null; then
     synced() { # COMMAND...: its calls are in trace
-        strace -f -qq -y -o trace -e trace=prctl,fsync,syncfs -e inject=prctl:retval=0 "$@" >fetch.log 2>&1 || { cat fetch.log; fail "$*"; }
+        ASAN_OPTIONS=detect_leaks=0 strace -f -qq -y -o trace -e trace=prctl,fsync,syncfs -e inject=prctl:retval=0 "$@" >fetch.log 2>&1 || { cat fetch.log; fail "$*"; }
     }
     calls() { grep -c "$1" trace || true; }
     for file in 1247 1249; do printf x | dd of=copy/base/1/$file bs=1 seek=5000 conv=notrunc status=none; done
