@@ -102,7 +102,7 @@ static int grow(struct wanted *wanted)
 static struct slot make_slot(const char *path, const char *kind)
 {
     char key[KEY_BYTES];
-    struct slot slot;
+    struct slot slot = {{0}};
     size_t length = (size_t)snprintf(key, sizeof key, "%s%c%s", path, '\0', kind);
 
     /* What lies in a directory may have a longer path than any file of a backup. */
