@@ -19,8 +19,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define CONTROL_NAME (RESTORE_CONTROL + sizeof "global/" - 1)
-#define CONTROL_NAME_TEMPORARY (RESTORE_CONTROL_TEMPORARY + sizeof "global/" - 1)
+#define CONTROL_NAME (&RESTORE_CONTROL[sizeof "global/" - 1])
+#define CONTROL_NAME_TEMPORARY (&RESTORE_CONTROL_TEMPORARY[sizeof "global/" - 1])
 #define MARKER_KIND "restore"
 #define MARKER_MOST_BYTES (64 * 1024)
 

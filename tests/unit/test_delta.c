@@ -217,9 +217,9 @@ static struct wanted *want(void)
 
 static void test_cleaning(void)
 {
-    static const char *const left[] = {"data/base/1/1259",     "data/" FORMER_MARKER, "fast/PG_15_1/1/16385",
-                                       "fast/PG_14_9/16385",   "outside/1259",        "outside/twice",
-                                       "data/pg_tblspc/16400", "former/PG_14_9/1"};
+    static const char *const left[] = {
+        "data/base/1/1259", ("data/" FORMER_MARKER), "fast/PG_15_1/1/16385", "fast/PG_14_9/16385",
+        "outside/1259",     "outside/twice",         "data/pg_tblspc/16400", "former/PG_14_9/1"};
     static const char *const gone[] = {"data/base/1/1249",    "data/base/1/extra", "data/base/1/twice",
                                        "data/base/2",         "data/base/3",       "data/base/1/2600",
                                        "data/extra",          "former/PG_15_1",    "fast/PG_15_1/1/16386",
