@@ -7,6 +7,7 @@
 step "an empty repository: that is said, with status 0"
 config_write $'[basebackup]\njobs = 3\nwal_timeout = 2'
 server_create main --data-checksums
+echo "autovacuum = off" >>main/postgresql.conf # it would write over damaged pages
 expect_status 0 repository-init
 expect_status 0 basebackup-list
 expect_output "There is no complete base backup of cluster \"main\""

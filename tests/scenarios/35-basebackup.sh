@@ -7,6 +7,7 @@
 step "a server with files of every kind"
 config_write $'[basebackup]\nwal_timeout = 3'
 server_create main --data-checksums
+echo "autovacuum = off" >>main/postgresql.conf # it would write over damaged pages
 expect_status 0 repository-init
 server_start main
 system=$(system_identifier main)

@@ -7,6 +7,7 @@
 step "a primary under load, and a standby that streams from it"
 config_write $'[basebackup]\nwal_timeout = 60'
 server_create main --data-checksums
+echo "autovacuum = off" >>main/postgresql.conf # it would write over damaged pages
 expect_status 0 repository-init
 server_start main
 system=$(system_identifier main)

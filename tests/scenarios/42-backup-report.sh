@@ -7,6 +7,7 @@
 step "a server with two databases of its own and a tablespace"
 config_write
 server_create main --data-checksums
+echo "autovacuum = off" >>main/postgresql.conf # it would write over damaged pages
 expect_status 0 repository-init
 server_start main
 system=$(system_identifier main)
