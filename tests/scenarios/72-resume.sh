@@ -11,16 +11,17 @@ codec = zstd
 level = 3
 [basebackup]
 jobs = 2
+split_size = 4MB
 ${1:-}"
 }
 notes() { find state -name 'backup-*' -printf '%f\n' | sort; }
 parts_noted() { cat state/backup-*.index-1 2>/dev/null | grep -c '^{"part"' || true; }
 has_parts() { [ "$(parts_noted)" -ge "$1" ]; }
-interrupt() { # SIGNAL PARTS: a backup is ended when so many parts were stored; $old: its id
+interrupt() { # SIGNAL PARTS: a backup is ended when so many parts were stored, with 8 and more also a file in pieces; $old: its id
     local push
     basebackup-push --checkpoint=fast --no-resume --jobs 1 >push.log 2>&1 &
     push=$!
-    until has_parts "$2"; do sleep 0.01 && [ -e "/proc/$push" ] || fail "it ended too early: $(<push.log)"; done
+    until has_parts "$2" && { [ "$2" -lt 8 ] || grep -q "\"$large\".*\"of\":" state/backup-*.index-1; }; do sleep 0.01 && [ -e "/proc/$push" ] || fail "it ended too early: $(<push.log)"; done
     kill "-$1" $push
     wait $push && fail "it was not interrupted" || true
     old=$(grep -o 'backup [0-9A-Z-]* begins' push.log | cut -d' ' -f2)
@@ -66,6 +67,8 @@ sql main "create tablespace one location '$T/one'" "create database calm" # whos
 for i in $(seq 40); do
     echo "create table t$i $([ $((i % 4)) != 0 ] || echo tablespace one) as select i, md5(i::text || '$i') as a, md5(random()::text) as b from generate_series(1, 16000) i;"
 done | psql -X -q -h "$T/run/main" calm
+PGDATABASE=calm sql main "create table t41 as select i, md5(i::text) from generate_series(1, 300000) i" # in pieces
+large=$(PGDATABASE=calm sql main "select pg_relation_filepath('t41')")
 pgbench -i -q -n -h "$T/run/main" >pgbench.log 2>&1
 ledger_create main
 PGDATABASE=calm sql main "vacuum freeze"
@@ -76,7 +79,7 @@ sql main "select pg_reload_conf()" >/dev/null
 step "killed: what is stored is taken over"
 life=1
 ledger_start main $life
-interrupt KILL 5
+interrupt KILL 8
 gone_on
 expect_true "parts were taken over ($taken)" test "$taken" -ge 1
 ledger_stop
@@ -87,6 +90,9 @@ if [ "$STORE" = file ]; then
     expect_equal "parts that the directory has once" "$taken" \
         "$(find "repository/main/$system/base/$id" -type f -links 2 | wc -l)"
 fi
+pieces=$(zstd -dcq "packed/main/$system/base/$id/files" | awk -F'"' -v large="$large" '/^{"part"/ { part = $4 } $4 == large { print part }')
+expect_true "t41 is in pieces" test "$(wc -w <<<"$pieces")" -ge 4
+expect_equal "all of the pieces were taken over" 2 "$(for part in $pieces; do stat -c %h "packed/main/$system/base/$id/$part"; done | sort -u)"
 
 step "again, without resuming"
 interrupt TERM 3
@@ -95,7 +101,7 @@ expect_equal "parts taken over" "" "$taken"
 expect_equal "no second name" 0 "$(find packed/main/*/base/"$id" -type f -links 2 | wc -l)"
 
 step "a part is missing, one is cut short: sent again"
-interrupt KILL 5
+interrupt KILL 8
 mapfile -t stored < <(object_list | sed -n "s|^\(main/$system/base/$old/main-[0-9]*\) .*|\1|p" | tail -2)
 object_delete "${stored[0]}"
 object_get "${stored[1]}" cut && truncate -s -1000 cut && object_put "${stored[1]}" cut
@@ -105,7 +111,7 @@ restored here quick
 restored packed quick
 
 step "tables have changed or are gone meanwhile"
-interrupt KILL 5
+interrupt KILL 8
 PGDATABASE=calm sql main "update t39 set a = 'changed'" "drop table t1" "vacuum full t2" "create table new as select generate_series(1, 1000)" checkpoint
 gone_on
 archived main
