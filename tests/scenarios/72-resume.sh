@@ -110,7 +110,15 @@ expect_true "$taken parts were taken over, the two not among them" test "$taken"
 restored here quick
 restored packed quick
 
-step "tables have changed or are gone meanwhile"
+step "files have other content meanwhile, of the same size"
+interrupt KILL 8
+for i in $(seq 40); do echo "delete from t$i where i = 7;"; done | psql -X -q -h "$T/run/main" calm
+sql main checkpoint
+gone_on
+archived main
+restored here
+
+step "files have grown, are gone or are new"
 interrupt KILL 8
 PGDATABASE=calm sql main "update t39 set a = 'changed'" "drop table t1" "vacuum full t2" "create table new as select generate_series(1, 1000)" checkpoint
 gone_on
