@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: large files are backed up and restored in pieces by several workers, by hand too; a piece that is damaged, missing or another's is found
-# stores: file s3
+# stores: file
+# full-stores: s3
 # limit: 300
 . "$(dirname "$0")/../lib.sh"
 

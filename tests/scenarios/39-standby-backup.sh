@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: a base backup that is taken from a standby is restored to any instant, and one that could not be is refused
-# stores: file s3
+# stores: file
+# full-stores: s3
 # full-versions: file@13 s3@17 file@18 s3@19
 . "$(dirname "$0")/../lib.sh"
 

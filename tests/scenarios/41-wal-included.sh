@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: a backup that holds the WAL it needs passes pg_verifybackup whole and starts alone, whatever is archived, kept or recycled
-# stores: file s3
+# stores: file
+# full-stores: s3
 # full-versions: file@13 s3@17 file@18 s3@19
 . "$(dirname "$0")/../lib.sh"
 

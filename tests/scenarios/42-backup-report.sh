@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: what is known of a backup: annotations, wrong pages that were tolerated, databases and tablespaces with their sizes, files; results as JSON
-# stores: file s3
+# stores: file
+# full-stores: s3
 # full-versions: file@13 s3@19
 . "$(dirname "$0")/../lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: a backup is a good neighbour of its server: the page cache stays as it was, --max-rate and max_rate hold, for restores too, priority is set
-# stores: file s3
+# stores: file
+# full-stores: s3
 . "$(dirname "$0")/../lib.sh"
 
 step "a server with some tables"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: a backup that was killed is gone on with: what is stored and still the same is taken over, what is not is sent again, and the result is whole
-# stores: file s3
+# stores: s3
+# full-stores: file
 . "$(dirname "$0")/../lib.sh"
 
 use() { # [LINES]: the repository under test and a directory, with other codecs
