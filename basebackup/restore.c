@@ -288,7 +288,7 @@ static int begin(struct restore *restore, const struct clean_settings *cleaning)
 
     if (interrupt_requested() || restore_places_make(places) != 0)
         return -1;
-    restore_sync_begin(&restore->sync, places, places->is_delta);
+    restore_sync_begin(&restore->sync, places);
     places->sync = &restore->sync;
     if (former_begin(places, restore->backup) != 0)
         return -1;

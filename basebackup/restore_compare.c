@@ -45,9 +45,7 @@ static int keep(const struct comparer *comparer, const struct file *file, int fd
 
     if (file->part->split != NULL && !restore_split_done(file->part->split, file->entry->bytes))
         return 1; /* the last piece to come sets the mode */
-    if ((status->st_mode & 07777) == mode)
-        return 1;
-    if (fchmod(fd, mode) != 0)
+    if ((status->st_mode & 07777) != mode && fchmod(fd, mode) != 0)
         return file->part->split == NULL ? 0 : -1;
     return restore_sync_done(comparer->places->sync, fd) == 0 ? 1 : -1;
 }
@@ -59,15 +57,15 @@ static int compare(struct comparer *comparer, const struct file *file)
     int fd = openat(parent, file->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat status;
 
+    comparer->parent.is_changed = true; /* or was, by a restore that was killed before it had synced it */
     if (fd >= 0 && fstat(fd, &status) == 0 && is_right(file, fd, &status))
         result = keep(comparer, file, fd, &status);
     if (result < 0)
-        could_not(file, "set permissions of");
+        could_not(file, "set permissions of, or sync,");
     if (fd >= 0)
         close(fd);
     if (result != 0 || file->part->split != NULL) /* pieces are written where they belong */
         return result;
-    comparer->parent.is_changed = true;
     if (unlinkat(parent, file->name, 0) != 0 && errno != ENOENT)
         return could_not(file, "remove");
     return 0;

@@ -293,8 +293,10 @@ int former_begin(const struct restore_places *places, const struct backup *backu
         taken = take_name(global, places);
     if (result == 0)
         result = taken < 0 ? -1 : put_marker(places, backup);
-    if (result != 0 && taken == 1)
+    if (result != 0 && taken == 1) { /* nothing was touched, so it may go on as what it was */
+        unlinkat(places->items[0].fd, FORMER_MARKER, 0);
         renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME);
+    }
     if (global >= 0)
         close(global);
     return result;

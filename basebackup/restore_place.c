@@ -400,8 +400,8 @@ int restore_make_directory(const struct restore_places *places, const char *path
     if (*rest == '\0') /* a tablespace's own directory, which was made already */
         return 0;
     parent = restore_open_parent(place, rest, false, &name);
-    if (parent >= 0 && (mkdirat(parent, name, PLACE_MODE) == 0 ? restore_sync_done(places->sync, parent) == 0
-                                                               : errno == EEXIST))
+    if (parent >= 0 && (mkdirat(parent, name, PLACE_MODE) == 0 || errno == EEXIST) &&
+        restore_sync_done(places->sync, parent) == 0)
         fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     /* Whatever it was, we have to write into it. */
     int result = fd >= 0 && fchmod(fd, (mode & 0777) | 0700) == 0 ? 0 : -1;

@@ -10,8 +10,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define FEW 256
-
 /* Since 5.8 the kernel remembers a failed write for the file system (735e4ae5ba28), not for the file alone.
  */
 static bool kernel_tells(void)
@@ -39,21 +37,16 @@ static bool file_system_tells(int fd)
     return false;
 }
 
-void restore_sync_begin(struct restore_sync *sync, const struct restore_places *places, bool may_be_few)
+void restore_sync_begin(struct restore_sync *sync, const struct restore_places *places)
 {
     sync->each = !kernel_tells();
-    sync->may_be_few = may_be_few;
-    atomic_init(&sync->count, 0);
     for (size_t i = 0; i < places->count; i++)
         sync->each = sync->each || !file_system_tells(places->items[i].fd);
 }
 
-int restore_sync_done(struct restore_sync *sync, int fd)
+int restore_sync_done(const struct restore_sync *sync, int fd)
 {
-    if (sync == NULL)
-        return 0;
-    unsigned before = atomic_fetch_add(&sync->count, 1);
-    return sync->each || (sync->may_be_few && before < FEW) ? fsync(fd) : 0;
+    return sync != NULL && sync->each ? fsync(fd) : 0;
 }
 
 static bool is_synced_with_another(const struct restore_places *places, size_t place)
@@ -67,9 +60,9 @@ static bool is_synced_with_another(const struct restore_places *places, size_t p
     return false;
 }
 
-int restore_sync_end(struct restore_sync *sync, const struct restore_places *places)
+int restore_sync_end(const struct restore_sync *sync, const struct restore_places *places)
 {
-    bool whole = !sync->each && !(sync->may_be_few && atomic_load(&sync->count) <= FEW);
+    bool whole = !sync->each;
 
     for (size_t i = 0; i < places->count; i++) {
         int fd = places->items[i].fd;

@@ -91,17 +91,19 @@ if command -v strace >/dev/null; then
     calls() { grep -c "$1" trace || true; }
     for file in 1247 1249; do printf x | dd of=copy/base/1/$file bs=1 seek=5000 conv=notrunc status=none; done
     synced basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
-    for file in base/1/1247 base/1/1249 base/1; do expect_true "fsync of $file" test "$(calls "fsync([0-9]*<$T/copy/$file>")" -gt 0; done
-    expect_equal "syncfs" 0 "$(calls syncfs)"
+    kept=$(find copy one two -type f 2>/dev/null | wc -l)
+    expect_true "syncfs, or $kept times fsync" test "$(calls "syncfs.*= 0")" -ge 1 -o "$(calls "fsync.*= 0")" -ge "$kept"
     synced basebackup-fetch -D "$T/full" -T "$T/one=$T/full one" -T "$T/two=$T/full two"
     many=$(find full "full one" "full two" -type f | wc -l)
     expect_true "syncfs once, or $many times fsync" test "$(calls "syncfs.*= 0")" = 1 -o "$(calls "fsync.*= 0")" -ge "$many"
     rm -r full "full one" "full two"
     if [ "$(setarch --uname-2.6 uname -r 2>/dev/null | cut -c1-4)" = 2.6. ]; then # a kernel whose syncfs tells nothing
-        synced setarch --uname-2.6 basebackup-fetch -D "$T/full" -T "$T/one=$T/full one" -T "$T/two=$T/full two"
-        expect_equal "syncfs" 0 "$(calls syncfs)"
-        find full "full one" "full two" \( -type f -o -type d \) ! -empty | while read -r path; do
-            [ "$path" = full/global/pg_control ] || grep -Fq "<$T/$path>" trace || fail "no fsync of $path"
+        for option in "" --delta; do # with --delta everything is kept, but nobody knows that it is on disk
+            synced setarch --uname-2.6 basebackup-fetch -D "$T/full" -T "$T/one=$T/full one" -T "$T/two=$T/full two" $option
+            expect_equal "syncfs" 0 "$(calls syncfs)"
+            find full "full one" "full two" \( -type f -o -type d \) ! -empty | while read -r path; do
+                [ "$path" = full/global/pg_control ] || grep -Fq "<$T/$path>" trace || fail "no fsync of $path"
+            done
         done
         rm -r full "full one" "full two"
     fi
