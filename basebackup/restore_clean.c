@@ -63,11 +63,16 @@ static int remove_tree(struct cleaner *cleaner, int parent, const char *name)
 {
     DIR *directory = open_directory(parent, name, true);
     const char *inner;
-    struct stat status;
+    struct stat status, own;
     int result = 0;
 
     if (directory == NULL)
         return -1;
+    if (fstat(parent, &status) != 0 || fstat(dirfd(directory), &own) != 0 || status.st_dev != own.st_dev) {
+        closedir(directory);
+        errno = EXDEV; /* it is mounted: whose it is cannot be known */
+        return -1;
+    }
     while (result == 0 && (inner = next_name(directory)) != NULL) {
         result = fstatat(dirfd(directory), inner, &status, AT_SYMLINK_NOFOLLOW);
         if (result == 0 && S_ISDIR(status.st_mode))
@@ -90,9 +95,14 @@ static int remove_entry(struct cleaner *cleaner, int parent, const char *name, c
 {
     log_debug("removing \"%s\", which the backup does not have", cleaner->path);
     if (S_ISDIR(status->st_mode)) {
-        if (remove_tree(cleaner, parent, name) != 0)
-            return interrupt_requested() ? -1 : could_not(cleaner, "remove directory");
-        return 0;
+        if (remove_tree(cleaner, parent, name) == 0)
+            return 0;
+        int error = errno;
+        if (!interrupt_requested())
+            could_not(cleaner, "remove directory");
+        if (error == EXDEV)
+            log_hint("It is, or holds, a mount point: unmount that, then run the same command again.");
+        return -1;
     }
     if (unlinkat(parent, name, 0) != 0)
         return could_not(cleaner, "remove");

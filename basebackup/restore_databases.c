@@ -128,6 +128,10 @@ void database_choice_tell(const struct database_choice *choice, const struct bac
         log_warning("the content of %zu other databases was not restored: %s%s", others,
                     buffer_string(&names), others > MOST_TOLD ? ", ..." : "");
         log_hint("Nobody can connect to them. When recovery is over, remove each with DROP DATABASE.");
+        if (!backup->data_checksums)
+            log_hint("The cluster has no data checksums: should recovery stop with \"WAL contains references "
+                     "to invalid pages\", start the server once with -c ignore_invalid_pages=on, and look in "
+                     "its log whether the pages were only theirs.");
     }
     buffer_free(&names);
 }

@@ -288,11 +288,14 @@ static int lock(const struct restore_places *places)
 int former_begin(const struct restore_places *places, const struct backup *backup)
 {
     int global = open_global(places), taken = 0, result = lock(places);
+    int64_t pid;
 
     if (result == 0 && global >= 0)
         taken = take_name(global, places);
     if (result == 0)
         result = taken < 0 ? -1 : put_marker(places, backup);
+    if (result == 0 && taken == 1 && (pid = running_server_in(places->items[0].path)) != 0)
+        result = refuse_running(places->items[0].path, pid); /* it had read pg_control just before */
     if (result != 0 && taken == 1) { /* nothing was touched, so it may go on as what it was */
         unlinkat(places->items[0].fd, FORMER_MARKER, 0);
         renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME);

@@ -154,8 +154,18 @@ static int discard(void *context, const void *data, size_t length)
     return 0;
 }
 
-/* Is it there, with that many bytes? One byte is asked for, which tells the size. */
-static bool is_stored(const struct resume *resume, struct part_writer *parts, size_t index,
+static void give_up(struct resume *resume)
+{
+    pthread_mutex_lock(&resume->lock);
+    if (!resume->is_given_up)
+        log_warning("nothing more is taken over from backup %s; the rest is sent again", resume->from.id);
+    resume->is_given_up = true;
+    pthread_mutex_unlock(&resume->lock);
+}
+
+/* Is it there, with that many bytes? One byte is asked for, which tells the size. A repository that does not
+ * answer is not asked again, for minutes, part by part: whether it is alive shows with what is sent. */
+static bool is_stored(struct resume *resume, struct part_writer *parts, size_t index,
                       const struct restore_part *part)
 {
     const struct target *target = &resume->settings.targets->items[index];
@@ -165,14 +175,15 @@ static bool is_stored(const struct resume *resume, struct part_writer *parts, si
     struct store_object object = {0};
     char *key = backup_key(&target->repository, resume->settings.targets->system_identifier, resume->from.id,
                            part->name);
-    bool result = key != NULL && store_get(store, key, &first, &nowhere, &object) == STORE_OK &&
-                  object.total_bytes == part->bytes;
+    enum store_result got = key == NULL ? STORE_FAILED : store_get(store, key, &first, &nowhere, &object);
 
     free(key);
-    return result;
+    if (got != STORE_OK && got != STORE_ABSENT)
+        give_up(resume);
+    return got == STORE_OK && object.total_bytes == part->bytes;
 }
 
-static bool is_stored_everywhere(const struct resume *resume, struct part_writer *parts,
+static bool is_stored_everywhere(struct resume *resume, struct part_writer *parts,
                                  const struct old_unit *unit)
 {
     const struct targets *targets = resume->settings.targets;
@@ -335,15 +346,6 @@ static int note_taken(const struct passage *passage)
     pthread_mutex_unlock(&resume->lock);
     progress_add(resume->settings.progress, bytes);
     return 0;
-}
-
-static void give_up(struct resume *resume)
-{
-    pthread_mutex_lock(&resume->lock);
-    if (!resume->is_given_up)
-        log_warning("nothing more is taken over from backup %s; the rest is sent again", resume->from.id);
-    resume->is_given_up = true;
-    pthread_mutex_unlock(&resume->lock);
 }
 
 /* 0: taken over, or not; -1 after logging: the backup has failed. */

@@ -79,10 +79,10 @@ pgbench -i -q -s 2 -h "$T/run/main" 2>pgbench.log
 ledger_create main
 ledger_start main 1
 chaos=()
-chaos_start one tables $((rounds * 2000))
-chaos_start two tables $((rounds * 2000))
-chaos_start databases databases $((rounds * 400))
-chaos_start spaces tablespaces $((rounds * 2000))
+chaos_start one tables $((rounds * 10000))
+chaos_start two tables $((rounds * 10000))
+chaos_start databases databases $((rounds * 2000))
+chaos_start spaces tablespaces $((rounds * 10000))
 for number in $(seq $rounds); do round "$number"; done
 
 step "what went on meanwhile"

@@ -54,6 +54,8 @@ static void test_frames_of(const struct compression *compression, const unsigned
     for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
         for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
             struct buffer packed = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+            if (lengths[l] / steps[s] > 70000) /* tells nothing new, and takes long */
+                continue;
             CHECK(compress(encoder, data, lengths[l], steps[s], &packed) == 0);
             CHECK(decompress(decoder, &packed, steps[s], &plain) == 0);
             CHECK(plain.length == lengths[l] &&
