@@ -8,8 +8,8 @@
 
 struct catalog;
 
-/* directory: state_dir; NULL: $TMPDIR or /tmp. is_kept: under names there, by which the next backup finds them;
- * else unlinked. NULL after logging. */
+/* directory: state_dir; NULL: $TMPDIR or /tmp. is_kept: under names there, by which the next backup finds
+ * them; else unlinked. NULL after logging. */
 struct catalog *catalog_open(const char *directory, bool is_kept, const char *backup_id, size_t lanes);
 void catalog_close(struct catalog *catalog); /* NULL-safe */
 

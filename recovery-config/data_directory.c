@@ -128,7 +128,8 @@ int data_directory_read(const char *path, struct data_directory *directory)
     if (control > 0) {
         log_error("\"%s\" is not a data directory of PostgreSQL: there is no readable \"%s\"", path,
                   directory->major == 0 ? "PG_VERSION" : "global/pg_control");
-        log_hint("A restore that was interrupted has no global/pg_control: run basebackup-fetch again, with --delta.");
+        log_hint("A restore that was interrupted has no global/pg_control: run basebackup-fetch again, with "
+                 "--delta.");
         return -1;
     }
     if (directory->major < POSTGRESQL_LEAST_VERSION) {

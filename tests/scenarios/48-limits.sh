@@ -152,9 +152,9 @@ peaks() { # of a backup, its restore, the list
     peak basebackup-fetch --quiet --jobs 1 -D "$T/restored" -T "${place//=/\\=}=$T/moved"
     peak basebackup-list --quiet
 }
-files 10000
+files 20000 # more than one part full: buffers have their size by then
 peaks >few
-files $((FULL ? 100000 : 30000))
+files $((FULL ? 110000 : 40000))
 peaks >many
 paste few many
 if sanitized; then echo "not compared: AddressSanitizer keeps what was freed"

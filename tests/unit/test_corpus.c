@@ -11,13 +11,13 @@
 
 /* a target is one function */
 #include "tests/fuzz/fuzz_cluster.c"
+#include "tests/fuzz/fuzz_codec.c"
 #include "tests/fuzz/fuzz_config.c"
 #include "tests/fuzz/fuzz_control.c"
 #include "tests/fuzz/fuzz_credentials.c"
 #include "tests/fuzz/fuzz_gap.c"
 #include "tests/fuzz/fuzz_history.c"
 #include "tests/fuzz/fuzz_index.c"
-#include "tests/fuzz/fuzz_codec.c"
 #include "tests/fuzz/fuzz_manifest.c"
 #include "tests/fuzz/fuzz_object.c"
 #include "tests/fuzz/fuzz_part.c"
