@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE_LEAST_BYTES 4096
 /* The kernel cuts a longer request to read ahead short. */
 #define AHEAD_BYTES (128u * 1024)
+#ifndef SYS_cachestat /* younger than Debian 12's headers */
+#define SYS_cachestat 451
+#endif
 
 struct window {
     uint64_t begin;
@@ -24,7 +27,6 @@ struct window {
 
 struct source_file {
     size_t page_bytes;
-    bool cannot_try; /* the file system does not tell whether a read would wait */
     int fd;
     uint64_t begin, end;
     unsigned char *map; /* of begin to end, never touched; NULL: there is none */
@@ -62,11 +64,40 @@ static void map(struct source_file *source)
     source->map = address == MAP_FAILED ? NULL : address;
 }
 
+/* How many of the file's pages from begin to end the kernel has; -1: it does not tell (before Linux 6.5).
+ * Then mincore does, for which the file has to be mapped: as much work again as opening and reading a small
+ * one. */
+static int64_t count_cached(const struct source_file *source)
+{
+    struct {
+        uint64_t offset, length;
+    } range = {source->begin, source->end - source->begin};
+    struct {
+        uint64_t cached, dirty, writeback, evicted, recently_evicted;
+    } count;
+
+    return syscall(SYS_cachestat, source->fd, &range, &count, 0) == 0 ? (int64_t)count.cached : -1;
+}
+
 /* Which pages of it are in the page cache? To be asked before anything reads them. */
 static void look(struct source_file *source, struct window *window)
 {
     window->is_known = source->map != NULL && mincore(source->map + (window->begin - source->begin),
                                                       window->length, window->was_cached) == 0;
+}
+
+/* The only window of a small file: mostly all of it is cached, or nothing. */
+static void look_at_small(struct source_file *source, struct window *window)
+{
+    int64_t cached = count_cached(source);
+
+    if (cached == 0) {
+        memset(window->was_cached, 0, sizeof window->was_cached);
+        window->is_known = true;
+    } else if (cached < 0 || (uint64_t)cached * source->page_bytes < window->length) {
+        map(source);
+        look(source, window);
+    }
 }
 
 /* Calls each for every run of pages that were not in the cache. */
@@ -117,8 +148,10 @@ void source_file_begin(struct source_file *source, int fd, uint64_t begin, uint6
     source->end = end;
     source->at = 0;
     set_window(source, &source->windows[0]);
-    if (end - begin <= SOURCE_WINDOW_BYTES)
+    if (end - begin <= SOURCE_WINDOW_BYTES) {
+        look_at_small(source, &source->windows[0]);
         return;
+    }
     map(source);
     if (source->map != NULL)
         posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
@@ -142,58 +175,22 @@ static ssize_t read_fully(int fd, unsigned char *buffer, size_t length, uint64_t
     return (ssize_t)done;
 }
 
-/* Reads from the page cache alone. How much was there, up to the first page that was not. */
-static size_t try_cached(struct source_file *source, void *buffer, const struct window *window)
+ssize_t source_file_read(struct source_file *source, void *buffer)
 {
-    struct iovec place = {buffer, window->length};
+    struct window *window = &source->windows[source->at], *ahead = &source->windows[source->at ^ 1];
 
-    if (source->cannot_try)
+    if (window->length == 0)
         return 0;
-    ssize_t got = preadv2(source->fd, &place, 1, (off_t)window->begin, RWF_NOWAIT);
-    source->cannot_try = got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS);
-    return got < 0 ? 0 : (size_t)got;
-}
-
-/* A file of one window. That all of it is cached takes one call to find out, and to read it. */
-static ssize_t read_small(struct source_file *source, unsigned char *buffer, struct window *window)
-{
-    size_t done = try_cached(source, buffer, window);
-
-    if (done == window->length)
-        return (ssize_t)done;
-    map(source);
-    look(source, window);
-    ssize_t got = read_fully(source->fd, buffer + done, window->length - done, window->begin + done);
-    return got < 0 ? -1 : (ssize_t)done + got;
-}
-
-static ssize_t read_large(struct source_file *source, unsigned char *buffer, const struct window *window)
-{
-    struct window *ahead = &source->windows[source->at ^ 1];
-
     set_window(source, ahead);
     if (ahead->length > 0) {
         look(source, ahead);
         for_absent(source, ahead, read_ahead);
     }
     source->at ^= 1;
-    return read_fully(source->fd, buffer, window->length, window->begin);
-}
-
-ssize_t source_file_read(struct source_file *source, void *buffer)
-{
-    struct window *window = &source->windows[source->at];
-    bool is_small = source->end - source->begin <= SOURCE_WINDOW_BYTES;
-    ssize_t got;
-
-    if (window->length == 0)
-        return 0;
-    got = is_small ? read_small(source, buffer, window) : read_large(source, buffer, window);
+    ssize_t got = read_fully(source->fd, buffer, window->length, window->begin);
     int error = errno;
     for_absent(source, window, drop);
     errno = error;
-    if (is_small)
-        window->length = 0;
     return got;
 }
 
