@@ -109,15 +109,11 @@ static int print_json(const struct repository *repository, const struct backup *
                       const struct backup_sizes *sizes)
 {
     struct json *document = json_new_object();
-    struct buffer text = BUFFER_EMPTY;
 
     json_set_string(document, "repository", repository->settings->name);
     backup_json_fill(document, backup, sizes);
-    int result = json_write(document, 2, &text);
-    if (result == 0)
-        printf("%s\n", buffer_string(&text));
+    int result = json_print(document);
     json_free(document);
-    buffer_free(&text);
     return result;
 }
 

@@ -126,7 +126,6 @@ static struct json *listed_json(const struct listing *listing, const struct back
 static int print_json(const struct config *config, const struct listing *listings, size_t count)
 {
     struct json *document = json_new_object(), *backups = json_new_array();
-    struct buffer text = BUFFER_EMPTY;
     uint64_t damaged = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -137,11 +136,8 @@ static int print_json(const struct config *config, const struct listing *listing
     json_set_string(document, "cluster", config->cluster_name);
     json_set(document, "backups", backups);
     json_set_uint(document, "damaged", damaged);
-    int result = json_write(document, 2, &text);
-    if (result == 0)
-        printf("%s\n", buffer_string(&text));
+    int result = json_print(document);
     json_free(document);
-    buffer_free(&text);
     return result;
 }
 

@@ -140,9 +140,8 @@ static int open_found(struct worker *worker, struct found *found)
     const struct walk_entry *entry = &worker->entry;
 
     tree_index_path(found->root, entry->path, worker->index_path);
-    int taken = resume_has(worker->copy->settings.resume, worker->index_path);
-    if (taken != 0)
-        return taken < 0 ? -1 : 0;
+    if (resume_has(worker->copy->settings.resume, worker->index_path))
+        return 0;
     found->file = (struct ship_file){
         .series = &found->root->series,
         .directory_fd = found->root->fd,

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#define LINE_BYTES_LEAST 128 /* of a file's line: its SHA-256 and the names of its members alone */
 
 struct lane {
     FILE *file;
@@ -24,7 +21,6 @@ struct lane {
 struct old_index {
     struct lane *lanes;
     size_t lane_count;
-    uint64_t bytes; /* of the longest */
 };
 
 struct old_part *old_unit_part(const struct old_unit *unit, size_t part, size_t lane)
@@ -61,17 +57,13 @@ static int take_entry(void *context, struct index_entry *entry)
     return lane->begun.part == NULL ? -1 : 0;
 }
 
-static int open_lane(struct old_index *index, const char *path, const char *backup_id, struct lane *lane)
+static int open_lane(const char *path, const char *backup_id, struct lane *lane)
 {
-    struct stat status;
-
     lane->file = fopen(path, "re");
-    if (lane->file == NULL || fstat(fileno(lane->file), &status) != 0) {
+    if (lane->file == NULL) {
         log_error("could not open file \"%s\": %m", path);
         return -1;
     }
-    if ((uint64_t)status.st_size > index->bytes)
-        index->bytes = (uint64_t)status.st_size;
     lane->reader = index_reader_new(backup_id, path, take_entry, lane);
     return lane->reader == NULL ? -1 : 0;
 }
@@ -91,7 +83,7 @@ struct old_index *old_index_open(const char *directory, const char *backup_id, s
     index->lane_count = lanes;
     for (size_t i = 0; i < lanes; i++) {
         char *path = running_index_path(directory, backup_id, i);
-        result = path == NULL ? -1 : open_lane(index, path, backup_id, &index->lanes[i]);
+        result = path == NULL ? -1 : open_lane(path, backup_id, &index->lanes[i]);
         free(path);
         if (result != 0)
             break;
@@ -117,11 +109,6 @@ void old_index_close(struct old_index *index)
     }
     free(index->lanes);
     free(index);
-}
-
-uint64_t old_index_most_files(const struct old_index *index)
-{
-    return index->bytes / LINE_BYTES_LEAST;
 }
 
 /* 1: the next line was taken; 0: there is none, or it was torn when the machine went down. */

@@ -26,9 +26,6 @@ struct old_index;
 struct old_index *old_index_open(const char *directory, const char *backup_id, size_t lanes);
 void old_index_close(struct old_index *index); /* NULL-safe */
 
-/* At most so many files are in it. */
-uint64_t old_index_most_files(const struct old_index *index);
-
 /* The next unit that all lanes have whole; the caller frees it. 1: it is filled; 0: that was all, or what
  * follows was torn; -1 after logging. */
 int old_index_next(struct old_index *index, struct old_unit *unit);

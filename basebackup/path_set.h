@@ -1,19 +1,23 @@
-/* A set of paths in an unlinked file, so that memory does not grow with it: their SHA-256, in a hash table
- * with open addressing. */
+/* A set of paths, for any number of them: what is kept of each is a checksum of 16 bytes, in an unlinked file
+ * that is mapped, so that a million take 32 MiB of a file and no memory that could not be had otherwise. */
 #ifndef WALFERRY_PATH_SET_H
 #define WALFERRY_PATH_SET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct path_set;
 
-/* directory: for the file; NULL: $TMPDIR or /tmp. most: how many paths there can be. NULL after logging. */
-struct path_set *path_set_new(const char *directory, uint64_t most);
+/* A path is in the set with what is to be known of it: a file's size, or one of these. */
+#define PATH_SET_DIRECTORY UINT64_MAX
+#define PATH_SET_NAME (UINT64_MAX - 1) /* a file of any size */
+
+/* directory: for the file; NULL: $TMPDIR or /tmp. NULL after logging. */
+struct path_set *path_set_new(const char *directory);
 void path_set_free(struct path_set *set); /* NULL-safe */
 
-/* Thread-safe. 0, or -1 after logging. */
-int path_set_add(struct path_set *set, const char *path);
-/* Not while others add. 1: it is in the set; 0: it is not; -1 after logging. */
-int path_set_has(const struct path_set *set, const char *path);
+/* Both thread-safe. */
+int path_set_add(struct path_set *set, const char *path, uint64_t what); /* 0, or -1 after logging */
+bool path_set_has(struct path_set *set, const char *path, uint64_t what);
 
 #endif

@@ -32,7 +32,7 @@ struct restore {
     struct restore_places *places;
     const struct restore_settings *settings;
     struct backup_index index;
-    struct wanted *wanted; /* in a delta restore: the backup's paths; else NULL */
+    struct path_set *wanted; /* in a delta restore: the backup's paths; else NULL */
     struct restore_wal wal;
     struct restore_sync sync;
     struct worker_pool *pool;
@@ -201,7 +201,7 @@ static int survey_entry(struct restore *restore, const char *part, const struct 
     struct restore_place *place = &restore->places->items[found - restore->places->items];
     if (entry->line == INDEX_DIRECTORY) {
         restore_space_add(place, 1, false);
-        return restore->wanted == NULL ? 0 : wanted_add_directory(restore->wanted, entry->path);
+        return restore->wanted == NULL ? 0 : path_set_add(restore->wanted, entry->path, PATH_SET_DIRECTORY);
     }
     restore->outcome->bytes += entry->bytes;
     if (!index_entry_begins_file(entry))
@@ -210,7 +210,7 @@ static int survey_entry(struct restore *restore, const char *part, const struct 
     restore_space_add(place, bytes, is_blank(restore, entry));
     return restore->wanted == NULL || restore->is_external
                ? 0
-               : wanted_add_file(restore->wanted, entry->path, bytes);
+               : path_set_add(restore->wanted, entry->path, bytes);
 }
 
 static int survey(void *context, struct index_entry *entry)
@@ -262,7 +262,7 @@ static int prepare(struct restore *restore, struct clean_settings *cleaning)
     const struct cluster *cluster = &restore->repository->cluster;
     const struct generation *generation = cluster_generation(cluster, restore->backup->system_identifier);
 
-    if (restore->places->is_delta && (restore->wanted = wanted_new()) == NULL)
+    if (restore->places->is_delta && (restore->wanted = path_set_new(NULL)) == NULL)
         return -1;
     *cleaning = (struct clean_settings){restore->places, restore->wanted, ""};
     snprintf(cleaning->version_directory, sizeof cleaning->version_directory, "PG_%u_%u",
@@ -434,7 +434,7 @@ int restore_run(struct repository *repository, const struct backup *backup, stru
     if (result != 0 && outcome->is_begun)
         take_name_away(places);
     free_workers(&restore);
-    wanted_free(restore.wanted);
+    path_set_free(restore.wanted);
     restore_wal_free(&restore.wal);
     backup_index_close(&restore.index);
     rate_destroy(&restore.rate);

@@ -176,8 +176,9 @@ static bool is_wanted(const struct cleaner *cleaner, const struct stat *status)
 {
     if (S_ISREG(status->st_mode)) /* one with a second name is written to under both */
         return status->st_nlink == 1 &&
-               wanted_has_file(cleaner->settings->wanted, cleaner->path, (uint64_t)status->st_size);
-    return S_ISDIR(status->st_mode) && wanted_has_directory(cleaner->settings->wanted, cleaner->path);
+               path_set_has(cleaner->settings->wanted, cleaner->path, (uint64_t)status->st_size);
+    return S_ISDIR(status->st_mode) &&
+           path_set_has(cleaner->settings->wanted, cleaner->path, PATH_SET_DIRECTORY);
 }
 
 static int clean_entry(struct cleaner *cleaner, int parent, const char *name, const struct stat *status,

@@ -4,15 +4,15 @@
 #ifndef WALFERRY_RESTORE_CLEAN_H
 #define WALFERRY_RESTORE_CLEAN_H
 
+#include "path_set.h"
 #include "restore_place.h"
-#include "restore_wanted.h"
 
 /* PG_<major>_<catalog version>: the directory in a tablespace that belongs to one version of PostgreSQL. */
 #define VERSION_DIRECTORY_BYTES 32
 
 struct clean_settings {
     const struct restore_places *places;
-    const struct wanted *wanted;
+    struct path_set *wanted;
     char version_directory[VERSION_DIRECTORY_BYTES];
 };
 

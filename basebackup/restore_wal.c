@@ -18,8 +18,8 @@
 struct looking {
     struct repository *repository;
     const struct backup *backup;
-    const struct wanted *wanted; /* NULL: all is looked at */
-    const char *path;            /* of pg_wal */
+    struct path_set *wanted; /* NULL: all is looked at */
+    const char *path;        /* of pg_wal */
     char (*names)[WAL_NAME_BYTES];
     size_t count, capacity;
 };
@@ -119,7 +119,7 @@ static int is_in_repository(const struct looking *looking, const char *name)
     else if (fd < 0 || fstat(fd, &status) != 0)
         log_error("could not open file \"%s\": %m", path);
     else if (!S_ISREG(status.st_mode) || is_recycled(looking, name, fd) ||
-             (looking->wanted != NULL && wanted_has_file(looking->wanted, inside, (uint64_t)status.st_size)))
+             (looking->wanted != NULL && path_set_has(looking->wanted, inside, (uint64_t)status.st_size)))
         result = 1;
     else
         result = compare_with_repository(looking, name, fd);
@@ -176,7 +176,7 @@ done:
 }
 
 int restore_wal_look(struct repository *repository, const struct backup *backup, const char *data_directory,
-                     const struct wanted *wanted, bool is_half_done, struct restore_wal *wal)
+                     struct path_set *wanted, bool is_half_done, struct restore_wal *wal)
 {
     char *path = path_join(data_directory, "pg_wal"), *why = NULL;
     struct looking looking = {repository, backup, is_half_done ? wanted : NULL, path, NULL, 0, 0};

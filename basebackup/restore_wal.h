@@ -4,8 +4,8 @@
 #define WALFERRY_RESTORE_WAL_H
 
 #include "common/backup.h"
+#include "path_set.h"
 #include "restore_place.h"
-#include "restore_wanted.h"
 
 struct restore_wal {
     char *aside; /* where pg_wal is to be moved; NULL: it need not be kept */
@@ -15,7 +15,7 @@ struct restore_wal {
  * backup itself has, with that size, are left out where a restore was interrupted: they came from there.
  * Makes nothing. 0, or -1 after logging: it can't be told, or could not be kept. */
 int restore_wal_look(struct repository *repository, const struct backup *backup, const char *data_directory,
-                     const struct wanted *wanted, bool is_half_done, struct restore_wal *wal);
+                     struct path_set *wanted, bool is_half_done, struct restore_wal *wal);
 /* 0, or -1 after logging. */
 int restore_wal_keep(const struct restore_wal *wal, const struct restore_places *places);
 void restore_wal_free(struct restore_wal *wal); /* NULL-safe */

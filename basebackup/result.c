@@ -26,26 +26,13 @@ void result_set_rate(struct result *result, uint64_t bytes)
     json_set_uint(result->document, "bytes_per_second", taken == 0 ? 0 : bytes * 1000 / (uint64_t)taken);
 }
 
-static int print(const struct result *result)
-{
-    struct buffer text = BUFFER_EMPTY;
-    int written = json_write(result->document, 2, &text);
-
-    if (written == 0 && (printf("%s\n", buffer_string(&text)) < 0 || fflush(stdout) != 0)) {
-        log_error("could not write to standard output: %m");
-        written = -1;
-    }
-    buffer_free(&text);
-    return written;
-}
-
 int result_end(struct result *result, int status)
 {
     json_set_uint(result->document, "status", (uint64_t)status);
     json_set_real(result->document, "seconds", (double)milliseconds(result) / 1000);
     if (status != 0)
         json_set_text(result->document, "error", log_first_error());
-    if (result->is_wanted && print(result) != 0 && status == 0)
+    if (result->is_wanted && json_print(result->document) != 0 && status == 0)
         status = 1;
     json_free(result->document);
     result->document = NULL;

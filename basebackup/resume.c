@@ -98,7 +98,7 @@ struct resume *resume_find(const struct resume_settings *settings)
     if (is_young(resume))
         resume->index = old_index_open(settings->state->directory, from.id, settings->targets->lane_count);
     if (resume->index != NULL)
-        resume->taken = path_set_new(settings->state->directory, old_index_most_files(resume->index));
+        resume->taken = path_set_new(settings->state->directory);
     if (resume->taken != NULL) {
         log_info("backup %s was interrupted: what it has stored is looked through", from.id);
         return resume;
@@ -334,7 +334,7 @@ static int note_taken(const struct passage *passage)
         const struct restore_part *part = old_unit_part(passage->unit, k, 0)->part;
         for (size_t i = 0; i < part->count; i++) {
             files += index_entry_begins_file(&part->files[i]);
-            if (path_set_add(resume->taken, part->files[i].path) != 0)
+            if (path_set_add(resume->taken, part->files[i].path, PATH_SET_NAME) != 0)
                 return -1;
         }
         bytes += plain_bytes(part);
@@ -412,7 +412,7 @@ void resume_tell(const struct resume *resume)
              resume->parts_taken, resume->parts, resume->from.id, resume->files_taken, bytes);
 }
 
-int resume_has(const struct resume *resume, const char *path)
+bool resume_has(const struct resume *resume, const char *path)
 {
-    return resume == NULL ? 0 : path_set_has(resume->taken, path);
+    return resume != NULL && path_set_has(resume->taken, path, PATH_SET_NAME);
 }

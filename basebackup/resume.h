@@ -33,8 +33,7 @@ int resume_work(struct resume *resume, struct part_writer *parts);
 /* Says how much was taken over. When all workers have ended. */
 void resume_tell(const struct resume *resume);
 
-/* Was this file (path as in the index) taken over? When all workers have ended. 1, 0, or -1 after logging.
- * NULL-safe (0). */
-int resume_has(const struct resume *resume, const char *path);
+/* Was this file (path as in the index) taken over? When all workers have ended. NULL-safe (no). */
+bool resume_has(const struct resume *resume, const char *path);
 
 #endif

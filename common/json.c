@@ -229,6 +229,19 @@ static size_t plain_bytes(const unsigned char *text, size_t length)
     return bytes;
 }
 
+int json_print(const struct json *json)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int result = json_write(json, 2, &text);
+
+    if (result == 0 && (printf("%s\n", buffer_string(&text)) < 0 || fflush(stdout) != 0)) {
+        log_error("could not write to standard output: %m");
+        result = -1;
+    }
+    buffer_free(&text);
+    return result;
+}
+
 int json_append_quoted(struct buffer *out, const char *text, size_t length)
 {
     const unsigned char *next = (const unsigned char *)text;

@@ -48,6 +48,8 @@ void json_append(struct json *array, struct json *child);
 void json_append_string(struct json *array, const char *value);
 /* Appends the text. indent 0: one line without a line end. 0, or -1 after logging. */
 int json_write(const struct json *json, unsigned indent, struct buffer *out);
+/* To standard output, indented, with a line end. 0, or -1 after logging. */
+int json_print(const struct json *json);
 /* Text as a quoted JSON string, appended; bytes that are not UTF-8 become U+FFFD. For hand-made lines and
  * logs. */
 int json_append_quoted(struct buffer *out, const char *text, size_t length);

@@ -1,4 +1,4 @@
-/* basebackup-fetch --delta and --database: the set of wanted paths, what is removed and what is not, which
+/* basebackup-fetch --delta and --database: what is removed and what is not, which
  * ranges are fetched, which files come without content. */
 #include "basebackup/restore_clean.h"
 #include "basebackup/restore_compare.h"
@@ -7,36 +7,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-
-/* The set of wanted paths */
-
-static void test_wanted(void)
-{
-    struct wanted *wanted = wanted_new();
-    char path[5000];
-    unsigned missing = 0, false_ones = 0;
-
-    REQUIRE(wanted != NULL);
-    CHECK(!wanted_has_file(wanted, "base/1/1259", 8192) && !wanted_has_directory(wanted, "base"));
-    CHECK(wanted_add_directory(wanted, "base") == 0);
-    for (unsigned i = 0; i < 20000; i++) { /* it grows on the way */
-        snprintf(path, sizeof path, "base/1/%u", i);
-        CHECK(wanted_add_file(wanted, path, i) == 0);
-    }
-    for (unsigned i = 0; i < 40000; i++) {
-        snprintf(path, sizeof path, "base/1/%u", i);
-        missing += i < 20000 && !wanted_has_file(wanted, path, i);
-        false_ones += (i >= 20000 && wanted_has_file(wanted, path, i)) ||
-                      wanted_has_file(wanted, path, i + 1) || wanted_has_directory(wanted, path);
-    }
-    CHECK(missing == 0 && false_ones == 0);
-    CHECK(wanted_has_directory(wanted, "base") && !wanted_has_file(wanted, "base", 0));
-    memset(path, 'x', sizeof path - 1); /* longer than any file of a backup can have it */
-    path[sizeof path - 1] = '\0';
-    CHECK(!wanted_has_file(wanted, path, 0) && !wanted_has_directory(wanted, path));
-    wanted_free(wanted);
-    wanted_free(NULL);
-}
 
 /* --database */
 
@@ -197,21 +167,21 @@ static void open_places(void)
     REQUIRE(restore_places_make(&places) == 0);
 }
 
-static struct wanted *want(void)
+static struct path_set *want(void)
 {
-    struct wanted *wanted = wanted_new();
+    struct path_set *wanted = path_set_new(NULL);
 
     REQUIRE(wanted != NULL);
-    wanted_add_directory(wanted, "base");
-    wanted_add_directory(wanted, "base/1");
-    wanted_add_directory(wanted, "base/3");
-    wanted_add_directory(wanted, "pg_tblspc");
-    wanted_add_directory(wanted, "pg_tblspc/16400/PG_15_1/1");
-    wanted_add_file(wanted, "base/1/1259", 8192);
-    wanted_add_file(wanted, "base/1/1249", 8192);
-    wanted_add_file(wanted, "base/1/2600", 8192);
-    wanted_add_file(wanted, "base/1/twice", 10);
-    wanted_add_file(wanted, "pg_tblspc/16400/PG_15_1/1/16385", 0);
+    path_set_add(wanted, "base", PATH_SET_DIRECTORY);
+    path_set_add(wanted, "base/1", PATH_SET_DIRECTORY);
+    path_set_add(wanted, "base/3", PATH_SET_DIRECTORY);
+    path_set_add(wanted, "pg_tblspc", PATH_SET_DIRECTORY);
+    path_set_add(wanted, "pg_tblspc/16400/PG_15_1/1", PATH_SET_DIRECTORY);
+    path_set_add(wanted, "base/1/1259", 8192);
+    path_set_add(wanted, "base/1/1249", 8192);
+    path_set_add(wanted, "base/1/2600", 8192);
+    path_set_add(wanted, "base/1/twice", 10);
+    path_set_add(wanted, "pg_tblspc/16400/PG_15_1/1/16385", 0);
     return wanted;
 }
 
@@ -224,7 +194,7 @@ static void test_cleaning(void)
                                        "data/base/2",         "data/base/3",       "data/base/1/2600",
                                        "data/extra",          "former/PG_15_1",    "fast/PG_15_1/1/16386",
                                        "data/pg_tblspc/16500"};
-    struct wanted *wanted = want();
+    struct path_set *wanted = want();
     struct clean_settings settings = {&places, wanted, "PG_15_1"};
     uint64_t bytes = 1;
 
@@ -237,14 +207,13 @@ static void test_cleaning(void)
         if (is_there(gone[i]))
             CHECK_TEXT("left", gone[i]);
     CHECK(restore_clean(&settings) == 0); /* there is nothing more to do */
-    wanted_free(wanted);
+    path_set_free(wanted);
 }
 
 int main(int argc, char **argv)
 {
     (void)argv;
     log_open("test_delta", argc > 1 ? LOG_DEBUG : LOG_ERROR + 1, false);
-    test_wanted();
     test_databases();
     test_ranges();
     REQUIRE(mkdtemp(base) != NULL);
