@@ -1,0 +1,220 @@
+#include "config_check.h"
+
+#include "buffer.h"
+#include "log.h"
+#include "wal.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void replace_text(char **target, const char *value)
+{
+    if (*target == NULL && value != NULL)
+        *target = string_copy(value);
+}
+
+static bool name_is_plain(const char *name)
+{
+    if (*name == '\0' || *name == '.' || strlen(name) > 64)
+        return false;
+    for (; *name != '\0'; name++)
+        if (!isalnum((unsigned char)*name) && strchr("._-", *name) == NULL)
+            return false;
+    return true;
+}
+
+/* Cuts slashes at the end; a path keeps its first. */
+static void cut_slashes(char *text)
+{
+    size_t length = strlen(text);
+
+    while (length > 1 && text[length - 1] == '/')
+        text[--length] = '\0';
+}
+
+static int check_file_url(struct repository_config *repository, const char *place)
+{
+    const char *path = repository->url + strlen("file://");
+
+    if (*path != '/' || strstr(path, "/../") != NULL) {
+        log_error(
+            "%s: the url of a directory is file:// and an absolute path, as in file:///var/backups/walferry",
+            place);
+        return -1;
+    }
+    repository->kind = REPOSITORY_FILE;
+    repository->path = string_copy(path);
+    if (repository->path == NULL)
+        return -1;
+    cut_slashes(repository->path);
+    return 0;
+}
+
+static bool key_characters_are_safe(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (!isalnum((unsigned char)*text) && strchr("._-+/=@", *text) == NULL)
+            return false;
+    return true;
+}
+
+static int check_s3_url(struct repository_config *repository, const char *place)
+{
+    const char *bucket = repository->url + strlen("s3://");
+    size_t bucket_length = strcspn(bucket, "/");
+    const char *prefix = bucket + bucket_length + strspn(bucket + bucket_length, "/");
+
+    repository->kind = REPOSITORY_S3;
+    if (bucket_length < 3 || bucket_length > 63) {
+        log_error("%s: the url needs a bucket's name of 3 to 63 characters, as in s3://my-bucket/prefix",
+                  place);
+        return -1;
+    }
+    if (!key_characters_are_safe(repository->url + strlen("s3://")) || strstr(prefix, "//") != NULL) {
+        log_error("%s: bucket and prefix may hold letters, digits and ._-+=@/ only, and no empty component",
+                  place);
+        return -1;
+    }
+    repository->bucket = string_printf("%.*s", (int)bucket_length, bucket);
+    repository->path = string_copy(prefix);
+    if (repository->bucket == NULL || repository->path == NULL)
+        return -1;
+    size_t length = strlen(repository->path);
+    while (length > 0 && repository->path[length - 1] == '/')
+        repository->path[--length] = '\0';
+    if (repository->endpoint != NULL && strncmp(repository->endpoint, "https://", 8) != 0 &&
+        strncmp(repository->endpoint, "http://", 7) != 0) {
+        log_error("%s: endpoint must begin with https:// (or http://), not \"%s\"", place,
+                  repository->endpoint);
+        return -1;
+    }
+    if (repository->endpoint != NULL)
+        cut_slashes(repository->endpoint);
+    if ((repository->access_key == NULL) != (repository->secret_key == NULL)) {
+        log_error("%s: access_key and secret_key go together", place);
+        return -1;
+    }
+    replace_text(&repository->region, getenv("AWS_REGION"));
+    replace_text(&repository->region, getenv("AWS_DEFAULT_REGION"));
+    replace_text(&repository->region, "us-east-1");
+    return repository->region == NULL ? -1 : 0;
+}
+
+/* level: 0 if it was not given; then the codec's usual one. The range depends on the codec, which may stand
+ * behind it, or elsewhere. 0, or -1 after logging. */
+static int check_level(const char *place, struct compression *compression)
+{
+    struct codec_levels levels = codec_levels(compression->codec);
+
+    if (compression->level == 0)
+        compression->level = levels.usual;
+    if (compression->level >= levels.least && compression->level <= levels.most)
+        return 0;
+    if (levels.most == 0)
+        log_error("%s: there is no level with codec %s", place, codec_name(compression->codec));
+    else
+        log_error("%s: level must be %d to %d with codec %s, not %d", place, levels.least, levels.most,
+                  codec_name(compression->codec), compression->level);
+    return -1;
+}
+
+/* What a repository does not say holds as [compression] says it; its level only for the same codec. */
+static int check_repository_compression(const struct config *config, struct repository_config *repository,
+                                        const struct config_seen *seen, const char *place)
+{
+    struct compression *compression = &repository->compression;
+
+    if (!config_key_was_seen(seen, "repository", "codec"))
+        compression->codec = config->compression.codec;
+    if (compression->level == 0 && compression->codec == config->compression.codec)
+        compression->level = config->compression.level;
+    return check_level(place, compression);
+}
+
+static int check_compression(struct config *config)
+{
+    char *place = string_printf("configuration file \"%s\", section [compression]", config->path);
+    int result = place == NULL ? -1 : check_level(place, &config->compression);
+
+    free(place);
+    return result;
+}
+
+static int check_repository(const struct config *config, struct repository_config *repository,
+                            const struct config_seen *seen)
+{
+    char *place =
+        string_printf("configuration file \"%s\", section [repository %s]", config->path, repository->name);
+    int result = -1;
+
+    if (place == NULL)
+        return -1;
+    if (!name_is_plain(repository->name))
+        log_error("%s: the name may hold letters, digits and ._- only", place);
+    else if (repository->url == NULL)
+        log_error("%s: the key \"url\" is missing", place);
+    else if (strncmp(repository->url, "file://", 7) == 0)
+        result = check_file_url(repository, place);
+    else if (strncmp(repository->url, "s3://", 5) == 0)
+        result = check_s3_url(repository, place);
+    else
+        log_error("%s: url must begin with file:// or s3://, not \"%s\"", place, repository->url);
+    if (!config_key_was_seen(seen, "repository", "addressing"))
+        repository->path_style = repository->endpoint != NULL;
+    if (result == 0)
+        result = check_repository_compression(config, repository, seen, place);
+    free(place);
+    return result;
+}
+
+static int check_cluster(struct config *config)
+{
+    if (config->cluster_name == NULL || !name_is_plain(config->cluster_name)) {
+        log_error("configuration file \"%s\": [cluster] name is %s", config->path,
+                  config->cluster_name == NULL ? "missing" : "to hold letters, digits and ._- only");
+        return -1;
+    }
+    if (config->pgdata != NULL) {
+        if (*config->pgdata != '/') {
+            log_error("configuration file \"%s\": [cluster] pgdata must be an absolute path", config->path);
+            return -1;
+        }
+        cut_slashes(config->pgdata);
+    }
+    if (config->state_dir == NULL)
+        config->state_dir = string_printf("/var/lib/walferry/%s", config->cluster_name);
+    replace_text(&config->conninfo, "");
+    if (config->state_dir == NULL || config->conninfo == NULL)
+        return -1;
+    cut_slashes(config->state_dir);
+    size_t length = config->pgdata == NULL ? 0 : strlen(config->pgdata);
+    if (*config->state_dir != '/' ||
+        (length > 0 && strncmp(config->state_dir, config->pgdata, length) == 0 &&
+         (config->state_dir[length] == '/' || config->state_dir[length] == '\0'))) {
+        log_error("configuration file \"%s\": [cluster] state_dir must be an absolute path outside pgdata",
+                  config->path);
+        return -1;
+    }
+    if (config->wal_fetch_end_at != NULL && wal_name_parse(config->wal_fetch_end_at).kind != WAL_SEGMENT) {
+        log_error(
+            "configuration file \"%s\": [wal-fetch] end_at must be the name of a WAL segment (24 hex digits)",
+            config->path);
+        return -1;
+    }
+    return 0;
+}
+
+int config_check(struct config *config, const struct config_seen *repositories_seen)
+{
+    if (check_cluster(config) != 0 || check_compression(config) != 0)
+        return -1;
+    if (config->repository_count == 0) {
+        log_error("configuration file \"%s\" has no section [repository NAME]", config->path);
+        return -1;
+    }
+    for (size_t i = 0; i < config->repository_count; i++)
+        if (check_repository(config, &config->repositories[i], &repositories_seen[i]) != 0)
+            return -1;
+    return 0;
+}

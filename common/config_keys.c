@@ -1,0 +1,230 @@
+#include "config_keys.h"
+
+#include "buffer.h"
+#include "config.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONFIG(member) offsetof(struct config, member)
+#define REPOSITORY(member) offsetof(struct repository_config, member)
+
+static const struct config_key keys[] = {
+    {"cluster", "name", VALUE_TEXT, CONFIG(cluster_name), 0, 0, NULL, NULL},
+    {"cluster", "pgdata", VALUE_TEXT, CONFIG(pgdata), 0, 0, NULL, NULL},
+    {"cluster", "conninfo", VALUE_TEXT, CONFIG(conninfo), 0, 0, NULL, NULL},
+    {"cluster", "primary_conninfo", VALUE_TEXT, CONFIG(primary_conninfo), 0, 0, NULL, NULL},
+    {"cluster", "state_dir", VALUE_TEXT, CONFIG(state_dir), 0, 0, NULL, NULL},
+    {"compression", "codec", VALUE_CODEC, CONFIG(compression.codec), 0, 0, NULL, NULL},
+    {"compression", "level", VALUE_NUMBER, CONFIG(compression.level), 1, 19, NULL, NULL},
+    {"wal-push", "timeout", VALUE_NUMBER, CONFIG(wal_push_timeout_seconds), 1, 3600, NULL, NULL},
+    {"wal-push", "ahead", VALUE_NUMBER, CONFIG(wal_push_ahead), 0, 1024, NULL, NULL},
+    {"wal-push", "parallel", VALUE_NUMBER, CONFIG(wal_push_parallel), 1, 32, NULL, NULL},
+    {"wal-push", "queue_limit", VALUE_BYTES, CONFIG(wal_push_queue_limit_bytes), 0, 0, NULL, NULL},
+    {"wal-push", "on_full", VALUE_CHOICE, CONFIG(wal_push_drops), 0, 0, "stop", "drop"},
+    {"wal-fetch", "timeout", VALUE_NUMBER, CONFIG(wal_fetch_timeout_seconds), 1, 86400, NULL, NULL},
+    {"wal-fetch", "standby_timeout", VALUE_NUMBER, CONFIG(wal_fetch_standby_timeout_seconds), 1, 3600, NULL,
+     NULL},
+    {"wal-fetch", "history_wait", VALUE_NUMBER, CONFIG(wal_fetch_history_wait_seconds), 0, 86400, NULL, NULL},
+    {"wal-fetch", "switch_wait", VALUE_NUMBER, CONFIG(wal_fetch_switch_wait_seconds), 0, 86400, NULL, NULL},
+    {"wal-fetch", "hole_wait", VALUE_NUMBER, CONFIG(wal_fetch_hole_wait_seconds), 0, 3600, NULL, NULL},
+    {"wal-fetch", "end_at", VALUE_TEXT, CONFIG(wal_fetch_end_at), 0, 0, NULL, NULL},
+    {"wal-fetch", "read_ahead", VALUE_BYTES, CONFIG(wal_fetch_read_ahead_bytes), 0, 0, NULL, NULL},
+    {"wal-fetch", "parallel", VALUE_NUMBER, CONFIG(wal_fetch_parallel), 1, 16, NULL, NULL},
+    {"basebackup", "jobs", VALUE_NUMBER, CONFIG(basebackup_jobs), 1, 256, NULL, NULL},
+    {"basebackup", "wal_timeout", VALUE_NUMBER, CONFIG(basebackup_wal_timeout_seconds), 1, 604800, NULL,
+     NULL},
+    {"basebackup", "resume_age", VALUE_NUMBER, CONFIG(basebackup_resume_age_seconds), 0, 2592000, NULL, NULL},
+    {"basebackup", "store_timeout", VALUE_NUMBER, CONFIG(basebackup_store_timeout_seconds), 1, 86400, NULL,
+     NULL},
+    {"basebackup", "split_size", VALUE_BYTES, CONFIG(basebackup_split_bytes), 1, 0, NULL, NULL},
+    {"basebackup", "max_rate", VALUE_BYTES, CONFIG(basebackup_max_rate), 0, 0, NULL, NULL},
+    {"basebackup", "priority", VALUE_PRIORITY, CONFIG(basebackup_priority), 0, 0, NULL, NULL},
+    {"repository", "url", VALUE_TEXT, REPOSITORY(url), 0, 0, NULL, NULL},
+    {"repository", "region", VALUE_TEXT, REPOSITORY(region), 0, 0, NULL, NULL},
+    {"repository", "endpoint", VALUE_TEXT, REPOSITORY(endpoint), 0, 0, NULL, NULL},
+    {"repository", "addressing", VALUE_CHOICE, REPOSITORY(path_style), 0, 0, "virtual", "path"},
+    {"repository", "ca_file", VALUE_TEXT, REPOSITORY(ca_file), 0, 0, NULL, NULL},
+    {"repository", "tls_verify", VALUE_SWITCH, REPOSITORY(tls_verify), 0, 0, NULL, NULL},
+    {"repository", "access_key", VALUE_TEXT, REPOSITORY(access_key), 0, 0, NULL, NULL},
+    {"repository", "secret_key", VALUE_TEXT, REPOSITORY(secret_key), 0, 0, NULL, NULL},
+    {"repository", "session_token", VALUE_TEXT, REPOSITORY(session_token), 0, 0, NULL, NULL},
+    {"repository", "credentials_file", VALUE_TEXT, REPOSITORY(credentials_file), 0, 0, NULL, NULL},
+    {"repository", "profile", VALUE_TEXT, REPOSITORY(profile), 0, 0, NULL, NULL},
+    {"repository", "connect_timeout", VALUE_NUMBER, REPOSITORY(connect_timeout_seconds), 1, 600, NULL, NULL},
+    {"repository", "request_timeout", VALUE_NUMBER, REPOSITORY(request_timeout_seconds), 1, 3600, NULL, NULL},
+    {"repository", "required", VALUE_SWITCH, REPOSITORY(required), 0, 0, NULL, NULL},
+    {"repository", "codec", VALUE_CODEC, REPOSITORY(compression.codec), 0, 0, NULL, NULL},
+    {"repository", "level", VALUE_NUMBER, REPOSITORY(compression.level), 1, 19, NULL, NULL},
+};
+#define KEY_COUNT (sizeof keys / sizeof keys[0])
+_Static_assert(KEY_COUNT <= CONFIG_KEYS_MOST, "a configuration can't note all its keys");
+
+const struct config_key *config_key_find(const char *section, const char *name)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+bool config_key_see(struct config_seen *seen, const struct config_key *key)
+{
+    bool *was_seen = &seen->keys[key - keys], is_first = !*was_seen;
+
+    *was_seen = true;
+    return is_first;
+}
+
+bool config_key_was_seen(const struct config_seen *seen, const char *section, const char *name)
+{
+    return seen->keys[config_key_find(section, name) - keys];
+}
+
+bool config_section_is_known(const char *section, size_t length)
+{
+    if (length > strlen("repository ") && strncmp(section, "repository ", strlen("repository ")) == 0)
+        return true;
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (strlen(keys[i].section) == length && strncmp(section, keys[i].section, length) == 0)
+            return strcmp(keys[i].section, "repository") != 0;
+    return false;
+}
+
+static bool parse_switch(const char *text, bool *value)
+{
+    if (strcasecmp(text, "yes") == 0 || strcasecmp(text, "on") == 0 || strcasecmp(text, "true") == 0)
+        *value = true;
+    else if (strcasecmp(text, "no") == 0 || strcasecmp(text, "off") == 0 || strcasecmp(text, "false") == 0)
+        *value = false;
+    else
+        return false;
+    return true;
+}
+
+static bool parse_number(const struct config_key *key, const char *text, unsigned *value)
+{
+    char *end;
+
+    if (!isdigit((unsigned char)*text))
+        return false;
+    unsigned long number = strtoul(text, &end, 10);
+    if (*end != '\0' || number < key->least || number > key->most)
+        return false;
+    *value = (unsigned)number;
+    return true;
+}
+
+static bool parse_priority(const char *text, enum config_priority *value)
+{
+    static const char *const names[] = {"normal", "low", "idle"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *value = (enum config_priority)i;
+            return true;
+        }
+    return false;
+}
+
+bool config_bytes_parse(const char *text, uint64_t *value)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    char *end;
+
+    if (!isdigit((unsigned char)*text) || strlen(text) > 12)
+        return false;
+    *value = strtoull(text, &end, 10);
+    end += strspn(end, " ");
+    if (*end == '\0')
+        return *value == 0;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i]) == 0 && *value <= UINT64_MAX >> 10 * i) {
+            *value <<= 10 * i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int set_text(char **member, const char *value)
+{
+    char *copy = string_copy(value);
+
+    if (copy == NULL)
+        return -1;
+    free(*member);
+    *member = copy;
+    return 0;
+}
+
+static char *explain(const struct config_key *key, const char *value)
+{
+    switch (key->kind) {
+    case VALUE_NUMBER:
+        return string_printf("\"%s\" must be a whole number from %u to %u, not \"%s\"", key->name, key->least,
+                             key->most, value);
+    case VALUE_BYTES:
+        if (key->least > 0)
+            return string_printf("\"%s\" must be at least %uMB, with its unit (kB, MB, GB), not \"%s\"",
+                                 key->name, key->least, value);
+        return string_printf("\"%s\" must be 0, or a whole number with a unit (kB, MB, GB), not \"%s\"",
+                             key->name, value);
+    case VALUE_SWITCH:
+        return string_printf("\"%s\" must be yes or no, not \"%s\"", key->name, value);
+    case VALUE_CODEC:
+        return string_printf("\"%s\" must be lz4, zstd or none, not \"%s\"", key->name, value);
+    case VALUE_PRIORITY:
+        return string_printf("\"%s\" must be normal, low or idle, not \"%s\"", key->name, value);
+    case VALUE_CHOICE:
+        return string_printf("\"%s\" must be %s or %s, not \"%s\"", key->name, key->no, key->yes, value);
+    case VALUE_TEXT:
+        break;
+    }
+    return NULL;
+}
+
+static bool parse(const struct config_key *key, const char *value, void *member)
+{
+    switch (key->kind) {
+    case VALUE_TEXT:
+        return set_text(member, value) == 0;
+    case VALUE_NUMBER:
+        return parse_number(key, value, member);
+    case VALUE_BYTES:
+        return config_bytes_parse(value, member) && *(uint64_t *)member >= (uint64_t)key->least << 20;
+    case VALUE_SWITCH:
+        return parse_switch(value, member);
+    case VALUE_CODEC:
+        return codec_by_name(value, member);
+    case VALUE_PRIORITY:
+        return parse_priority(value, member);
+    case VALUE_CHOICE:
+        *(bool *)member = strcmp(value, key->yes) == 0;
+        return *(bool *)member || strcmp(value, key->no) == 0;
+    }
+    return false;
+}
+
+int config_key_set(const struct config_key *key, void *base, const char *value, char **problem)
+{
+    if (parse(key, value, (char *)base + key->offset))
+        return 0;
+    *problem = explain(key, value);
+    return -1;
+}
+
+void config_keys_free(void *base, bool of_repository)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        char **member = (void *)((char *)base + keys[i].offset);
+        if (keys[i].kind != VALUE_TEXT || (strcmp(keys[i].section, "repository") == 0) != of_repository ||
+            *member == NULL)
+            continue;
+        explicit_bzero(*member, strlen(*member));
+        free(*member);
+        *member = NULL;
+    }
+}
