@@ -153,7 +153,7 @@ error_table() {
         # Without its directory fewer files are opened, and the fault that is there always would strike another one.
         [[ "${always[*]} $file" != *"inject=openat:"*" $T/state" ]] || continue
         for error in $(errors_of "$kind"); do
-            taken "$thin" || continue
+            taken $((2 * thin)) || continue
             row "$name: $error at $call $number, $file" strike_error "$error" "$call" "$number" "$file"
         done
     done 4<plan
@@ -175,7 +175,7 @@ strike_memory() { # NUMBER: from this allocation on there is no memory, also not
 memory_table() {
     local call number kind file before=$rows
     while IFS=$'\t' read -r call number kind file <&4; do
-        [ "$call" = mmap ] && taken "$thin" || continue
+        [ "$call" = mmap ] && taken $((2 * thin)) || continue
         row "$name: no memory from mmap $number on" strike_memory "$number"
     done 4<plan
     echo "$name: out of memory at $((rows - before)) allocations (${SECONDS} s)"
