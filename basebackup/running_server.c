@@ -85,15 +85,17 @@ int64_t running_server_in(const char *data_directory)
 {
     int64_t found = find(data_directory, works_in), pid, started;
     char link[64];
-    struct stat status;
+    struct stat status, directory;
 
     if (found != 0 || !postmaster_read(data_directory, &pid, &started))
         return found;
+    pid = pid < 0 ? -pid : pid; /* a single-user backend writes it so */
+    snprintf(link, sizeof link, "/proc/%lld/cwd", (long long)pid);
+    if (stat(link, &status) == 0) /* whatever its name is */
+        return stat(data_directory, &directory) == 0 && is_same(&status, &directory) ? pid : 0;
     /* One that does not let itself be looked at; but a stale file may name a process that has nothing to do
      * with it, which is then one of another user. */
-    snprintf(link, sizeof link, "/proc/%lld/cwd", (long long)(pid < 0 ? -pid : pid));
-    return kill((pid_t)(pid < 0 ? -pid : pid), 0) == 0 && stat(link, &status) != 0 && errno != ENOENT ? pid
-                                                                                                      : 0;
+    return errno != ENOENT && kill((pid_t)pid, 0) == 0 ? pid : 0;
 }
 
 int64_t running_server_with_tablespace(const char *directory)

@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* A process of PostgreSQL's whose data directory this is; 0: none that could be seen. */
+/* A process of PostgreSQL's whose data directory this is, or, whatever it is called, the one that its
+ * postmaster.pid names and that works there; 0: none that could be seen. */
 int64_t running_server_in(const char *data_directory);
 /* One with a tablespace in this directory. */
 int64_t running_server_with_tablespace(const char *directory);
