@@ -150,10 +150,28 @@ static void hint_delta(const struct former *former, const char *found)
     free(control);
 }
 
-static int refuse_running(const char *path, int64_t pid)
+/* 0, or -1 after logging. */
+static int refuse_running(const char *path)
 {
-    log_error("directory \"%s\" is in use by process %" PRId64 ", a server", path, pid);
-    log_hint("Stop that server before its directory is restored.");
+    int64_t pid;
+    enum running_server running = running_server_in(path, &pid);
+
+    if (running == RUNNING_NONE)
+        return 0;
+    if (running == RUNNING_FOUND) {
+        log_error("directory \"%s\" is in use by process %" PRId64 ", a server", path, pid);
+        log_hint("Stop that server before its directory is restored.");
+        return -1;
+    }
+    if (pid != 0)
+        log_error("whether a server runs in \"%s\" can't be told: its postmaster.pid names process %" PRId64
+                  ", which may be one of another container or machine",
+                  path, pid);
+    else
+        log_error("whether a server runs in \"%s\" can't be told: its postmaster.pid names no process", path);
+    log_hint(
+        "Make sure that none does, on no machine and in no container that has this directory; then remove "
+        "postmaster.pid, and run the same command again.");
     return -1;
 }
 
@@ -163,8 +181,8 @@ int former_look(const char *path, bool is_delta, struct former *former)
     int64_t pid, started;
 
     *former = (struct former){FORMER_NOTHING, 0, path};
-    if (is_delta && (pid = running_server_in(path)) != 0)
-        return refuse_running(path, pid);
+    if (is_delta && refuse_running(path) != 0)
+        return -1;
     if (!is_delta && postmaster_read(path, &pid, &started)) {
         log_error("directory \"%s\" is in use: its postmaster.pid names process %lld", path, (long long)pid);
         log_hint("Restore into another directory, or stop that server and move its directory away.");
@@ -275,27 +293,24 @@ static int put_marker(const struct restore_places *places, const struct backup *
 static int lock(const struct restore_places *places)
 {
     const char *path = places->items[0].path;
-    int64_t pid;
 
     if (flock(places->items[0].fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         log_error("another restore is at work in \"%s\"", path);
         return -1;
     }
-    pid = running_server_in(path); /* which has begun since it was asked first */
-    return pid == 0 ? 0 : refuse_running(path, pid);
+    return refuse_running(path); /* one may have begun since it was asked first */
 }
 
 int former_begin(const struct restore_places *places, const struct backup *backup)
 {
     int global = open_global(places), taken = 0, result = lock(places);
-    int64_t pid;
 
     if (result == 0 && global >= 0)
         taken = take_name(global, places);
     if (result == 0)
         result = taken < 0 ? -1 : put_marker(places, backup);
-    if (result == 0 && taken == 1 && (pid = running_server_in(places->items[0].path)) != 0)
-        result = refuse_running(places->items[0].path, pid); /* it had read pg_control just before */
+    if (result == 0 && taken == 1)
+        result = refuse_running(places->items[0].path); /* one may have read pg_control just before */
     if (result != 0 && taken == 1) { /* nothing was touched, so it may go on as what it was */
         unlinkat(places->items[0].fd, FORMER_MARKER, 0);
         renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME);

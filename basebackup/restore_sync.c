@@ -1,13 +1,12 @@
 #include "restore_sync.h"
 
+#include "common/file.h"
 #include "common/log.h"
 #include "restore_place.h"
 
-#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Since 5.8 the kernel remembers a failed write for the file system (735e4ae5ba28), not for the file alone.
@@ -21,27 +20,13 @@ static bool kernel_tells(void)
            (major > 5 || (major == 5 && minor >= 8));
 }
 
-/* Those that write to a device of their own. Others, as overlayfs, FUSE or NFS, hand on to somebody else, of
- * whose failures syncfs does not hear, or not for certain. */
-static bool file_system_tells(int fd)
-{
-    static const unsigned long known[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
-                                          F2FS_SUPER_MAGIC, TMPFS_MAGIC};
-    struct statfs status;
-
-    if (fstatfs(fd, &status) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if ((unsigned long)status.f_type == known[i])
-            return true;
-    return false;
-}
-
 void restore_sync_begin(struct restore_sync *sync, const struct restore_places *places)
 {
+    /* Others, as overlayfs, FUSE or NFS, hand on to somebody else, of whose failures syncfs does not hear, or
+     * not for certain. */
     sync->each = !kernel_tells();
     for (size_t i = 0; i < places->count; i++)
-        sync->each = sync->each || !file_system_tells(places->items[i].fd);
+        sync->each = sync->each || !file_is_on_own_device(places->items[i].fd);
 }
 
 int restore_sync_done(const struct restore_sync *sync, int fd)

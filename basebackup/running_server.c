@@ -1,5 +1,6 @@
 #include "running_server.h"
 
+#include "common/file.h"
 #include "common/pg_control.h"
 
 #include <dirent.h>
@@ -10,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+#define FIRST_PID_NAMESPACE 0xEFFFFFFCu /* PROC_PID_INIT_INO of linux/proc_ns.h */
 
 static bool is_same(const struct stat *a, const struct stat *b)
 {
@@ -81,21 +85,69 @@ static int64_t find(const char *path, bool (*is_it)(int process, const struct st
     return found;
 }
 
-int64_t running_server_in(const char *data_directory)
+/* What the process that postmaster.pid names tells. */
+static bool is_named_process(const char *data_directory, int64_t pid)
 {
-    int64_t found = find(data_directory, works_in), pid, started;
     char link[64];
     struct stat status, directory;
 
-    if (found != 0 || !postmaster_read(data_directory, &pid, &started))
-        return found;
-    pid = pid < 0 ? -pid : pid; /* a single-user backend writes it so */
     snprintf(link, sizeof link, "/proc/%lld/cwd", (long long)pid);
     if (stat(link, &status) == 0) /* whatever its name is */
-        return stat(data_directory, &directory) == 0 && is_same(&status, &directory) ? pid : 0;
+        return stat(data_directory, &directory) == 0 && is_same(&status, &directory);
     /* One that does not let itself be looked at; but a stale file may name a process that has nothing to do
      * with it, which is then one of another user. */
-    return errno != ENOENT && kill((pid_t)pid, 0) == 0 ? pid : 0;
+    return errno != ENOENT && kill((pid_t)pid, 0) == 0;
+}
+
+/* Every process of a server is attached to its segment, which outlives a crash; in a pod the containers see
+ * one another's. An id is used again elsewhere and after a boot, so a segment that was there before the
+ * server began is not its own. */
+static enum running_server ask_memory(const char *data_directory, int64_t started)
+{
+    struct shmid_ds segment;
+    uint32_t key;
+    int id;
+
+    if (!postmaster_read_memory(data_directory, &key, &id) || shmctl(id, IPC_STAT, &segment) != 0 ||
+        (uint32_t)segment.shm_perm.__key != key)
+        return RUNNING_UNKNOWN;
+    if (segment.shm_nattch > 0)
+        return RUNNING_FOUND;
+    return segment.shm_ctime >= started ? RUNNING_NONE : RUNNING_UNKNOWN;
+}
+
+/* From the first PID namespace, which holds all others, on a file system that no other machine writes to. */
+static bool would_be_seen(const char *data_directory)
+{
+    struct stat status;
+    int fd = open(data_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_own = fd >= 0 && file_is_on_own_device(fd);
+
+    if (fd >= 0)
+        close(fd);
+    return is_own && stat("/proc/self/ns/pid", &status) == 0 && status.st_ino == FIRST_PID_NAMESPACE;
+}
+
+enum running_server running_server_in(const char *data_directory, int64_t *pid)
+{
+    int64_t started;
+    char *path;
+
+    *pid = find(data_directory, works_in);
+    if (*pid != 0)
+        return RUNNING_FOUND;
+    if (!postmaster_read(data_directory, pid, &started)) {
+        path = path_join(data_directory, "postmaster.pid");
+        bool is_there = path == NULL || file_exists(path);
+        free(path);
+        *pid = 0;
+        return is_there ? RUNNING_UNKNOWN : RUNNING_NONE;
+    }
+    *pid = *pid < 0 ? -*pid : *pid; /* a single-user backend writes it so */
+    if (is_named_process(data_directory, *pid))
+        return RUNNING_FOUND;
+    enum running_server asked = ask_memory(data_directory, started);
+    return asked == RUNNING_UNKNOWN && would_be_seen(data_directory) ? RUNNING_NONE : asked;
 }
 
 int64_t running_server_with_tablespace(const char *directory)

@@ -1,14 +1,18 @@
 /* Which servers run on this machine, seen from outside: their processes have their data directory as working
- * directory. */
+ * directory, and are attached to its shared memory. */
 #ifndef WALFERRY_RUNNING_SERVER_H
 #define WALFERRY_RUNNING_SERVER_H
 
 #include <stdint.h>
 
-/* A process of PostgreSQL's whose data directory this is, or, whatever it is called, the one that its
- * postmaster.pid names and that works there; 0: none that could be seen. */
-int64_t running_server_in(const char *data_directory);
-/* One with a tablespace in this directory. */
+/* How certain it is that none runs there. postmaster.pid may be what a crash has left, or that of a server in
+ * another container or on another machine, whose processes are not seen here. */
+enum running_server { RUNNING_NONE, RUNNING_FOUND, RUNNING_UNKNOWN };
+
+/* A server whose data directory this is. *pid: its process, as postmaster.pid names it if it is not seen
+ * here; 0: none is named. RUNNING_NONE: there is no postmaster.pid, or nothing of that server is left. */
+enum running_server running_server_in(const char *data_directory, int64_t *pid);
+/* The process of one with a tablespace in this directory; 0: none that could be seen. */
 int64_t running_server_with_tablespace(const char *directory);
 
 #endif

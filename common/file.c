@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static enum file_result read_open_file(int fd, const char *path, size_t limit_bytes, struct buffer *out)
@@ -293,6 +295,20 @@ int file_open_unnamed(const char *directory)
             log_hint("Name another directory with the environment variable TMPDIR.");
     }
     return fd;
+}
+
+bool file_is_on_own_device(int fd)
+{
+    static const unsigned long known[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+                                          F2FS_SUPER_MAGIC, TMPFS_MAGIC};
+    struct statfs status;
+
+    if (fstatfs(fd, &status) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if ((unsigned long)status.f_type == known[i])
+            return true;
+    return false;
 }
 
 bool file_exists(const char *path)

@@ -38,6 +38,8 @@ int file_make_directories(const char *path, mode_t mode);
  * descriptor, or -1 after logging. */
 int file_open_unnamed(const char *directory);
 
+/* Is it on a file system that is known to write to a device of its own, which no other machine writes to? */
+bool file_is_on_own_device(int fd);
 /* True if path exists as anything at all (links not followed). */
 bool file_exists(const char *path);
 /* directory + "/" + name; caller frees; NULL after logging. An absolute name is returned as it is. */

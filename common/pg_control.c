@@ -7,6 +7,8 @@
 #include "wal.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,24 +179,41 @@ int server_mode_read(const char *data_directory, enum server_mode *mode)
     return 0;
 }
 
-bool postmaster_read(const char *data_directory, int64_t *pid, int64_t *started_seconds)
+/* Its lines: process id, data directory, start time, port, socket directory, address, shared memory. Caller
+ * frees text. NULL: there is no such line. */
+static const char *read_postmaster_line(const char *data_directory, int number, struct buffer *text)
 {
-    struct buffer text = BUFFER_EMPTY;
-    bool read = false;
+    const char *line = NULL;
     char *path = path_join(data_directory, "postmaster.pid");
 
-    /* Its lines: process id, data directory, start time, ... */
-    if (path != NULL && file_exists(path) && file_read_all(path, 8192, &text) == FILE_OK) {
-        const char *line = buffer_string(&text);
-        *pid = strtoll(line, NULL, 10);
-        for (int i = 0; i < 2 && line != NULL; i++) {
+    if (path != NULL && file_exists(path) && file_read_all(path, 8192, text) == FILE_OK) {
+        line = buffer_string(text);
+        for (int i = 1; i < number && line != NULL; i++) {
             line = strchr(line, '\n');
             line = line == NULL ? NULL : line + 1;
         }
-        *started_seconds = line == NULL ? 0 : strtoll(line, NULL, 10);
-        read = *pid != 0 && *started_seconds > 0;
     }
-    buffer_free(&text);
     free(path);
+    return line;
+}
+
+bool postmaster_read(const char *data_directory, int64_t *pid, int64_t *started_seconds)
+{
+    struct buffer text = BUFFER_EMPTY;
+    const char *line = read_postmaster_line(data_directory, 3, &text);
+
+    *pid = line == NULL ? 0 : strtoll(buffer_string(&text), NULL, 10);
+    *started_seconds = line == NULL ? 0 : strtoll(line, NULL, 10);
+    buffer_free(&text);
+    return *pid != 0 && *started_seconds > 0;
+}
+
+bool postmaster_read_memory(const char *data_directory, uint32_t *key, int *id)
+{
+    struct buffer text = BUFFER_EMPTY;
+    const char *line = read_postmaster_line(data_directory, 7, &text);
+    bool read = line != NULL && sscanf(line, "%" SCNu32 " %d", key, id) == 2;
+
+    buffer_free(&text);
     return read;
 }

@@ -52,6 +52,9 @@ int server_mode_read(const char *data_directory, enum server_mode *mode); /* 0, 
 /* Process id and start time out of postmaster.pid: they name one run of the server. False when there is none.
  */
 bool postmaster_read(const char *data_directory, int64_t *pid, int64_t *started_seconds);
+/* Key and id (shmget(2)) of the segment to which each of its processes is attached. False when it names none.
+ */
+bool postmaster_read_memory(const char *data_directory, uint32_t *key, int *id);
 
 /* PostgreSQL's checksum of one data page. block: number within the whole relation, not the file.
  * Source: checksum_impl.h (FNV-1a, 32 lanes), storage/checksum.c. */

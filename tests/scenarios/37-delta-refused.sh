@@ -25,7 +25,7 @@ untouched() { # PATTERN DIRECTORY...: refused, and all there is as it was
     expect_same "what is there" files.before files.now
 }
 
-step "a running server's, also where postmaster.pid is gone; a single-user one's"
+step "a running server's, also where postmaster.pid is gone; one that may run elsewhere; what a crash has left is no server"
 status=0
 basebackup-fetch -D "$T/main" "${mapped[@]}" --delta >refused.log 2>&1 || status=$?
 cat refused.log
@@ -48,6 +48,10 @@ expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
 cd "$T"
 expect_absent copy/postmaster.pid
 rm -rf copy.pg_wal-*
+: >copy/postmaster.pid
+untouched "whether a server runs in \"$T/copy\" can't be told: its postmaster.pid names no process" copy
+expect_output "hint: .*then remove postmaster.pid"
+rm copy/postmaster.pid
 
 step "one that another restore is at work in"
 files copy >files.before

@@ -74,6 +74,8 @@ static void test_directory(void)
     struct pg_control control;
     enum server_mode mode;
     int64_t pid, started;
+    uint32_t key;
+    int segment;
 
     CHECK(mkdtemp(directory) != NULL);
     CHECK(pg_control_read(directory, &control, NULL) == 1);
@@ -100,6 +102,11 @@ static void test_directory(void)
     CHECK(!postmaster_read(directory, &pid, &started));
     write_text(directory, "postmaster.pid", "4711\n/data\n1790000000\n5432\n", 27);
     CHECK(postmaster_read(directory, &pid, &started) && pid == 4711 && started == 1790000000);
+    CHECK(!postmaster_read_memory(directory, &key, &segment));
+    write_text(directory, "postmaster.pid",
+               "-1\n/data\n1790000000\n5432\n/tmp\n\n 4000000001        65\nready\n", 59);
+    CHECK(postmaster_read(directory, &pid, &started) && pid == -1);
+    CHECK(postmaster_read_memory(directory, &key, &segment) && key == 4000000001 && segment == 65);
     write_text(directory, "postmaster.pid", "4711\n", 5);
     CHECK(!postmaster_read(directory, &pid, &started));
 
