@@ -141,31 +141,45 @@ static bool is_tablespace_link(const char *path)
     return strncmp(path, directory, sizeof directory - 1) == 0 && strspn(oid, "0123456789") == strlen(oid);
 }
 
-/* The link of a tablespace. It may lead to a place of this restore, also that of another tablespace, and what
- * is there is looked at as such. */
-static int take_tablespace_link(struct cleaner *cleaner, int links, const char *name, bool *stays)
-{
-    const struct restore_places *places = cleaner->settings->places;
-    unsigned long oid = strtoul(name, NULL, 10);
-    struct stat status, other;
-    char location[PATH_MAX];
-    ssize_t length = readlinkat(links, name, location, sizeof location - 1);
-    bool has_one = false, is_place = false;
+/* The link of a tablespace that the former cluster had. */
+struct former_link {
+    bool has_one;  /* the backup has that tablespace, too, */
+    bool stays;    /* at the same place */
+    bool is_place; /* a place of this restore, also that of another tablespace, which is looked at as such */
+    char location[PATH_MAX]; /* "": it is no link */
+};
 
-    *stays = false;
-    location[length < 0 ? 0 : length] = '\0';
+static void read_link(const struct restore_places *places, int links, const char *name,
+                      struct former_link *link)
+{
+    unsigned long oid = strtoul(name, NULL, 10);
+    ssize_t length = readlinkat(links, name, link->location, sizeof link->location - 1);
+    struct stat status, other;
+
+    link->has_one = link->stays = link->is_place = false;
+    link->location[length < 0 ? 0 : length] = '\0';
     for (size_t i = 1; i < places->count; i++) {
         const struct restore_place *place = &places->items[i];
-        has_one = has_one || (place->oid != 0 && place->oid == oid);
-        *stays = *stays || (place->oid != 0 && place->oid == oid && strcmp(place->location, location) == 0);
-        is_place = is_place || (fstatat(links, name, &status, 0) == 0 && fstat(place->fd, &other) == 0 &&
-                                status.st_dev == other.st_dev && status.st_ino == other.st_ino);
+        bool is_its = place->oid != 0 && place->oid == oid;
+        link->has_one = link->has_one || is_its;
+        link->stays = link->stays || (is_its && strcmp(place->location, link->location) == 0);
+        link->is_place =
+            link->is_place || (fstatat(links, name, &status, 0) == 0 && fstat(place->fd, &other) == 0 &&
+                               status.st_dev == other.st_dev && status.st_ino == other.st_ino);
     }
-    if (*stays || is_place || length < 0)
+}
+
+static int take_tablespace_link(struct cleaner *cleaner, int links, const char *name, bool *stays)
+{
+    struct former_link link;
+
+    read_link(cleaner->settings->places, links, name, &link);
+    *stays = link.stays;
+    if (link.stays || link.is_place || link.location[0] == '\0')
         return 0;
-    if (!has_one)
-        return former_check_tablespace(location) == 0 ? empty_former_tablespace(cleaner, links, name) : -1;
-    log_warning("tablespace %s was in \"%s\", which is left as it is", name, location);
+    if (!link.has_one)
+        return empty_former_tablespace(cleaner, links, name);
+    log_warning("tablespace %s was in \"%s\", which is left as it is", name, link.location);
     return 0;
 }
 
@@ -283,6 +297,26 @@ int restore_clean(const struct clean_settings *settings)
         log_info("removed %llu files and %llu directories that the backup does not have, or not of that size",
                  cleaner->files, cleaner->directories);
     free(cleaner);
+    return result;
+}
+
+int restore_clean_check(const struct restore_places *places)
+{
+    int fd = openat(places->items[0].fd, "pg_tblspc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct former_link link;
+    const char *name;
+    int result = 0;
+
+    if (directory == NULL && fd >= 0)
+        close(fd);
+    while (directory != NULL && result == 0 && (name = next_name(directory)) != NULL) {
+        read_link(places, fd, name, &link);
+        if (link.location[0] != '\0' && (link.is_place || !link.has_one))
+            result = former_check_tablespace(places->items[0].path, link.location);
+    }
+    if (directory != NULL)
+        closedir(directory);
     return result;
 }
 

@@ -16,6 +16,10 @@ struct clean_settings {
     char version_directory[VERSION_DIRECTORY_BYTES];
 };
 
+/* Nobody else uses a tablespace that it would empty, as far as can be seen. The places are open. 0, or -1
+ * after logging. */
+int restore_clean_check(const struct restore_places *places);
+
 /* What is left afterwards: directories that the backup has, and regular files of a name and size that it has,
  * under no second name. The marker stays. 0, or -1 after logging (without, when interrupt_requested). */
 int restore_clean(const struct clean_settings *settings);

@@ -210,9 +210,10 @@ int former_check_system(const struct former *former, const struct backup *backup
     return -1;
 }
 
-bool former_has_tablespace(const struct former *former, const char *directory)
+/* Does a link in this data directory's pg_tblspc lead there? */
+static bool links_to(const char *data_directory, const char *directory)
 {
-    char *links = former->kind == FORMER_NOTHING ? NULL : path_join(former->path, "pg_tblspc");
+    char *links = path_join(data_directory, "pg_tblspc");
     DIR *open = links == NULL ? NULL : opendir(links);
     const struct dirent *item;
     struct stat wanted, status;
@@ -228,16 +229,57 @@ bool former_has_tablespace(const struct former *former, const char *directory)
     return found;
 }
 
-int former_check_tablespace(const char *directory)
+bool former_has_tablespace(const struct former *former, const char *directory)
+{
+    return former->kind != FORMER_NOTHING && links_to(former->path, directory);
+}
+
+/* The data directory with which the last server of this one was started, if that was another: so it is a
+ * copy, or was moved. Caller frees; NULL: not known, or the same. */
+static char *find_original(const char *data_directory)
+{
+    struct buffer text = BUFFER_EMPTY;
+    char *path = path_join(data_directory, "postmaster.opts"), *original = NULL;
+    struct stat status, other;
+
+    if (path != NULL && file_exists(path) && file_read_all(path, MARKER_MOST_BYTES, &text) == FILE_OK) {
+        const char *option = strstr(buffer_string(&text), " \"-D"); /* "-D" "DIR", or "-DDIR" */
+        option = option == NULL ? "" : option + strlen(" \"-D");
+        option += strncmp(option, "\" \"", 3) == 0 ? 3 : 0;
+        if (*option == '/')
+            original = string_printf("%.*s", (int)strcspn(option, "\""), option);
+    }
+    if (original != NULL && (stat(data_directory, &status) != 0 || stat(original, &other) != 0 ||
+                             (status.st_dev == other.st_dev && status.st_ino == other.st_ino))) {
+        free(original);
+        original = NULL;
+    }
+    buffer_free(&text);
+    free(path);
+    return original;
+}
+
+int former_check_tablespace(const char *data_directory, const char *directory)
 {
     int64_t pid = running_server_with_tablespace(directory);
+    char *original = pid != 0 ? NULL : find_original(data_directory);
+    bool is_shared = original != NULL && links_to(original, directory);
 
-    if (pid == 0)
-        return 0;
-    log_error("tablespace directory \"%s\" is in use by process %" PRId64 ", a server of another directory",
-              directory, pid);
-    log_hint("Choose a new place for it with -T.");
-    return -1;
+    if (pid != 0)
+        log_error("tablespace directory \"%s\" is in use by process %" PRId64
+                  ", a server of another directory",
+                  directory, pid);
+    else if (is_shared)
+        log_error("tablespace directory \"%s\" belongs to the cluster in \"%s\" as well, of which \"%s\" is "
+                  "a copy",
+                  directory, original, data_directory);
+    if (pid != 0 || is_shared)
+        log_hint(
+            "Choose a new place for it with -T, or, if the backup does not have that tablespace, remove the "
+            "link to it in \"%s/pg_tblspc\".",
+            data_directory);
+    free(original);
+    return pid != 0 || is_shared ? -1 : 0;
 }
 
 /* Beginning and end */
@@ -289,8 +331,7 @@ static int put_marker(const struct restore_places *places, const struct backup *
     return result;
 }
 
-/* Held until the program ends. A file system that knows no locks is no reason to refuse. */
-static int lock(const struct restore_places *places)
+int former_lock(const struct restore_places *places)
 {
     const char *path = places->items[0].path;
 
@@ -303,12 +344,11 @@ static int lock(const struct restore_places *places)
 
 int former_begin(const struct restore_places *places, const struct backup *backup)
 {
-    int global = open_global(places), taken = 0, result = lock(places);
+    int global = open_global(places), taken = 0, result;
 
-    if (result == 0 && global >= 0)
+    if (global >= 0)
         taken = take_name(global, places);
-    if (result == 0)
-        result = taken < 0 ? -1 : put_marker(places, backup);
+    result = taken < 0 ? -1 : put_marker(places, backup);
     if (result == 0 && taken == 1)
         result = refuse_running(places->items[0].path); /* one may have read pg_control just before */
     if (result != 0 && taken == 1) { /* nothing was touched, so it may go on as what it was */

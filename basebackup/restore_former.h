@@ -27,12 +27,15 @@ int former_check_system(const struct former *former, const struct backup *backup
 
 /* Does a link in its pg_tblspc lead to this directory? */
 bool former_has_tablespace(const struct former *former, const char *directory);
-/* Nobody else uses that directory: a copy of a data directory has links to the original's tablespaces. 0, or
- * -1 after logging. */
-int former_check_tablespace(const char *directory);
+/* Nobody else uses that directory, as far as can be seen: a copy of a data directory has links to the
+ * original's tablespaces. 0, or -1 after logging. */
+int former_check_tablespace(const char *data_directory, const char *directory);
 
 struct restore_places;
-/* Keeps other restores out, takes pg_control its name, and puts the marker. 0: no server can start there any
+/* Keeps other restores out until the program ends; a file system that knows no locks is no reason to refuse.
+ * 0, or -1 after logging: one is at work there, or a server has begun since the directory was looked at. */
+int former_lock(const struct restore_places *places);
+/* Takes pg_control its name, and puts the marker. 0: no server can start there any
  * more, whatever comes. -1 after logging: all is as it was. */
 int former_begin(const struct restore_places *places, const struct backup *backup);
 /* Removes the marker. 0, or -1 after logging. */

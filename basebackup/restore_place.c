@@ -99,7 +99,7 @@ static int check_tablespace(const struct backup_tablespace *tablespace, const st
     if (found[0] == '\0')
         return 0;
     if (former_has_tablespace(former, place->path))
-        return former_check_tablespace(place->path);
+        return former_check_tablespace(former->path, place->path);
     if (is_mapped) {
         log_error("directory \"%s\" for tablespace %u (\"%s\") is not empty: there is \"%s\"",
                   place->location, (unsigned)tablespace->oid, name, found);

@@ -128,6 +128,28 @@ files one >files.now
 expect_same "the tablespace" files.before files.now
 expect_status 0 pg_verifybackup -n cloned
 
+step "the same of a stopped one: its tablespaces, also one that the backup does not have"
+mkdir later
+sql main "create tablespace later location '$T/later'" "create table b tablespace later as select 1"
+server_stop main
+rm -r cloned "moved clone" && cp -r --no-dereference main cloned
+files cloned one later >files.before
+for option in "$T/one=$T/one" "$T/one=$T/moved clone"; do
+    expect_status 1 basebackup-fetch -D "$T/cloned" -T "$option" --delta
+    expect_output "belongs to the cluster in \"$T/main\" as well, of which \"$T/cloned\" is a copy"
+    rm -rf "moved clone"
+done
+files cloned one later >files.now
+expect_same "what is there" files.before files.now
+rm cloned/pg_tblspc/"$(basename "$(find main/pg_tblspc -lname "$T/later")")"
+expect_status 0 basebackup-fetch -D "$T/cloned" -T "$T/one=$T/moved clone" --delta
+expect_status 0 pg_verifybackup -n cloned
+files one later >files.now
+grep -v ' cloned' files.before >files.shared
+expect_same "the tablespaces" files.shared files.now
+mv main renamed # it was no copy
+expect_status 0 basebackup-fetch -D "$T/renamed" -T "$T/one=$T/one" --delta
+
 step "--database would empty the other databases of a cluster that is there"
 expect_status 1 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta --database other
 expect_output "it would lose its other databases"
