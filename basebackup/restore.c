@@ -290,8 +290,8 @@ static int begin(struct restore *restore, const struct clean_settings *cleaning)
         return -1;
     restore_sync_begin(&restore->sync, places);
     places->sync = &restore->sync;
-    if (former_lock(places) != 0 || (places->is_delta && restore_clean_check(places) != 0) ||
-        former_begin(places, restore->backup) != 0)
+    if (former_lock(places, restore->settings->former) != 0 ||
+        (places->is_delta && restore_clean_check(places) != 0) || former_begin(places, restore->backup) != 0)
         return -1;
     restore->outcome->is_begun = true;
     if (places->is_delta && (restore_wal_keep(&restore->wal, places) != 0 || restore_clean(cleaning) != 0))

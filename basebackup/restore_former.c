@@ -331,15 +331,42 @@ static int put_marker(const struct restore_places *places, const struct backup *
     return result;
 }
 
-int former_lock(const struct restore_places *places)
+/* What was looked at before the lock was held may have been changed by another restore, or by anybody. */
+static int look_again(const struct restore_places *places, const struct former *former)
 {
-    const char *path = places->items[0].path;
+    struct former now;
+    char found[NAME_MAX + 1];
 
-    if (flock(places->items[0].fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        log_error("another restore is at work in \"%s\"", path);
+    if (former_look(former->path, former->kind != FORMER_NOTHING, &now) != 0)
+        return -1;
+    if (now.kind != former->kind || now.system_identifier != former->system_identifier) {
+        log_error("directory \"%s\" has been changed since it was looked at", former->path);
+        log_hint("If nobody else works there, run the same command again.");
         return -1;
     }
-    return refuse_running(path); /* one may have begun since it was asked first */
+    for (size_t i = 1; i < places->count; i++) {
+        const struct restore_place *place = &places->items[i];
+        if ((places->is_delta && restore_place_is_external(places, place)) ||
+            former_has_tablespace(former, place->path))
+            continue;
+        if (restore_look_into(place->path, found) != 0)
+            return -1;
+        if (found[0] != '\0') {
+            log_error("directory \"%s\" is not empty any more: there is \"%s\"", place->path, found);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int former_lock(const struct restore_places *places, const struct former *former)
+{
+    for (size_t i = 0; i < places->count; i++)
+        if (flock(places->items[i].fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+            log_error("another restore is at work in \"%s\"", places->items[i].path);
+            return -1;
+        }
+    return look_again(places, former);
 }
 
 int former_begin(const struct restore_places *places, const struct backup *backup)

@@ -32,9 +32,10 @@ bool former_has_tablespace(const struct former *former, const char *directory);
 int former_check_tablespace(const char *data_directory, const char *directory);
 
 struct restore_places;
-/* Keeps other restores out until the program ends; a file system that knows no locks is no reason to refuse.
- * 0, or -1 after logging: one is at work there, or a server has begun since the directory was looked at. */
-int former_lock(const struct restore_places *places);
+/* Keeps other restores out of all places until the program ends (a file system that knows no locks is no
+ * reason to refuse), and looks at them again. 0, or -1 after logging: one is at work in one of them, a server
+ * has begun, or what was there, the former, is not what is there. */
+int former_lock(const struct restore_places *places, const struct former *former);
 /* Takes pg_control its name, and puts the marker. 0: no server can start there any
  * more, whatever comes. -1 after logging: all is as it was. */
 int former_begin(const struct restore_places *places, const struct backup *backup);

@@ -53,12 +53,18 @@ untouched "whether a server runs in \"$T/copy\" can't be told: its postmaster.pi
 expect_output "hint: .*then remove postmaster.pid"
 rm copy/postmaster.pid
 
-step "one that another restore is at work in"
-files copy >files.before
-expect_status 1 flock copy basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
-expect_output "another restore is at work in \"$T/copy\""
-files copy >files.now
-expect_same "what is there" files.before files.now
+step "one that another restore is at work in, or a tablespace's place where one is"
+for place in copy moved; do
+    files copy moved >files.before
+    expect_status 1 flock $place basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+    expect_output "another restore is at work in \"$T/$place\""
+    files copy moved >files.now
+    expect_same "what is there" files.before files.now
+done
+mkdir empty
+expect_status 1 flock empty basebackup-fetch -D "$T/fresh" -T "$T/one=$T/empty"
+expect_output "another restore is at work in \"$T/empty\""
+rmdir empty fresh
 
 step "another cluster's, also half restored; what is no data directory; one whose pg_control can't be read"
 initdb -D foreign -U postgres -A trust --no-sync >initdb.log

@@ -1,0 +1,71 @@
+/* basebackup-fetch: what is in the places before something is restored into them. */
+#include "basebackup/restore_place.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+static char base[] = "/tmp/walferry-former-XXXXXX";
+static char data_path[64], fast_path[64];
+static struct restore_place items[2];
+static struct restore_places places = {.items = items, .count = 2};
+static struct former former = {.kind = FORMER_NOTHING, .path = data_path};
+
+static void put(const char *path)
+{
+    CHECK(file_replace(unit_path("%s/%s", base, path), "x", 1, 0600) == 0);
+}
+
+static void take(const char *path)
+{
+    CHECK(unlink(unit_path("%s/%s", base, path)) == 0);
+}
+
+static void close_places(void)
+{
+    for (size_t i = 0; i < places.count; i++)
+        close(items[i].fd);
+}
+
+static void open_places(void)
+{
+    snprintf(data_path, sizeof data_path, "%s/data", base);
+    snprintf(fast_path, sizeof fast_path, "%s/fast", base);
+    items[0] = (struct restore_place){.path = data_path, .fd = -1};
+    items[1] = (struct restore_place){.oid = 16400, .path = fast_path, .location = fast_path, .fd = -1};
+    REQUIRE(restore_places_make(&places) == 0);
+}
+
+/* What is found when the lock is held counts, not what was found before. */
+static void test_lock(void)
+{
+    static const char *const in_the_way[] = {"data/file", "fast/file", "data/" FORMER_MARKER};
+
+    for (size_t i = 0; i < places.count; i++) {
+        int fd = open(items[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0);
+        CHECK(former_lock(&places, &former) != 0);
+        close(fd);
+    }
+    for (size_t i = 0; i < sizeof in_the_way / sizeof in_the_way[0]; i++) {
+        put(in_the_way[i]);
+        CHECK(former_lock(&places, &former) != 0);
+        take(in_the_way[i]);
+    }
+    CHECK(former_lock(&places, &former) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    log_open("test_former", argc > 1 ? LOG_DEBUG : LOG_ERROR + 1, false);
+    REQUIRE(mkdtemp(base) != NULL);
+    open_places();
+    test_lock();
+    close_places();
+    unit_remove_tree(base);
+    return unit_done("test_former");
+}
