@@ -5,6 +5,7 @@
 #include "common/worker_pool.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "restore_apart.h"
 #include "restore_clean.h"
 #include "restore_compare.h"
 #include "restore_part.h"
@@ -268,6 +269,8 @@ static int prepare(struct restore *restore, struct clean_settings *cleaning)
     snprintf(cleaning->version_directory, sizeof cleaning->version_directory, "PG_%u_%u",
              restore->backup->postgresql_version,
              (unsigned)(generation == NULL ? 0 : generation->catalog_version));
+    if (restore->places->is_delta && restore_check_apart(restore->repository->config, cleaning) != 0)
+        return -1;
     if (backup_index_open(restore->repository, restore->backup, &restore->index) != REPOSITORY_OK ||
         backup_index_read(&restore->index, survey, restore) != REPOSITORY_OK ||
         check_completeness(restore) != 0)

@@ -81,6 +81,27 @@ cp -r copy linked && mv linked/global away && ln -s "$T/main/global" linked/glob
 untouched "neither empty nor a data directory" linked main/global
 rm -rf foreign half documents torn linked away
 
+step "one in which walferry's own files lie: they would be removed"
+ln -s copy seen
+refused() { WALFERRY_CONFIG=$1 untouched "$2 \"$3\" lies in \"$T/copy\", where it would be removed" copy; } # CONFIG WHAT PATH
+cp "$CONFIG" copy/walferry.conf && chmod 600 copy/walferry.conf
+refused "$T/copy/walferry.conf" "configuration file" "$T/copy/walferry.conf"
+mv copy/walferry.conf . && ln -s "$T/walferry.conf" copy/linked.conf
+refused "$T/copy/linked.conf" "configuration file" "$T/copy/linked.conf"
+rm copy/linked.conf
+sed "s|^state_dir = .*|state_dir = $T/seen/state|" "$CONFIG" >other.conf && chmod 600 other.conf && mkdir -m 700 copy/state
+refused other.conf "state_dir" "$T/seen/state"
+rmdir copy/state
+{ cat "$CONFIG" && printf '[repository there]\nurl = file://%s\n' "$T/copy/repository"; } >other.conf && mkdir copy/repository
+refused other.conf "repository" "$T/copy/repository"
+rmdir copy/repository
+version=$(cd moved && echo PG_*)
+{ cat "$CONFIG" && printf '[repository there]\nurl = file://%s\n' "$T/moved/$version/repository"; } >other.conf && mkdir "moved/$version/repository"
+WALFERRY_CONFIG=other.conf expect_status 1 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+expect_output "repository \"$T/moved/$version/repository\" lies in \"$T/moved/$version\""
+rmdir "moved/$version/repository"
+rm seen other.conf
+
 step "an empty one is restored as without --delta"
 mkdir empty
 expect_status 0 basebackup-fetch -D "$T/empty" -T "$T/one=$T/moved empty" --delta
