@@ -22,7 +22,7 @@
 #define CONTROL_NAME (&RESTORE_CONTROL[sizeof "global/" - 1])
 #define CONTROL_NAME_TEMPORARY (&RESTORE_CONTROL_TEMPORARY[sizeof "global/" - 1])
 #define MARKER_KIND "restore"
-#define MARKER_MOST_BYTES (64 * 1024)
+#define MARKER_MOST_BYTES (16 * 1024 * 1024)
 
 /* Looking */
 
@@ -58,24 +58,51 @@ void restore_hint_mount_point(const char *found, const char *hint)
         log_hint("%s", hint);
 }
 
-/* The system that the marker names. 0; 1 if there is none; -1 after logging. */
-static int read_marker(const char *directory, uint64_t *system_identifier)
+/* Caller frees *document. 0; 1 if there is none; -1 after logging. */
+static int read_marker(const char *directory, struct json **document)
 {
     struct buffer text = BUFFER_EMPTY;
-    struct json *document = NULL;
     char *path = path_join(directory, FORMER_MARKER);
     enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, MARKER_MOST_BYTES, &text);
 
-    if (read == FILE_OK)
-        document = document_open(text.data, text.length, MARKER_KIND, path);
-    const char *system = document == NULL ? NULL : json_text(document, "system_identifier");
-    *system_identifier = system == NULL || !isdigit((unsigned char)*system) ? 0 : strtoull(system, NULL, 10);
-    if (document != NULL && *system_identifier == 0)
-        log_error("\"%s\" is damaged: it does not name a system", path);
-    json_free(document);
+    *document = read == FILE_OK ? document_open(text.data, text.length, MARKER_KIND, path) : NULL;
     buffer_free(&text);
     free(path);
-    return read == FILE_ABSENT ? 1 : *system_identifier != 0 ? 0 : -1;
+    return read == FILE_ABSENT ? 1 : *document != NULL ? 0 : -1;
+}
+
+/* The system that the marker names. 0; 1 if there is none; -1 after logging. */
+static int read_marked_system(const char *directory, uint64_t *system_identifier)
+{
+    struct json *document;
+    int read = read_marker(directory, &document);
+    const char *system = read != 0 ? NULL : json_text(document, "system_identifier");
+
+    *system_identifier = system == NULL || !isdigit((unsigned char)*system) ? 0 : strtoull(system, NULL, 10);
+    if (read == 0 && *system_identifier == 0) {
+        log_error("\"%s/" FORMER_MARKER "\" is damaged: it does not name a system", directory);
+        read = -1;
+    }
+    json_free(document);
+    return read;
+}
+
+/* Was it a place of the restore that was interrupted? Between the removal of the former links and the making
+ * of the new ones no link tells. */
+static bool is_marked(const char *data_directory, const char *place)
+{
+    struct json *document;
+    bool found = false;
+
+    if (read_marker(data_directory, &document) != 0)
+        return false;
+    const struct json *places = json_list(document, "tablespaces");
+    for (size_t i = 0; i < json_array_length(places); i++) {
+        const char *path = json_array_string(places, i);
+        found = found || (path != NULL && strcmp(path, place) == 0);
+    }
+    json_free(document);
+    return found;
 }
 
 /* pg_control under the name that it has while a restore is at work: the former one's, or the backup's. 0; 1
@@ -121,7 +148,7 @@ static int recognize(struct former *former, const char *found)
     }
     former->kind = FORMER_HALF_DONE;
     if (read > 0)
-        read = read_marker(former->path, &former->system_identifier);
+        read = read_marked_system(former->path, &former->system_identifier);
     if (read > 0)
         read = read_renamed_control(former->path, &former->system_identifier);
     if (read > 0)
@@ -231,7 +258,8 @@ static bool links_to(const char *data_directory, const char *directory)
 
 bool former_has_tablespace(const struct former *former, const char *directory)
 {
-    return former->kind != FORMER_NOTHING && links_to(former->path, directory);
+    return (former->kind != FORMER_NOTHING && links_to(former->path, directory)) ||
+           (former->kind == FORMER_HALF_DONE && is_marked(former->path, directory));
 }
 
 /* The data directory with which the last server of this one was started, if that was another: so it is a
@@ -313,7 +341,7 @@ static int take_name(int global, const struct restore_places *places)
 
 static int put_marker(const struct restore_places *places, const struct backup *backup)
 {
-    struct json *document = document_new(MARKER_KIND);
+    struct json *document = document_new(MARKER_KIND), *tablespaces = json_new_array();
     struct buffer text = BUFFER_EMPTY;
     char system[24], begun[TIMESTAMP_TEXT_BYTES];
     char *path = path_join(places->items[0].path, FORMER_MARKER);
@@ -323,6 +351,10 @@ static int put_marker(const struct restore_places *places, const struct backup *
     json_set_string(document, "system_identifier", system);
     json_set_string(document, "backup", backup->id);
     json_set_string(document, "begun", begun);
+    for (size_t i = 1; i < places->count; i++)
+        if (places->items[i].oid != 0)
+            json_append_text(tablespaces, places->items[i].path);
+    json_set(document, "tablespaces", tablespaces);
     int result = document_seal(document, &text);
     if (result == 0)
         result = path == NULL ? -1 : file_replace(path, text.data, text.length, 0600);

@@ -8,7 +8,7 @@
 #include <limits.h>
 
 /* At the top of the data directory from the beginning of a restore to its end: no server starts, and a later
- * call knows that it may go on, and for which system. */
+ * call knows that it may go on, for which system, and in which tablespaces' places. */
 #define FORMER_MARKER "restore.walferry"
 
 enum former_kind { FORMER_NOTHING, FORMER_CLUSTER, FORMER_HALF_DONE };
@@ -25,7 +25,8 @@ int former_look(const char *data_directory, bool is_delta, struct former *former
 /* Does it belong to the system that the backup is of? 0, or -1 after logging. */
 int former_check_system(const struct former *former, const struct backup *backup);
 
-/* Does a link in its pg_tblspc lead to this directory? */
+/* Does a link in its pg_tblspc lead to this directory (absolute, without links), or did the restore that was
+ * interrupted there use it? */
 bool former_has_tablespace(const struct former *former, const char *directory);
 /* Nobody else uses that directory, as far as can be seen: a copy of a data directory has links to the
  * original's tablespaces. 0, or -1 after logging. */

@@ -87,8 +87,8 @@ int restore_make_directory(const struct restore_places *places, const char *path
  * after logging. */
 int restore_make_external_directories(const struct restore_places *places, const struct backup *backup);
 
-/* pg_tblspc/<oid> of every tablespace, on disk before anything is written into the tablespace: so a restore
- * that was interrupted finds its own again. 0, or -1 after logging. */
+/* pg_tblspc/<oid> of every tablespace, on disk: with them, or by its marker, a restore that was interrupted
+ * finds its own again. 0, or -1 after logging. */
 int restore_places_link(const struct restore_places *places);
 
 #endif

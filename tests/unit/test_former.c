@@ -58,6 +58,23 @@ static void test_lock(void)
     CHECK(former_lock(&places, &former) == 0);
 }
 
+/* A restore that is interrupted at once: its links are not made yet, or those of the former cluster gone. */
+static void test_marker(void)
+{
+    struct backup backup = {.system_identifier = 4711, .id = "id"};
+    struct former now;
+
+    put("fast/file");
+    CHECK(former_begin(&places, &backup) == 0);
+    CHECK(former_look(data_path, false, &now) != 0);
+    CHECK(former_look(data_path, true, &now) == 0);
+    CHECK(now.kind == FORMER_HALF_DONE && now.system_identifier == 4711);
+    CHECK(former_has_tablespace(&now, fast_path) && !former_has_tablespace(&now, base));
+    CHECK(former_end(&places) == 0);
+    CHECK(former_look(data_path, false, &now) == 0 && !former_has_tablespace(&now, fast_path));
+    take("fast/file");
+}
+
 int main(int argc, char **argv)
 {
     (void)argv;
@@ -65,6 +82,7 @@ int main(int argc, char **argv)
     REQUIRE(mkdtemp(base) != NULL);
     open_places();
     test_lock();
+    test_marker();
     close_places();
     unit_remove_tree(base);
     return unit_done("test_former");
