@@ -26,6 +26,16 @@
 
 /* Looking */
 
+/* What the writing of a marker that was cut short has left (file_replace): nothing of anybody's. */
+static bool is_marker_leftover(const char *name)
+{
+    static const char begin[] = "." FORMER_MARKER ".", end[] = ".walferry";
+    const char *random = name + sizeof begin - 1;
+
+    return strncmp(name, begin, sizeof begin - 1) == 0 && strspn(random, "0123456789abcdef") == 16 &&
+           strcmp(random + 16, end) == 0;
+}
+
 int restore_look_into(const char *path, char found[NAME_MAX + 1])
 {
     DIR *directory = opendir(path);
@@ -39,7 +49,8 @@ int restore_look_into(const char *path, char found[NAME_MAX + 1])
         return -1;
     }
     while (found[0] == '\0' && (errno = 0, item = readdir(directory)) != NULL)
-        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0 &&
+            !is_marker_leftover(item->d_name))
             snprintf(found, NAME_MAX + 1, "%s", item->d_name);
     int error = found[0] == '\0' ? errno : 0;
     closedir(directory);
@@ -339,6 +350,18 @@ static int take_name(int global, const struct restore_places *places)
     return -1;
 }
 
+static void remove_marker_leftovers(const char *path)
+{
+    DIR *directory = opendir(path);
+    const struct dirent *item;
+
+    while (directory != NULL && (item = readdir(directory)) != NULL)
+        if (is_marker_leftover(item->d_name))
+            unlinkat(dirfd(directory), item->d_name, 0);
+    if (directory != NULL)
+        closedir(directory);
+}
+
 static int put_marker(const struct restore_places *places, const struct backup *backup)
 {
     struct json *document = document_new(MARKER_KIND), *tablespaces = json_new_array();
@@ -346,6 +369,7 @@ static int put_marker(const struct restore_places *places, const struct backup *
     char system[24], begun[TIMESTAMP_TEXT_BYTES];
     char *path = path_join(places->items[0].path, FORMER_MARKER);
 
+    remove_marker_leftovers(places->items[0].path);
     snprintf(system, sizeof system, "%" PRIu64, backup->system_identifier);
     timestamp_format_iso(timestamp_now(), begun);
     json_set_string(document, "system_identifier", system);

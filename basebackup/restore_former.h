@@ -43,7 +43,8 @@ int former_begin(const struct restore_places *places, const struct backup *backu
 /* Removes the marker. 0, or -1 after logging. */
 int former_end(const struct restore_places *places);
 
-/* The name of something in a directory; "" when it is empty or not there. 0, or -1 after logging. */
+/* The name of something in a directory; "" when it is empty (but for what a marker's writing may have left,
+ * which former_begin removes) or not there. 0, or -1 after logging. */
 int restore_look_into(const char *path, char found[NAME_MAX + 1]);
 void restore_hint_mount_point(const char *found, const char *hint);
 

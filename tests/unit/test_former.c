@@ -75,6 +75,26 @@ static void test_marker(void)
     take("fast/file");
 }
 
+/* A marker's writing that was cut short. */
+static void test_leftover(void)
+{
+    struct backup backup = {.system_identifier = 4711, .id = "id"};
+    struct former now;
+    char found[NAME_MAX + 1];
+
+    put("data/." FORMER_MARKER ".0123456789abcde.walferry"); /* not of ours */
+    CHECK(former_look(data_path, false, &now) != 0);
+    take("data/." FORMER_MARKER ".0123456789abcde.walferry");
+    put("data/." FORMER_MARKER ".0123456789abcdef.walferry");
+    CHECK(former_look(data_path, false, &now) == 0 && now.kind == FORMER_NOTHING);
+    CHECK(former_look(data_path, true, &now) == 0 && now.kind == FORMER_NOTHING);
+    CHECK(former_lock(&places, &now) == 0 && former_begin(&places, &backup) == 0);
+    CHECK(!file_exists(unit_path("%s/." FORMER_MARKER ".0123456789abcdef.walferry", data_path)));
+    CHECK(former_end(&places) == 0);
+    CHECK(restore_look_into(data_path, found) == 0);
+    CHECK_TEXT(found, "");
+}
+
 int main(int argc, char **argv)
 {
     (void)argv;
@@ -83,6 +103,7 @@ int main(int argc, char **argv)
     open_places();
     test_lock();
     test_marker();
+    test_leftover();
     close_places();
     unit_remove_tree(base);
     return unit_done("test_former");
