@@ -185,11 +185,12 @@ static int take_tablespace_link(struct cleaner *cleaner, int links, const char *
 
 static int visit(struct cleaner *cleaner, int parent, const char *name);
 
-/* Does it stay, as it is? */
+/* Does it stay, as it is? A file with a second name is written to under both, and to one that is not ours no
+ * server could write. */
 static bool is_wanted(const struct cleaner *cleaner, const struct stat *status)
 {
-    if (S_ISREG(status->st_mode)) /* one with a second name is written to under both */
-        return status->st_nlink == 1 &&
+    if (S_ISREG(status->st_mode))
+        return status->st_nlink == 1 && status->st_uid == geteuid() &&
                path_set_has(cleaner->settings->wanted, cleaner->path, (uint64_t)status->st_size);
     return S_ISDIR(status->st_mode) &&
            path_set_has(cleaner->settings->wanted, cleaner->path, PATH_SET_DIRECTORY);

@@ -21,7 +21,8 @@ struct clean_settings {
 int restore_clean_check(const struct restore_places *places);
 
 /* What is left afterwards: directories that the backup has, and regular files of a name and size that it has,
- * under no second name. The marker stays. 0, or -1 after logging (without, when interrupt_requested). */
+ * under no second name, that belong to the caller. The marker stays. 0, or -1 after logging (without, when
+ * interrupt_requested). */
 int restore_clean(const struct clean_settings *settings);
 
 /* How many bytes of the disk that would look at, in a place that need not be open. 0, or -1 after logging. */

@@ -185,6 +185,13 @@ static struct path_set *want(void)
     return wanted;
 }
 
+/* The caller, as the programs see it: nobody else's files can be made here. */
+static uid_t user;
+uid_t geteuid(void)
+{
+    return user;
+}
+
 static void test_cleaning(void)
 {
     static const char *const left[] = {
@@ -207,6 +214,9 @@ static void test_cleaning(void)
         if (is_there(gone[i]))
             CHECK_TEXT("left", gone[i]);
     CHECK(restore_clean(&settings) == 0); /* there is nothing more to do */
+    CHECK(is_there("data/base/1/1259"));
+    user++; /* a server could not write to what belongs to another */
+    CHECK(restore_clean(&settings) == 0 && !is_there("data/base/1/1259") && is_there("data/base/1"));
     path_set_free(wanted);
 }
 
@@ -214,6 +224,7 @@ int main(int argc, char **argv)
 {
     (void)argv;
     log_open("test_delta", argc > 1 ? LOG_DEBUG : LOG_ERROR + 1, false);
+    user = getuid();
     test_databases();
     test_ranges();
     REQUIRE(mkdtemp(base) != NULL);
