@@ -232,7 +232,7 @@ int restore_places_make(struct restore_places *places)
             log_error("could not open directory \"%s\": %m", place->path);
             return -1;
         }
-        if (fchmod(place->fd, PLACE_MODE) != 0) {
+        if (!restore_place_is_external(places, place) && fchmod(place->fd, PLACE_MODE) != 0) {
             log_error("could not change permissions of directory \"%s\": %m", place->path);
             return -1;
         }

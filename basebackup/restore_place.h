@@ -41,8 +41,9 @@ int restore_places_plan(const struct backup *backup, const char *data_directory,
                         const struct former *former, struct restore_places *places);
 void restore_places_free(struct restore_places *places); /* NULL-safe */
 
-/* Makes those that do not exist, 0700, and opens all. Before anything is written, so that
- * restore_sync_end hears of every failed write. 0, or -1 after logging. */
+/* Makes those that do not exist, 0700, and opens all; the data directory and the tablespaces get that mode in
+ * any case. Before anything is written, so that restore_sync_end hears of every failed write. 0, or -1 after
+ * logging. */
 int restore_places_make(struct restore_places *places);
 
 /* The place where an entry of the index belongs, and the path in it ("" for a tablespace's own directory).

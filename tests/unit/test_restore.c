@@ -75,6 +75,8 @@ static void close_places(void)
 
 static void open_places(void)
 {
+    struct stat status;
+
     snprintf(data_path, sizeof data_path, "%s/data", base);
     snprintf(tablespace_path, sizeof tablespace_path, "%s/fast", base);
     snprintf(external_path, sizeof external_path, "%s/external", base);
@@ -82,7 +84,11 @@ static void open_places(void)
     items[1] =
         (struct restore_place){.oid = 16400, .path = tablespace_path, .location = tablespace_path, .fd = -1};
     items[2] = (struct restore_place){.path = external_path, .fd = -1};
+    CHECK(mkdir(tablespace_path, 0755) == 0 && mkdir(external_path, 0700) == 0 &&
+          chmod(external_path, 0755) == 0);
     CHECK(restore_places_make(&places) == 0);
+    CHECK(fstat(items[1].fd, &status) == 0 && (status.st_mode & 07777) == 0700);
+    CHECK(fstat(items[2].fd, &status) == 0 && (status.st_mode & 07777) == 0755); /* who else reads there */
 }
 
 static unsigned mode_of(const char *name)
