@@ -263,12 +263,15 @@ static int prepare(struct restore *restore, struct clean_settings *cleaning)
     const struct cluster *cluster = &restore->repository->cluster;
     const struct generation *generation = cluster_generation(cluster, restore->backup->system_identifier);
 
+    if (generation == NULL) {
+        repository_tell_foreign(restore->repository, restore->backup->system_identifier);
+        return -1;
+    }
     if (restore->places->is_delta && (restore->wanted = path_set_new(NULL)) == NULL)
         return -1;
     *cleaning = (struct clean_settings){restore->places, restore->wanted, ""};
     snprintf(cleaning->version_directory, sizeof cleaning->version_directory, "PG_%u_%u",
-             restore->backup->postgresql_version,
-             (unsigned)(generation == NULL ? 0 : generation->catalog_version));
+             restore->backup->postgresql_version, (unsigned)generation->catalog_version);
     if (restore->places->is_delta && restore_check_apart(restore->repository->config, cleaning) != 0)
         return -1;
     if (backup_index_open(restore->repository, restore->backup, &restore->index) != REPOSITORY_OK ||
