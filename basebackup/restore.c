@@ -282,7 +282,7 @@ static int prepare(struct restore *restore, struct clean_settings *cleaning)
         return -1;
     return restore->places->is_delta
                ? restore_wal_look(restore->repository, restore->backup, restore->places->items[0].path,
-                                  restore->wanted, restore->settings->former->kind == FORMER_HALF_DONE,
+                                  restore->wanted, former_has_written(restore->settings->former),
                                   &restore->wal)
                : 0;
 }
@@ -290,17 +290,22 @@ static int prepare(struct restore *restore, struct clean_settings *cleaning)
 /* From here on no server can be started there. */
 static int begin(struct restore *restore, const struct clean_settings *cleaning)
 {
+    const struct former *former = restore->settings->former;
     struct restore_places *places = restore->places;
 
     if (interrupt_requested() || restore_places_make(places) != 0)
         return -1;
     restore_sync_begin(&restore->sync, places);
     places->sync = &restore->sync;
-    if (former_lock(places, restore->settings->former) != 0 ||
-        (places->is_delta && restore_clean_check(places) != 0) || former_begin(places, restore->backup) != 0)
+    if (former_lock(places, former) != 0 || (places->is_delta && restore_clean_check(places) != 0) ||
+        former_begin(places, restore->backup, restore->wal.aside) != 0)
         return -1;
+    if (restore_wal_keep(&restore->wal, places) != 0) {
+        former_give_back(places, former);
+        return -1;
+    }
     restore->outcome->is_begun = true;
-    if (places->is_delta && (restore_wal_keep(&restore->wal, places) != 0 || restore_clean(cleaning) != 0))
+    if (places->is_delta && restore_clean(cleaning) != 0)
         return -1;
     return restore_places_link(places);
 }

@@ -116,6 +116,18 @@ static bool is_marked(const char *data_directory, const char *place)
     return found;
 }
 
+bool former_has_written(const struct former *former)
+{
+    struct json *document;
+
+    if (former->kind != FORMER_HALF_DONE || read_marker(former->path, &document) != 0)
+        return false;
+    const char *aside = json_text(document, "pg_wal");
+    bool is_pending = aside != NULL && !file_exists(aside);
+    json_free(document);
+    return !is_pending;
+}
+
 /* pg_control under the name that it has while a restore is at work: the former one's, or the backup's. 0; 1
  * if there is none that can be read. */
 static int read_renamed_control(const char *directory, uint64_t *system_identifier)
@@ -362,7 +374,7 @@ static void remove_marker_leftovers(const char *path)
         closedir(directory);
 }
 
-static int put_marker(const struct restore_places *places, const struct backup *backup)
+static int put_marker(const struct restore_places *places, const struct backup *backup, const char *aside)
 {
     struct json *document = document_new(MARKER_KIND), *tablespaces = json_new_array();
     struct buffer text = BUFFER_EMPTY;
@@ -379,6 +391,7 @@ static int put_marker(const struct restore_places *places, const struct backup *
         if (places->items[i].oid != 0)
             json_append_text(tablespaces, places->items[i].path);
     json_set(document, "tablespaces", tablespaces);
+    json_set_text(document, "pg_wal", aside);
     int result = document_seal(document, &text);
     if (result == 0)
         result = path == NULL ? -1 : file_replace(path, text.data, text.length, 0600);
@@ -425,22 +438,39 @@ int former_lock(const struct restore_places *places, const struct former *former
     return look_again(places, former);
 }
 
-int former_begin(const struct restore_places *places, const struct backup *backup)
+static void give_name_back(int global, const struct restore_places *places)
+{
+    if (renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME) != 0)
+        log_error("could not rename file \"%s/" RESTORE_CONTROL_TEMPORARY "\" again: %m",
+                  places->items[0].path);
+    else
+        unlinkat(places->items[0].fd, FORMER_MARKER, 0);
+}
+
+int former_begin(const struct restore_places *places, const struct backup *backup, const char *aside)
 {
     int global = open_global(places), taken = 0, result;
 
     if (global >= 0)
         taken = take_name(global, places);
-    result = taken < 0 ? -1 : put_marker(places, backup);
+    result = taken < 0 ? -1 : put_marker(places, backup, aside);
     if (result == 0 && taken == 1)
         result = refuse_running(places->items[0].path); /* one may have read pg_control just before */
-    if (result != 0 && taken == 1) { /* nothing was touched, so it may go on as what it was */
-        unlinkat(places->items[0].fd, FORMER_MARKER, 0);
-        renameat(global, CONTROL_NAME_TEMPORARY, global, CONTROL_NAME);
-    }
+    if (result != 0 && taken == 1) /* nothing was touched, so it may go on as what it was */
+        give_name_back(global, places);
     if (global >= 0)
         close(global);
     return result;
+}
+
+void former_give_back(const struct restore_places *places, const struct former *former)
+{
+    int global = former->kind == FORMER_CLUSTER ? open_global(places) : -1;
+
+    if (global < 0)
+        return;
+    give_name_back(global, places);
+    close(global);
 }
 
 int former_end(const struct restore_places *places)

@@ -25,6 +25,10 @@ int former_look(const char *data_directory, bool is_delta, struct former *former
 /* Does it belong to the system that the backup is of? 0, or -1 after logging. */
 int former_check_system(const struct former *former, const struct backup *backup);
 
+/* Is what is in its pg_wal of the restore's own writing? Not if that was cut short while pg_wal of the former
+ * cluster was still to be moved aside. */
+bool former_has_written(const struct former *former);
+
 /* Does a link in its pg_tblspc lead to this directory (absolute, without links), or did the restore that was
  * interrupted there use it? */
 bool former_has_tablespace(const struct former *former, const char *directory);
@@ -37,9 +41,11 @@ struct restore_places;
  * reason to refuse), and looks at them again. 0, or -1 after logging: one is at work in one of them, a server
  * has begun, or what was there, the former, is not what is there. */
 int former_lock(const struct restore_places *places, const struct former *former);
-/* Takes pg_control its name, and puts the marker. 0: no server can start there any
- * more, whatever comes. -1 after logging: all is as it was. */
-int former_begin(const struct restore_places *places, const struct backup *backup);
+/* Takes pg_control its name, and puts the marker. aside: where pg_wal goes next, or NULL. 0: no server can
+ * start there any more, whatever comes. -1 after logging: all is as it was. */
+int former_begin(const struct restore_places *places, const struct backup *backup, const char *aside);
+/* Takes that back, as long as nothing else was changed. */
+void former_give_back(const struct restore_places *places, const struct former *former);
 /* Removes the marker. 0, or -1 after logging. */
 int former_end(const struct restore_places *places);
 

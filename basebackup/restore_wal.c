@@ -69,19 +69,21 @@ done:
     return result;
 }
 
-/* A segment that was renamed for later use still holds what it was before. */
-static bool is_recycled(const struct looking *looking, const char *name, int fd)
+/* A segment that was renamed for later use still holds what it was before. Its size is what its own header
+ * says: pg_resetwal may have given the cluster another one than the backup has. */
+static bool is_recycled(const char *name, int fd)
 {
     unsigned char header[WAL_LONG_HEADER_BYTES];
     struct wal_name parsed = wal_name_parse(name);
     struct wal_page page;
     uint64_t number;
 
-    if (parsed.kind != WAL_SEGMENT || !wal_segment_number(&parsed, looking->backup->segment_bytes, &number))
+    if (parsed.kind != WAL_SEGMENT || file_pread_fully(fd, header, sizeof header, 0) != 0)
         return false;
-    return file_pread_fully(fd, header, sizeof header, 0) == 0 &&
-           (!wal_page_parse(header, sizeof header, &page) ||
-            page.address != number * looking->backup->segment_bytes);
+    if (!wal_page_parse(header, sizeof header, &page))
+        return true;
+    return wal_segment_number(&parsed, page.segment_bytes, &number) &&
+           page.address != number * page.segment_bytes;
 }
 
 /* 1: the repository has it, or nobody needs it; 0: not; -1 after logging. */
@@ -118,7 +120,7 @@ static int is_in_repository(const struct looking *looking, const char *name)
         result = -1;
     else if (fd < 0 || fstat(fd, &status) != 0)
         log_error("could not open file \"%s\": %m", path);
-    else if (!S_ISREG(status.st_mode) || is_recycled(looking, name, fd) ||
+    else if (!S_ISREG(status.st_mode) || is_recycled(name, fd) ||
              (looking->wanted != NULL && path_set_has(looking->wanted, inside, (uint64_t)status.st_size)))
         result = 1;
     else
@@ -176,10 +178,10 @@ done:
 }
 
 int restore_wal_look(struct repository *repository, const struct backup *backup, const char *data_directory,
-                     struct path_set *wanted, bool is_half_done, struct restore_wal *wal)
+                     struct path_set *wanted, bool is_written, struct restore_wal *wal)
 {
     char *path = path_join(data_directory, "pg_wal"), *why = NULL;
-    struct looking looking = {repository, backup, is_half_done ? wanted : NULL, path, NULL, 0, 0};
+    struct looking looking = {repository, backup, is_written ? wanted : NULL, path, NULL, 0, 0};
     const char *missing = NULL;
     struct stat status;
     int result = path == NULL ? -1 : 0;
@@ -201,23 +203,36 @@ int restore_wal_look(struct repository *repository, const struct backup *backup,
     return result;
 }
 
-int restore_wal_keep(const struct restore_wal *wal, const struct restore_places *places)
+static int sync_rename(const struct restore_wal *wal, const struct restore_places *places)
 {
-    int root = places->items[0].fd, result = -1;
-    char *parent = wal->aside == NULL ? NULL : path_directory(wal->aside);
+    char *parent = path_directory(wal->aside);
+    int result = -1;
 
-    if (wal->aside == NULL)
-        return 0;
-    if (parent == NULL)
-        return -1;
-    if (renameat(root, "pg_wal", AT_FDCWD, wal->aside) != 0)
-        log_error("could not rename \"%s/pg_wal\" to \"%s\": %m", places->items[0].path, wal->aside);
-    else if (fsync(root) != 0)
+    if (parent != NULL && fsync(places->items[0].fd) != 0)
         log_error("could not write directory \"%s\" to disk: %m", places->items[0].path);
-    else
+    else if (parent != NULL)
         result = file_sync_directory(parent);
     free(parent);
     return result;
+}
+
+int restore_wal_keep(const struct restore_wal *wal, const struct restore_places *places)
+{
+    if (wal->aside == NULL)
+        return 0;
+    if (renameat(places->items[0].fd, "pg_wal", AT_FDCWD, wal->aside) != 0) {
+        bool is_mounted = errno == EBUSY || errno == EXDEV;
+        log_error("could not rename \"%s/pg_wal\" to \"%s\": %m", places->items[0].path, wal->aside);
+        if (is_mounted)
+            log_hint("It is a mount point: copy what is in it to a safe place, unmount it, and run the same "
+                     "command again.");
+        return -1;
+    }
+    if (sync_rename(wal, places) == 0)
+        return 0;
+    if (renameat(AT_FDCWD, wal->aside, places->items[0].fd, "pg_wal") != 0)
+        log_error("could not rename \"%s\" to \"%s/pg_wal\" again: %m", wal->aside, places->items[0].path);
+    return -1;
 }
 
 void restore_wal_free(struct restore_wal *wal)

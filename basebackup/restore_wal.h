@@ -11,12 +11,12 @@ struct restore_wal {
     char *aside; /* where pg_wal is to be moved; NULL: it need not be kept */
 };
 
-/* Compares each segment, .partial and .history in pg_wal with the repository's, by SHA-256. Files that the
- * backup itself has, with that size, are left out where a restore was interrupted: they came from there.
- * Makes nothing. 0, or -1 after logging: it can't be told, or could not be kept. */
+/* Compares each segment, .partial and .history in pg_wal with the repository's, by SHA-256. If a restore has
+ * written there already, files that the backup itself has, with that size, are left out: they came from
+ * there. Makes nothing. 0, or -1 after logging: it can't be told, or could not be kept. */
 int restore_wal_look(struct repository *repository, const struct backup *backup, const char *data_directory,
-                     struct path_set *wanted, bool is_half_done, struct restore_wal *wal);
-/* 0, or -1 after logging. */
+                     struct path_set *wanted, bool is_written, struct restore_wal *wal);
+/* 0, or -1 after logging: pg_wal is where it was. */
 int restore_wal_keep(const struct restore_wal *wal, const struct restore_places *places);
 void restore_wal_free(struct restore_wal *wal); /* NULL-safe */
 

@@ -67,6 +67,38 @@ expect_whole
 restart
 server_stop copy
 
+step "pg_wal that is a mount point can't be kept: nothing is changed"
+restart
+sql copy "update small3 set i = 1"
+server_stop copy
+segment=$(cd copy/pg_wal && ls -d 0000* | grep -v history | tail -1)
+cp "copy/pg_wal/$segment" segment
+inside() { unshare --user --map-current-user --keep-caps --mount "$@"; }
+if inside true 2>/dev/null; then
+    expect_status 1 inside bash -c 'mount --bind copy/pg_wal copy/pg_wal && basebackup-fetch "$@"' - -D "$T/copy" "${mapped[@]}" --delta
+    expect_output "error: could not rename .*busy"
+    expect_output "hint: It is a mount point"
+    expect_absent copy/restore.walferry
+    expect_true "it can still be started" test -e copy/global/pg_control
+    expect_true "its WAL is there" cmp segment "copy/pg_wal/$segment"
+else
+    echo "not tried: user and mount namespaces are not to be had here"
+fi
+expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+expect_true "its WAL is kept" cmp segment copy.pg_wal-*/"$segment"
+rm -r copy.pg_wal-* segment
+expect_whole
+
+step "another segment size since the backup"
+restart
+server_stop copy
+pg_resetwal -D copy --wal-segsize=16 >resetwal.log
+segment=$(ls copy/pg_wal | grep '^0000')
+expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+expect_output "\"$segment\" in pg_wal is not in repository \"here\".*kept as"
+rm -r copy.pg_wal-*
+expect_whole
+
 step "pg_wal whose segments are all in the repository, and one that was recycled: emptied"
 expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta # from a clean state
 rm -rf copy.pg_wal-*

@@ -65,7 +65,7 @@ static void test_marker(void)
     struct former now;
 
     put("fast/file");
-    CHECK(former_begin(&places, &backup) == 0);
+    CHECK(former_begin(&places, &backup, NULL) == 0);
     CHECK(former_look(data_path, false, &now) != 0);
     CHECK(former_look(data_path, true, &now) == 0);
     CHECK(now.kind == FORMER_HALF_DONE && now.system_identifier == 4711);
@@ -73,6 +73,34 @@ static void test_marker(void)
     CHECK(former_end(&places) == 0);
     CHECK(former_look(data_path, false, &now) == 0 && !former_has_tablespace(&now, fast_path));
     take("fast/file");
+}
+
+/* Of a cluster whose pg_wal is to be kept. */
+static void test_pending(void)
+{
+    struct backup backup = {.system_identifier = 4711, .id = "id"};
+    struct former cluster = {.kind = FORMER_CLUSTER, .path = data_path}, now;
+
+    CHECK(!former_has_written(&cluster));
+    CHECK(mkdir(unit_path("%s/data/global", base), 0700) == 0);
+    put("data/global/pg_control");
+    CHECK(rename(unit_path("%s/global/pg_control", data_path),
+                 unit_path("%s/global/pg_control.walferry", data_path)) == 0);
+    now = (struct former){.kind = FORMER_HALF_DONE, .path = data_path};
+    CHECK(!former_has_written(&now)); /* it had taken pg_control its name, and no more */
+    CHECK(rename(unit_path("%s/global/pg_control.walferry", data_path),
+                 unit_path("%s/global/pg_control", data_path)) == 0);
+    CHECK(former_begin(&places, &backup, unit_path("%s/aside", base)) == 0);
+    CHECK(former_look(data_path, true, &now) == 0 && !former_has_written(&now));
+    put("aside");
+    CHECK(former_has_written(&now));
+    CHECK(former_begin(&places, &backup, NULL) == 0 && former_has_written(&now));
+    former_give_back(&places, &now); /* it was half done before */
+    CHECK(file_exists(unit_path("%s/" FORMER_MARKER, data_path)));
+    former_give_back(&places, &cluster);
+    CHECK(!file_exists(unit_path("%s/" FORMER_MARKER, data_path)));
+    take("data/global/pg_control");
+    CHECK(rmdir(unit_path("%s/data/global", base)) == 0);
 }
 
 /* A marker's writing that was cut short. */
@@ -88,7 +116,7 @@ static void test_leftover(void)
     put("data/." FORMER_MARKER ".0123456789abcdef.walferry");
     CHECK(former_look(data_path, false, &now) == 0 && now.kind == FORMER_NOTHING);
     CHECK(former_look(data_path, true, &now) == 0 && now.kind == FORMER_NOTHING);
-    CHECK(former_lock(&places, &now) == 0 && former_begin(&places, &backup) == 0);
+    CHECK(former_lock(&places, &now) == 0 && former_begin(&places, &backup, NULL) == 0);
     CHECK(!file_exists(unit_path("%s/." FORMER_MARKER ".0123456789abcdef.walferry", data_path)));
     CHECK(former_end(&places) == 0);
     CHECK(restore_look_into(data_path, found) == 0);
@@ -104,6 +132,7 @@ int main(int argc, char **argv)
     test_lock();
     test_marker();
     test_leftover();
+    test_pending();
     close_places();
     unit_remove_tree(base);
     return unit_done("test_former");
