@@ -58,17 +58,28 @@ static const char *next_name(DIR *directory)
     return item == NULL ? NULL : item->d_name;
 }
 
+/* Also from elsewhere in the same file system (mount --bind), which the kernel tells since Linux 5.8. */
+static bool is_mounted(int parent, int directory)
+{
+    struct stat outer, inner;
+    struct statx status;
+
+    return fstat(parent, &outer) != 0 || fstat(directory, &inner) != 0 || outer.st_dev != inner.st_dev ||
+           (statx(directory, "", AT_EMPTY_PATH, 0, &status) == 0 &&
+            (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0);
+}
+
 /* With all that is in it. 0, or -1 with errno set. */
 static int remove_tree(struct cleaner *cleaner, int parent, const char *name)
 {
     DIR *directory = open_directory(parent, name, true);
     const char *inner;
-    struct stat status, own;
+    struct stat status;
     int result = 0;
 
     if (directory == NULL)
         return -1;
-    if (fstat(parent, &status) != 0 || fstat(dirfd(directory), &own) != 0 || status.st_dev != own.st_dev) {
+    if (is_mounted(parent, dirfd(directory))) {
         closedir(directory);
         errno = EXDEV; /* it is mounted: whose it is cannot be known */
         return -1;

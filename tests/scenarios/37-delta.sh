@@ -88,6 +88,15 @@ expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
 expect_true "its WAL is kept" cmp segment copy.pg_wal-*/"$segment"
 rm -r copy.pg_wal-* segment
 expect_whole
+if inside true 2>/dev/null; then # what is mounted in it, from the same file system
+    mkdir copy/extra outside && echo mine >outside/file
+    expect_status 1 inside bash -c 'mount --bind outside copy/extra && basebackup-fetch "$@"' - -D "$T/copy" "${mapped[@]}" --delta
+    expect_output "hint: It is, or holds, a mount point"
+    expect_equal "what was mounted" mine "$(cat outside/file)"
+    expect_status 0 basebackup-fetch -D "$T/copy" "${mapped[@]}" --delta
+    rm -r outside
+    expect_whole
+fi
 
 step "another segment size since the backup"
 restart
