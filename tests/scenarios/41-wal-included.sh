@@ -117,3 +117,21 @@ ledger main >all
 expect_status 0 basebackup-push --config "$T/standby.conf" --checkpoint=fast --wal=include
 id=$(tail -1 <<<"$output")
 alone all
+
+step "a delta restore killed before pg_wal is kept: the segments there, which the backup has as well but with less in them, are not taken for its own"
+if command -v strace >/dev/null; then
+    segment=$(sed -n 's/^START WAL LOCATION: .*(file \(.*\))/\1/p' copy/backup_label.old)
+    cp "copy/pg_wal/$segment" newer
+    status=0
+    ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o trace -e trace=prctl,renameat -e inject=prctl:retval=0 \
+        -e inject=renameat:signal=KILL:when=2 basebackup-fetch --backup "$id" -D "$T/copy" --delta >fetch.log 2>&1 || status=$?
+    expect_equal "status" 137 $status
+    expect_true "it had begun" test -e copy/restore.walferry -a ! -e copy/global/pg_control
+    expect_true "pg_wal is still there" cmp newer "copy/pg_wal/$segment"
+    expect_status 0 basebackup-fetch --backup "$id" -D "$T/copy" --delta
+    expect_true "what was there is kept" cmp newer copy.pg_wal-*/"$segment"
+    expect_true "it is not what the backup has" test -n "$(cmp newer "copy/pg_wal/$segment" || true)"
+    expect_status 0 pg_verifybackup copy
+else
+    echo "not tried: strace is not installed"
+fi
