@@ -440,6 +440,7 @@ static int complete(struct push *push)
     push->backup.external = push->external.paths; /* handed over */
     push->backup.external_count = push->external.count;
     memset(&push->external, 0, sizeof push->external);
+    resume_take_back(push->resume);
     if (documents_put(&push->targets, push->catalog, push->state.directory, &push->backup) != 0)
         return -1;
     push->is_stored = true;

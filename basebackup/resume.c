@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NAME_BYTES 32
+
 struct resume {
     struct resume_settings settings;
     struct interrupted from;
@@ -24,6 +26,7 @@ struct resume {
     bool is_given_up;
     uint64_t parts, parts_taken;
     uint64_t files_taken, bytes_taken;
+    struct buffer doubtful; /* names of parts, NAME_BYTES each: of the new backup, but not in its index */
 };
 
 /* Finding it */
@@ -113,6 +116,7 @@ void resume_free(struct resume *resume)
         return;
     old_index_close(resume->index);
     path_set_free(resume->taken);
+    buffer_free(&resume->doubtful);
     pthread_mutex_destroy(&resume->lock);
     close(resume->from.fd);
     free(resume);
@@ -163,19 +167,25 @@ static void give_up(struct resume *resume)
     pthread_mutex_unlock(&resume->lock);
 }
 
-/* Is it there, with that many bytes? One byte is asked for, which tells the size. A repository that does not
- * answer is not asked again, for minutes, part by part: whether it is alive shows with what is sent. */
+/* One byte is asked for, which tells the size. */
+static enum store_result look_for(struct store *store, const char *key, struct store_object *object)
+{
+    struct sink nowhere = {discard, NULL};
+    struct store_range first = {.offset = 0, .length = 1};
+
+    return key == NULL ? STORE_FAILED : store_get(store, key, &first, &nowhere, object);
+}
+
+/* Is it there, with that many bytes? A repository that does not answer is not asked again, for minutes, part
+ * by part: whether it is alive shows with what is sent. */
 static bool is_stored(struct resume *resume, struct part_writer *parts, size_t index,
                       const struct restore_part *part)
 {
     const struct target *target = &resume->settings.targets->items[index];
-    struct store *store = part_writer_store(parts, index);
-    struct sink nowhere = {discard, NULL};
-    struct store_range first = {.offset = 0, .length = 1};
     struct store_object object = {0};
     char *key = backup_key(&target->repository, resume->settings.targets->system_identifier, resume->from.id,
                            part->name);
-    enum store_result got = key == NULL ? STORE_FAILED : store_get(store, key, &first, &nowhere, &object);
+    enum store_result got = look_for(part_writer_store(parts, index), key, &object);
 
     free(key);
     if (got != STORE_OK && got != STORE_ABSENT)
@@ -223,16 +233,16 @@ struct passage {
     unsigned number; /* of its first part in the new backup */
 };
 
-static void name_part(const struct passage *passage, size_t part, char name[32])
+static void name_part(const struct passage *passage, size_t part, char name[NAME_BYTES])
 {
-    snprintf(name, 32, "%s-%08u", passage->series->prefix, passage->number + (unsigned)part);
+    snprintf(name, NAME_BYTES, "%s-%08u", passage->series->prefix, passage->number + (unsigned)part);
 }
 
 static int copy_part(const struct passage *passage, size_t index, size_t part)
 {
     struct targets *targets = passage->resume->settings.targets;
     const struct target *target = &targets->items[index];
-    char name[32];
+    char name[NAME_BYTES];
 
     name_part(passage, part, name);
     char *from = backup_key(&target->repository, targets->system_identifier, passage->resume->from.id,
@@ -257,23 +267,20 @@ static int copy_all(const struct passage *passage)
     return 0;
 }
 
-/* A part in the new backup's folder that its index does not know would come out by hand, so none may stay. */
-static int take_back(const struct passage *passage)
+/* 0, or -1 after logging. */
+static int note_doubtful(const struct passage *passage)
 {
-    struct targets *targets = passage->resume->settings.targets;
-    char name[32];
+    struct resume *resume = passage->resume;
+    int result = 0;
 
-    for (size_t i = 0; i < targets->count; i++)
-        for (size_t part = 0; part < passage->unit->count && target_is_alive(&targets->items[i]); part++) {
-            name_part(passage, part, name);
-            char *key = targets_key(targets, &targets->items[i], name);
-            bool is_gone =
-                key != NULL && store_delete(part_writer_store(passage->parts, i), key, NULL) == STORE_OK;
-            free(key);
-            if (!is_gone && target_give_up(targets, &targets->items[i]) != 0)
-                return -1;
-        }
-    return 0;
+    pthread_mutex_lock(&resume->lock);
+    for (size_t part = 0; part < passage->unit->count && result == 0; part++) {
+        char name[NAME_BYTES] = "";
+        name_part(passage, part, name);
+        result = buffer_append(&resume->doubtful, name, sizeof name);
+    }
+    pthread_mutex_unlock(&resume->lock);
+    return result;
 }
 
 static uint64_t plain_bytes(const struct restore_part *part)
@@ -290,7 +297,7 @@ static int catalog_one(const struct passage *passage, size_t index, struct catal
 {
     const struct resume_settings *settings = &passage->resume->settings;
     uint64_t bytes = plain_bytes(old_unit_part(passage->unit, index, 0)->part);
-    char name[32];
+    char name[NAME_BYTES];
 
     name_part(passage, index, name);
     for (size_t lane = 0; lane < passage->unit->lanes; lane++) {
@@ -357,7 +364,7 @@ static int take_over(struct resume *resume, struct part_writer *parts, struct pa
 
     if (copy_all(&passage) != 0) {
         give_up(resume);
-        return take_back(&passage);
+        return note_doubtful(&passage);
     }
     return catalog_all(&passage) == 0 ? note_taken(&passage) : -1;
 }
@@ -415,4 +422,31 @@ void resume_tell(const struct resume *resume)
 bool resume_has(const struct resume *resume, const char *path)
 {
     return resume != NULL && path_set_has(resume->taken, path, PATH_SET_NAME);
+}
+
+/* Asked for first: who may not delete is not to be refused where there is nothing. */
+static void take_back(struct targets *targets, struct target *target, const char *name)
+{
+    struct store *store = target->repository.store;
+    struct store_object object;
+    char *key = targets_key(targets, target, name);
+    enum store_result found = look_for(store, key, &object);
+
+    if (found != STORE_ABSENT && (found != STORE_OK || store_delete(store, key, NULL) != STORE_OK)) {
+        log_warning("part \"%s\" may have stayed in the folder of backup %s in repository \"%s\", though it "
+                    "does not belong to it",
+                    name, targets->backup_id, target->repository.settings->name);
+        log_hint("basebackup-fetch passes it over. Remove it before the backup is unpacked by hand.");
+    }
+    free(key);
+}
+
+void resume_take_back(struct resume *resume)
+{
+    struct targets *targets = resume == NULL ? NULL : resume->settings.targets;
+
+    for (size_t at = 0; resume != NULL && at < resume->doubtful.length; at += NAME_BYTES)
+        for (size_t i = 0; i < targets->count; i++)
+            if (target_is_alive(&targets->items[i]))
+                take_back(targets, &targets->items[i], (const char *)resume->doubtful.data + at);
 }

@@ -36,4 +36,9 @@ void resume_tell(const struct resume *resume);
 /* Was this file (path as in the index) taken over? When all workers have ended. NULL-safe (no). */
 bool resume_has(const struct resume *resume, const char *path);
 
+/* A part in the new backup's folder that its index does not know would come out by hand, so none may stay:
+ * removes what was copied there in vain. The last thing before the backup is complete, since a store may make
+ * a copy when nobody waits for it any more. What can't be removed is said, as a warning. NULL-safe. */
+void resume_take_back(struct resume *resume);
+
 #endif
