@@ -21,6 +21,7 @@ struct segment {
     uint64_t number;
     char name[WAL_SEGMENT_NAME_BYTES];
     char path[sizeof "pg_wal/" + WAL_SEGMENT_NAME_BYTES]; /* in the backup */
+    bool *is_silent; /* for each target: it could not be asked, and is not asked again */
 };
 
 /* Is what lies there the segment, and not one that was recycled? */
@@ -91,20 +92,24 @@ static int write_to_fd(void *context, const void *data, size_t length)
     return -1;
 }
 
-/* ABSENT also where this repository cannot be asked: another one may. */
-static enum found ship_from_target(const struct segment *segment, struct target *target)
+/* ABSENT also where this repository cannot be asked: another one may, and pg_wal. Each question that is not
+ * answered takes a whole time limit, so there is only one. */
+static enum found ship_from_target(const struct segment *segment, size_t index)
 {
     const struct wal_include *include = segment->include;
+    struct target *target = &include->targets->items[index];
     int fd = file_open_unnamed(include->spool_directory);
     char *key = repository_wal_key(&target->repository, include->backup->system_identifier, segment->name);
     struct sink sink = {write_to_fd, &fd};
     struct object_facts facts;
     enum found result = fd < 0 || key == NULL ? FAILED : ABSENT;
+    enum repository_result got =
+        result == FAILED ? REPOSITORY_SINK : repository_get_object(&target->repository, key, &sink, &facts);
 
-    if (result == ABSENT && repository_get_object(&target->repository, key, &sink, &facts) == REPOSITORY_OK &&
-        object_facts_check(&facts, wal_kind_name(WAL_SEGMENT), segment->name,
-                           include->backup->system_identifier,
-                           store_describe(target->repository.store, key)) == 0)
+    segment->is_silent[index] = got == REPOSITORY_FAILED;
+    if (got == REPOSITORY_OK && object_facts_check(&facts, wal_kind_name(WAL_SEGMENT), segment->name,
+                                                   include->backup->system_identifier,
+                                                   store_describe(target->repository.store, key)) == 0)
         result = ship_open_segment(segment, fd, store_describe(target->repository.store, key)) == 0 ? FOUND
                                                                                                     : FAILED;
     if (fd >= 0)
@@ -119,8 +124,8 @@ static enum found ship_from_repositories(const struct segment *segment)
     enum found result = ABSENT;
 
     for (size_t i = 0; i < targets->count && result == ABSENT; i++)
-        if (target_is_alive(&targets->items[i]))
-            result = ship_from_target(segment, &targets->items[i]);
+        if (target_is_alive(&targets->items[i]) && !segment->is_silent[i])
+            result = ship_from_target(segment, i);
     return result;
 }
 
@@ -167,10 +172,11 @@ static int ship_history(const struct wal_include *include)
     return result;
 }
 
-int wal_include_ship(const struct wal_include *include)
+static int ship_segments(const struct wal_include *include, bool *is_silent)
 {
     const struct backup *backup = include->backup;
-    struct segment segment = {.include = include, .number = backup->start_lsn / backup->segment_bytes};
+    struct segment segment = {
+        .include = include, .number = backup->start_lsn / backup->segment_bytes, .is_silent = is_silent};
 
     for (; segment.number <= (backup->stop_lsn - 1) / backup->segment_bytes; segment.number++) {
         wal_segment_name(backup->timeline, segment.number, backup->segment_bytes, segment.name);
@@ -178,5 +184,14 @@ int wal_include_ship(const struct wal_include *include)
         if (interrupt_requested() || include->tick(include->context) != 0 || ship_segment(&segment) != 0)
             return -1;
     }
-    return ship_history(include);
+    return 0;
+}
+
+int wal_include_ship(const struct wal_include *include)
+{
+    bool *is_silent = calloc(include->targets->count, sizeof *is_silent);
+    int result = is_silent == NULL ? log_out_of_memory() : ship_segments(include, is_silent);
+
+    free(is_silent);
+    return result == 0 ? ship_history(include) : -1;
 }

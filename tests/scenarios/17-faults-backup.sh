@@ -148,6 +148,33 @@ late() { # the store makes a copy when the backup has given it up and sends othe
 row "a copy that is made late" late
 rm -r main/quiet
 
+# ---- basebackup-push: the WAL that it holds comes from the server where the repository can't be read
+
+unreadable() {
+    local push
+    rm -rf "$objects/main/$system/base" state
+    sed 's/^store_timeout = .*/store_timeout = 3/' patient.conf >wal.conf && chmod 600 wal.conf
+    sql main "alter system set max_replication_slots = 0" "alter system set max_wal_senders = 0" # else nothing is asked for
+    server_stop main && server_start main
+    script "GET *wal/0* 1 - status=503 code=SlowDown"
+    basebackup-push --config "$T/wal.conf" --checkpoint=fast --wal=include >push.log 2>&1 &
+    push=$!
+    wait_until 30 "the backup to begin" grep -q "begins at" push.log
+    kill -STOP $push
+    for _ in 1 2 3; do sql main "create table w ()" "drop table w" "select pg_switch_wal()" >/dev/null; done
+    kill -CONT $push
+    wait $push || fail "the backup failed: $(cat push.log)"
+    sql main "alter system reset all"
+    server_stop main && server_start main
+    expect_equal "segments that were asked for" 1 "$(sed -n 's/^GET \([^ ]*wal\/0[^ ]*\) .*/\1/p' faults/requests | sort -u | wc -l)"
+    list_is 1
+    expect_status 0 basebackup-fetch --quiet -D "$T/whole"
+    expect_true "segments are in it" test "$(find whole/pg_wal -name '0*' | wc -l)" -ge 4
+    expect_status 0 pg_verifybackup whole
+    rm -rf whole
+}
+row "WAL can't be read" unreadable
+
 # ---- basebackup-push: temporary keys that are renewed while it runs
 
 renewed() { # wound: wal-g#2297, #1810
@@ -297,6 +324,6 @@ TABLE
 - | 1 | PreconditionFailed.*is incomplete | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 - | 1 | not the range.*is incomplete | set ignore if-match;GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 TABLE
-    expect_rows 96
+    expect_rows 97
 }
 in_shards 3 reading
