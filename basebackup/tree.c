@@ -289,6 +289,14 @@ int tree_scan(struct tree *tree, bool wants_sizes)
     return result == 0 ? sort_directories(tree) : -1;
 }
 
+bool tree_holds_relations(const struct tree *tree, const struct tree_root *root, const char *directory)
+{
+    const struct walk_settings settings = {.is_tablespace = root->oid != 0,
+                                           .version_directory = tree->walker->version_directory};
+
+    return walk_holds_relations(&settings, directory);
+}
+
 bool tree_has_directory(const struct tree *tree, const struct tree_root *root, const char *path)
 {
     struct tree_directory wanted = {(size_t)(root - tree->roots), (char *)path, 0};

@@ -50,6 +50,9 @@ int tree_next(struct tree *tree, struct catalog *catalog, struct tree_root **roo
 /* Did the scan find this directory (path in its root)? "" is the root itself. */
 bool tree_has_directory(const struct tree *tree, const struct tree_root *root, const char *path);
 
+/* Do files of relations lie in this directory (path in its root)? */
+bool tree_holds_relations(const struct tree *tree, const struct tree_root *root, const char *directory);
+
 /* prefix and path of an entry, as the index has them. out has room for TREE_PATH_BYTES. */
 #define TREE_PATH_BYTES (WALK_PATH_BYTES + 32)
 void tree_index_path(const struct tree_root *root, const char *path, char *out);

@@ -69,23 +69,6 @@ uint64_t unchanged_zero_pages(struct unchanged *unchanged)
     return zero_pages;
 }
 
-static bool is_number(const char *text)
-{
-    return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
-}
-
-/* global, base/N, or PG_V_C/N in a tablespace. */
-static bool holds_relations(const struct tree_root *root, const char *directory)
-{
-    const char *slash = strchr(directory, '/');
-
-    if (root->oid == 0 && strcmp(directory, "global") == 0)
-        return true;
-    if (slash == NULL || !is_number(slash + 1))
-        return false;
-    return root->oid != 0 || strncmp(directory, "base/", strlen("base/")) == 0;
-}
-
 /* Would it be handed out by the walk? path: in its root. Also tells of its pages. */
 static bool belongs_into_backup(struct unchanged *unchanged, const struct tree_root *root, const char *path)
 {
@@ -101,8 +84,9 @@ static bool belongs_into_backup(struct unchanged *unchanged, const struct tree_r
     /* The control file comes last, and WAL is none of the data directory's content (--wal=include). */
     result = strcmp(path, "global/pg_control") != 0 && strcmp(directory, "pg_wal") != 0 &&
              !exclude_name(directory, name) && tree_has_directory(unchanged->tree, root, directory);
-    unchanged->has_pages =
-        unchanged->pages != NULL && holds_relations(root, directory) && relation_name_parse(name, &relation);
+    unchanged->has_pages = unchanged->pages != NULL &&
+                           tree_holds_relations(unchanged->tree, root, directory) &&
+                           relation_name_parse(name, &relation);
     unchanged->first_block = unchanged->has_pages ? relation.segment * unchanged->pages->segment_blocks : 0;
     free(directory);
     return result;

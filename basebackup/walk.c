@@ -38,15 +38,22 @@ static bool is_number(const char *name)
 
 /* Databases lie in base/ and in the version directory of a tablespace (also one made in place, inside
  * pg_tblspc). */
-static bool is_database(const struct walk *walk, const char *parent, const char *name)
+static bool is_database(const struct walk_settings *settings, const char *path)
 {
-    const char *slash = strrchr(parent, '/');
-    const char *parent_name = slash == NULL ? parent : slash + 1;
+    const char *slash = strrchr(path, '/'), *version = settings->version_directory;
+    size_t parent = slash == NULL ? 0 : (size_t)(slash - path), length = strlen(version);
 
-    if (!is_number(name))
+    if (slash == NULL || !is_number(slash + 1))
         return false;
-    return strcmp(parent_name, walk->settings.version_directory) == 0 ||
-           (!walk->settings.is_tablespace && strcmp(parent, "base") == 0);
+    if (!settings->is_tablespace && parent == strlen("base") && strncmp(path, "base", parent) == 0)
+        return true;
+    return parent >= length && strncmp(slash - length, version, length) == 0 &&
+           (parent == length || slash[-(ptrdiff_t)length - 1] == '/');
+}
+
+bool walk_holds_relations(const struct walk_settings *settings, const char *directory)
+{
+    return is_database(settings, directory) || (!settings->is_tablespace && strcmp(directory, "global") == 0);
 }
 
 /* Opens the directory at walk->path, just appended to its parent's. 1: entered; 0: it is gone; -1 after
@@ -182,17 +189,15 @@ static int tell_directory(struct walk *walk, const char *name, const struct stat
                           struct walk_entry *entry)
 {
     struct frame *frame = &walk->frames[walk->depth - 1];
-    char parent[WALK_PATH_BYTES];
 
     entry->is_directory = true;
     entry->mode = status->st_mode & 07777;
     if (is_kept_empty(walk, status))
         return 1;
-    memcpy(parent, walk->path, frame->path_length + 1);
-    bool database = is_database(walk, parent, name);
-    bool global = !walk->settings.is_tablespace && *parent == '\0' && strcmp(name, "global") == 0;
     memcpy(walk->path, entry->path, strlen(entry->path) + 1);
-    int entered = enter(walk, dirfd(frame->directory), name, database || global, database);
+    int entered =
+        enter(walk, dirfd(frame->directory), name, walk_holds_relations(&walk->settings, entry->path),
+              is_database(&walk->settings, entry->path));
     if (entered != 1)
         walk->path[frame->path_length] = '\0';
     return entered;

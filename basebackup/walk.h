@@ -51,6 +51,10 @@ struct walk *walk_open(const struct walk_settings *settings);
 int walk_next(struct walk *walk, struct walk_entry *entry);
 void walk_close(struct walk *walk); /* NULL-safe */
 
+/* Do files of relations, which are made of pages, lie in this directory (relative to the root)? Of settings
+ * only is_tablespace and version_directory are looked at. */
+bool walk_holds_relations(const struct walk_settings *settings, const char *directory);
+
 /* A file of an unlogged relation, but not its init fork: it is made anew from that after a recovery. root_fd:
  * of the walk's root. */
 bool walk_is_unlogged(int root_fd, const struct walk_entry *entry);

@@ -205,12 +205,63 @@ static void test_running(void)
     running_forget(&running);
 }
 
+/* A file of one page that looks wrong, and whose content is as it was: not taken over where it is a relation.
+ */
+static void check_bad_page(const struct tree *tree, const char *path, bool has_pages)
+{
+    struct page_check pages = {.block_bytes = 8192, .segment_blocks = 131072};
+    struct index_entry entry = {
+        .line = INDEX_FILE, .path = (char *)path, .bytes = 8192, .mode = 0600, .header = 512};
+    unsigned char content[8192];
+    struct rate rate;
+
+    memset(content, 'x', sizeof content);
+    unit_write(unit_path("%s/data/%s", directory, path), content, sizeof content);
+    CHECK(chmod(unit_path("%s/data/%s", directory, path), 0600) == 0);
+    CHECK(sha256_of(content, sizeof content, entry.sha256) == 0);
+    rate_init(&rate, 0);
+    for (int i = 0; i < 2; i++) {
+        struct unchanged *unchanged = unchanged_new(tree, i == 0 ? NULL : &pages, &rate);
+        REQUIRE(unchanged != NULL);
+        CHECK(unchanged_next(unchanged, &tree->roots[0], &entry) == (i == 0 || !has_pages));
+        unchanged_free(unchanged);
+    }
+    rate_destroy(&rate);
+}
+
+static void test_pages(void)
+{
+    static const char *const directories[] = {"",
+                                              "/global",
+                                              "/base",
+                                              "/base/5",
+                                              "/pg_tblspc",
+                                              "/pg_tblspc/16401", /* made in place */
+                                              "/pg_tblspc/16401/PG_15_202209061",
+                                              "/pg_tblspc/16401/PG_15_202209061/5"};
+    struct pg_control control = {.catalog_version = 202209061};
+    struct tree tree;
+
+    for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++)
+        CHECK(mkdir(unit_path("%s/data%s", directory, directories[i]), 0700) == 0);
+    REQUIRE(tree_open(unit_path("%s/data", directory), &control, 15, NULL, &tree) == 0);
+    REQUIRE(tree_scan(&tree, false) == 0);
+    check_bad_page(&tree, "base/5/PG_VERSION", false);
+    check_bad_page(&tree, "base/16402", false);
+    check_bad_page(&tree, "base/5/16402", true);
+    check_bad_page(&tree, "global/1262", true);
+    check_bad_page(&tree, "pg_tblspc/16401/PG_15_202209061/16402", false);
+    check_bad_page(&tree, "pg_tblspc/16401/PG_15_202209061/5/16402.1", true);
+    tree_close(&tree);
+}
+
 int main(void)
 {
     log_open("test_resume", LOG_ERROR, false);
     REQUIRE(mkdtemp(directory) != NULL);
     test_old_index();
     test_running();
+    test_pages();
     unit_remove_tree(directory);
     return unit_done("resume");
 }
