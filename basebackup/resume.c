@@ -7,6 +7,7 @@
 #include "old_index.h"
 #include "path_set.h"
 #include "running.h"
+#include "stored_part.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -208,6 +209,36 @@ static bool is_stored_everywhere(struct resume *resume, struct part_writer *part
     return true;
 }
 
+/* A directory's parts are read back: a second name of a damaged file would be no better. S3 has verified what
+ * it took by its SHA-256, and watches over it; to fetch all of it may cost more than to send it again. */
+static bool is_right(struct resume *resume, struct part_writer *parts, size_t index,
+                     const struct restore_part *part)
+{
+    const struct target *target = &resume->settings.targets->items[index];
+    struct store *store = part_writer_store(parts, index);
+
+    if (target->repository.settings->kind == REPOSITORY_S3)
+        return true;
+    char *key = backup_key(&target->repository, resume->settings.targets->system_identifier, resume->from.id,
+                           part->name);
+    int result = key == NULL ? -1 : stored_part_check(store, key, part);
+    if (result == 0)
+        log_warning("\"%s\" is damaged; its files are sent again", store_describe(store, key));
+    free(key);
+    return result == 1;
+}
+
+static bool is_right_everywhere(struct resume *resume, struct part_writer *parts, const struct old_unit *unit)
+{
+    const struct targets *targets = resume->settings.targets;
+
+    for (size_t i = 0; i < targets->count; i++)
+        for (size_t k = 0; k < unit->count && target_is_alive(&targets->items[i]); k++)
+            if (!is_right(resume, parts, i, old_unit_part(unit, k, targets->items[i].lane)->part))
+                return false;
+    return true;
+}
+
 static bool is_unchanged(struct unchanged *unchanged, const struct tree_root *root,
                          const struct old_unit *unit)
 {
@@ -386,7 +417,8 @@ static int consider(struct resume *resume, struct part_writer *parts, struct unc
     struct tree_root *root = root_of(resume, old_unit_part(unit, 0, 0)->part->name);
     int result = 0;
 
-    if (root != NULL && is_stored_everywhere(resume, parts, unit) && is_unchanged(unchanged, root, unit)) {
+    if (root != NULL && is_stored_everywhere(resume, parts, unit) && is_unchanged(unchanged, root, unit) &&
+        is_right_everywhere(resume, parts, unit)) {
         result = take_over(resume, parts, &root->series, unit);
         if (resume->settings.pages != NULL)
             atomic_fetch_add(&resume->settings.pages->zero_pages, unchanged_zero_pages(unchanged));
