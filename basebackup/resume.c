@@ -62,20 +62,21 @@ static int64_t last_sign(struct repository *repository, uint64_t system_identifi
     return time;
 }
 
-static bool is_young(const struct resume *resume)
+static bool is_young(const void *context, const char *id)
 {
-    struct targets *targets = resume->settings.targets;
-    int64_t least = timestamp_now() - (int64_t)resume->settings.age_seconds * 1000000;
+    const struct resume_settings *settings = context;
+    struct targets *targets = settings->targets;
+    int64_t least = timestamp_now() - (int64_t)settings->age_seconds * 1000000;
 
     for (size_t i = 0; i < targets->count; i++) {
         struct target *target = &targets->items[i];
         if (!target_is_alive(target))
             continue;
-        int64_t time = last_sign(&target->repository, targets->system_identifier, resume->from.id);
+        int64_t time = last_sign(&target->repository, targets->system_identifier, id);
         if (time >= least)
             continue;
         log_info("what the interrupted backup %s has stored is not taken over: it is %s in repository \"%s\"",
-                 resume->from.id, time == 0 ? "not known any more" : "older than resume_age allows",
+                 id, time == 0 ? "not known any more" : "older than resume_age allows",
                  target->repository.settings->name);
         return false;
     }
@@ -84,10 +85,11 @@ static bool is_young(const struct resume *resume)
 
 struct resume *resume_find(const struct resume_settings *settings)
 {
+    struct running_wish wish = {settings->targets, settings->timeline, is_young, settings};
     struct resume *resume;
     struct interrupted from;
 
-    running_find(settings->state, settings->targets, settings->timeline, &from);
+    running_find(settings->state, &wish, &from);
     if (from.fd < 0)
         return NULL;
     resume = calloc(1, sizeof *resume);
@@ -99,8 +101,7 @@ struct resume *resume_find(const struct resume_settings *settings)
     resume->settings = *settings;
     resume->from = from;
     pthread_mutex_init(&resume->lock, NULL);
-    if (is_young(resume))
-        resume->index = old_index_open(settings->state->directory, from.id, settings->targets->lane_count);
+    resume->index = old_index_open(settings->state->directory, from.id, settings->targets->lane_count);
     if (resume->index != NULL)
         resume->taken = path_set_new(settings->state->directory);
     if (resume->taken != NULL) {

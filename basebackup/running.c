@@ -166,8 +166,7 @@ void running_forget(struct running *running)
 }
 
 struct search {
-    const struct targets *targets;
-    uint32_t timeline;
+    const struct running_wish *wish;
     char repositories[SHA256_HEX_BYTES];
     struct interrupted *found;
     off_t found_bytes;
@@ -183,9 +182,9 @@ static const char *judge(const struct search *search, const struct json *note, c
     if (backup == NULL || system == NULL || repositories == NULL ||
         json_uint(note, "timeline", &timeline) != 0 || strcmp(backup, id) != 0)
         return "what is known of it is malformed";
-    if (strtoull(system, NULL, 10) != search->targets->system_identifier)
+    if (strtoull(system, NULL, 10) != search->wish->targets->system_identifier)
         return "it was of another system";
-    if (timeline != search->timeline)
+    if (timeline != search->wish->timeline)
         return "it was of another timeline";
     if (strcmp(repositories, search->repositories) != 0)
         return "it went to other repositories, or was compressed otherwise";
@@ -226,7 +225,8 @@ static void consider(void *context, const struct state *state, const char *id, i
     json_free(note);
     if (reason != NULL) {
         log_info("what the interrupted backup %s has stored is not taken over: %s", id, reason);
-    } else if (found->fd < 0 || bytes > search->found_bytes) {
+    } else if ((found->fd < 0 || bytes > search->found_bytes) &&
+               search->wish->is_wanted(search->wish->context, id)) {
         if (found->fd >= 0)
             close(found->fd);
         *found = (struct interrupted){.fd = fd};
@@ -237,12 +237,11 @@ static void consider(void *context, const struct state *state, const char *id, i
     close(fd);
 }
 
-void running_find(const struct state *state, const struct targets *targets, uint32_t timeline,
-                  struct interrupted *found)
+void running_find(const struct state *state, const struct running_wish *wish, struct interrupted *found)
 {
-    struct search search = {.targets = targets, .timeline = timeline, .found = found};
+    struct search search = {.wish = wish, .found = found};
 
     *found = (struct interrupted){.fd = -1};
-    if (identify_targets(targets, search.repositories) == 0)
+    if (identify_targets(wish->targets, search.repositories) == 0)
         for_each_note(state, consider, &search);
 }

@@ -28,10 +28,16 @@ struct interrupted {
     char id[BACKUP_ID_BYTES];
     int fd; /* of its note, locked, so that no other takes it over too; -1: none was found */
 };
-/* The interrupted backup of this system and timeline, to these repositories with the same compression, of
- * which most was stored. Others are passed over, with a reason. */
-void running_find(const struct state *state, const struct targets *targets, uint32_t timeline,
-                  struct interrupted *found);
+/* Which one is looked for: of this system and timeline, to these repositories with the same compression. All
+ * borrowed. */
+struct running_wish {
+    const struct targets *targets;
+    uint32_t timeline;
+    bool (*is_wanted)(const void *context, const char *id); /* asked last; else it has said why */
+    const void *context;
+};
+/* Of those, the one of which most was stored. Others are passed over, with a reason. */
+void running_find(const struct state *state, const struct running_wish *wish, struct interrupted *found);
 
 /* The file in which the index of a lane is kept. Caller frees; NULL after logging. */
 char *running_index_path(const char *directory, const char *id, size_t lane);

@@ -138,11 +138,20 @@ static struct config config = {.cluster_name = (char *)"main"};
 static struct repository_config here = {.name = (char *)"here", .url = (char *)"file:///a"};
 static struct repository_config there = {.name = (char *)"there", .url = (char *)"file:///b"};
 
+static const char *unwanted = "";
+
+static bool is_wanted(const void *context, const char *id)
+{
+    CHECK(context == &config);
+    return strcmp(id, unwanted) != 0;
+}
+
 static const char *found(const struct targets *targets, uint32_t timeline)
 {
     static struct interrupted interrupted;
+    struct running_wish wish = {targets, timeline, is_wanted, &config};
 
-    running_find(&state, targets, timeline, &interrupted);
+    running_find(&state, &wish, &interrupted);
     if (interrupted.fd < 0)
         return "";
     close(interrupted.fd);
@@ -186,6 +195,9 @@ static void test_running(void)
     struct catalog *other = catalog_open(directory, true, OTHER_ID, 1);
     CHECK(catalog_add_directory(other, "base", 0700) == 0);
     CHECK_TEXT(found(&targets, 1), OTHER_ID);
+    unwanted = OTHER_ID; /* it is too old: then the other */
+    CHECK_TEXT(found(&targets, 1), ID);
+    unwanted = "";
     /* what runs is not forgotten, all else is */
     memcpy(targets.backup_id, "20261120T040003Z-00000001-0000000A3F000028", sizeof ID);
     running_begin(&state, &targets, 1, &second);
