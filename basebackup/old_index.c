@@ -4,12 +4,13 @@
 
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct lane {
-    FILE *file;
+    FILE *file; /* NULL: it is left out */
     struct index_reader *reader;
     char *line;
     size_t line_capacity;
@@ -21,6 +22,7 @@ struct lane {
 struct old_index {
     struct lane *lanes;
     size_t lane_count;
+    size_t first; /* that is not left out */
 };
 
 struct old_part *old_unit_part(const struct old_unit *unit, size_t part, size_t lane)
@@ -35,12 +37,17 @@ static void free_part(struct old_part *part)
     part->part = NULL;
 }
 
+const struct restore_part *old_unit_any(const struct old_unit *unit, size_t part)
+{
+    return old_unit_part(unit, part, unit->first)->part;
+}
+
 void old_unit_free(struct old_unit *unit)
 {
     for (size_t i = 0; i < unit->count * unit->lanes; i++)
         free_part(&unit->parts[i]);
     free(unit->parts);
-    *unit = (struct old_unit){NULL, 0, 0};
+    *unit = (struct old_unit){.parts = NULL};
 }
 
 static int take_entry(void *context, struct index_entry *entry)
@@ -60,6 +67,10 @@ static int take_entry(void *context, struct index_entry *entry)
 static int open_lane(const char *path, const char *backup_id, struct lane *lane)
 {
     lane->file = fopen(path, "re");
+    if (lane->file == NULL && errno == ENOENT) { /* it was killed at its very beginning */
+        log_info("the interrupted backup %s has stored nothing", backup_id);
+        return -1;
+    }
     if (lane->file == NULL) {
         log_error("could not open file \"%s\": %m", path);
         return -1;
@@ -68,27 +79,35 @@ static int open_lane(const char *path, const char *backup_id, struct lane *lane)
     return lane->reader == NULL ? -1 : 0;
 }
 
-struct old_index *old_index_open(const char *directory, const char *backup_id, size_t lanes)
+static int open_lanes(struct old_index *index, const char *directory, const char *backup_id,
+                      const struct targets *targets)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < index->lane_count && result == 0; i++) {
+        if (!targets_lane_is_alive(targets, i))
+            continue;
+        char *path = running_index_path(directory, backup_id, i);
+        result = path == NULL ? -1 : open_lane(path, backup_id, &index->lanes[i]);
+        free(path);
+    }
+    return result;
+}
+
+struct old_index *old_index_open(const char *directory, const char *backup_id, const struct targets *targets)
 {
     struct old_index *index = calloc(1, sizeof *index);
-    int result = -1;
 
     if (index != NULL)
-        index->lanes = calloc(lanes, sizeof *index->lanes);
+        index->lanes = calloc(targets->lane_count, sizeof *index->lanes);
     if (index == NULL || index->lanes == NULL) {
         log_out_of_memory();
         free(index);
         return NULL;
     }
-    index->lane_count = lanes;
-    for (size_t i = 0; i < lanes; i++) {
-        char *path = running_index_path(directory, backup_id, i);
-        result = path == NULL ? -1 : open_lane(path, backup_id, &index->lanes[i]);
-        free(path);
-        if (result != 0)
-            break;
-    }
-    if (result == 0)
+    index->lane_count = targets->lane_count;
+    index->first = targets_first_lane(targets);
+    if (open_lanes(index, directory, backup_id, targets) == 0)
         return index;
     old_index_close(index);
     return NULL;
@@ -159,12 +178,14 @@ static int extend(struct old_index *index, struct old_unit *unit)
     unit->parts = parts;
     memset(&parts[unit->count * lanes], 0, lanes * sizeof *parts);
     unit->count++;
-    for (size_t i = 0; i < lanes; i++) {
+    for (size_t i = index->first; i < lanes; i++) {
         struct old_part *part = old_unit_part(unit, unit->count - 1, i);
+        if (index->lanes[i].file == NULL)
+            continue;
         if (!next_part(&index->lanes[i], part))
             return 0;
         /* all have the same, but those of which no repository was left */
-        if (strcmp(part->part->name, old_unit_part(unit, unit->count - 1, 0)->part->name) != 0)
+        if (strcmp(part->part->name, old_unit_any(unit, unit->count - 1)->name) != 0)
             return 0;
     }
     return 1;
@@ -172,7 +193,7 @@ static int extend(struct old_index *index, struct old_unit *unit)
 
 static bool goes_on(const struct old_unit *unit)
 {
-    const struct restore_part *last = old_unit_part(unit, unit->count - 1, 0)->part;
+    const struct restore_part *last = old_unit_any(unit, unit->count - 1);
 
     return last->count == 1 && !index_entry_ends_file(&last->files[0]);
 }
@@ -181,7 +202,7 @@ int old_index_next(struct old_index *index, struct old_unit *unit)
 {
     int result;
 
-    *unit = (struct old_unit){.lanes = index->lane_count};
+    *unit = (struct old_unit){.lanes = index->lane_count, .first = index->first};
     do
         result = extend(index, unit);
     while (result == 1 && goes_on(unit));

@@ -101,7 +101,7 @@ struct resume *resume_find(const struct resume_settings *settings)
     resume->settings = *settings;
     resume->from = from;
     pthread_mutex_init(&resume->lock, NULL);
-    resume->index = old_index_open(settings->state->directory, from.id, settings->targets->lane_count);
+    resume->index = old_index_open(settings->state->directory, from.id, settings->targets);
     if (resume->index != NULL)
         resume->taken = path_set_new(settings->state->directory);
     if (resume->taken != NULL) {
@@ -246,7 +246,7 @@ static bool is_unchanged(struct unchanged *unchanged, const struct tree_root *ro
     bool result = true;
 
     for (size_t k = 0; k < unit->count && result; k++) {
-        const struct restore_part *part = old_unit_part(unit, k, 0)->part;
+        const struct restore_part *part = old_unit_any(unit, k);
         for (size_t i = 0; i < part->count && result; i++)
             result = unchanged_next(unchanged, root, &part->files[i]);
     }
@@ -328,12 +328,14 @@ static int catalog_one(const struct passage *passage, size_t index, struct catal
                        struct catalog_part *parts)
 {
     const struct resume_settings *settings = &passage->resume->settings;
-    uint64_t bytes = plain_bytes(old_unit_part(passage->unit, index, 0)->part);
+    uint64_t bytes = plain_bytes(old_unit_any(passage->unit, index));
     char name[NAME_BYTES];
 
     name_part(passage, index, name);
     for (size_t lane = 0; lane < passage->unit->lanes; lane++) {
         const struct old_part *part = old_unit_part(passage->unit, index, lane);
+        if (part->part == NULL)
+            continue;
         parts[lane] = (struct catalog_part){
             .entry = {.line = INDEX_PART,
                       .path = targets_lane_is_alive(settings->targets, lane) ? name : NULL,
@@ -370,7 +372,7 @@ static int note_taken(const struct passage *passage)
     uint64_t files = 0, bytes = 0;
 
     for (size_t k = 0; k < passage->unit->count; k++) {
-        const struct restore_part *part = old_unit_part(passage->unit, k, 0)->part;
+        const struct restore_part *part = old_unit_any(passage->unit, k);
         for (size_t i = 0; i < part->count; i++) {
             files += index_entry_begins_file(&part->files[i]);
             if (path_set_add(resume->taken, part->files[i].path, PATH_SET_NAME) != 0)
@@ -415,7 +417,7 @@ static int next_unit(struct resume *resume, struct old_unit *unit)
 static int consider(struct resume *resume, struct part_writer *parts, struct unchanged *unchanged,
                     const struct old_unit *unit)
 {
-    struct tree_root *root = root_of(resume, old_unit_part(unit, 0, 0)->part->name);
+    struct tree_root *root = root_of(resume, old_unit_any(unit, 0)->name);
     int result = 0;
 
     if (root != NULL && is_stored_everywhere(resume, parts, unit) && is_unchanged(unchanged, root, unit) &&

@@ -79,11 +79,14 @@ static void write_catalog(void)
     catalog_close(catalog);
 }
 
+static struct target lane_targets[] = {{.is_open = true, .lane = 0}, {.is_open = true, .lane = 1}};
+static const struct targets two_lanes = {.items = lane_targets, .count = 2, .lane_count = 2};
+
 /* How many parts come out, as "1,3,1". */
 static const char *read_units(void)
 {
     static char text[64];
-    struct old_index *index = old_index_open(directory, ID, 2);
+    struct old_index *index = old_index_open(directory, ID, &two_lanes);
     struct old_unit unit;
     int told;
 
@@ -102,6 +105,28 @@ static const char *read_units(void)
     return text;
 }
 
+/* A lane of which no repository lives does not keep the other from being read, whatever it has. */
+static void check_dead_lane(size_t dead)
+{
+    struct old_index *index;
+    struct old_unit unit;
+    size_t count = 0;
+
+    lane_targets[dead].is_given_up = true;
+    index = old_index_open(directory, ID, &two_lanes);
+    REQUIRE(index != NULL);
+    while (old_index_next(index, &unit) == 1) {
+        count += unit.count;
+        CHECK(old_unit_part(&unit, 0, dead)->part == NULL);
+        CHECK(old_unit_any(&unit, 0) == old_unit_part(&unit, 0, 1 - dead)->part);
+        CHECK(old_unit_any(&unit, 0)->count > 0);
+        old_unit_free(&unit);
+    }
+    CHECK(count == 5);
+    old_index_close(index);
+    lane_targets[dead].is_given_up = false;
+}
+
 static void test_old_index(void)
 {
     char *path = running_index_path(directory, ID, 1);
@@ -110,8 +135,9 @@ static void test_old_index(void)
 
     write_catalog();
     CHECK_TEXT(read_units(), "1,3,1,");
+    check_dead_lane(0);
     REQUIRE(stat(path, &status) == 0);
-    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+    unit_listen();
     for (off_t length = status.st_size - 1; length >= 0; length--) { /* torn in one lane, wherever */
         CHECK(truncate(path, length) == 0);
         const char *units = read_units();
@@ -120,12 +146,15 @@ static void test_old_index(void)
         CHECK(truncate(path, status.st_size) == 0); /* zeros at its end */
         CHECK_TEXT(read_units(), units);
     }
-    log_set_threshold(LOG_ERROR);
+    CHECK_TEXT(unit_listened(), ""); /* it is usual */
     CHECK(whole > 100);
+    CHECK(truncate(path, 100) == 0);
+    check_dead_lane(1);
     CHECK(unlink(path) == 0);
-    log_set_threshold((enum log_level)(LOG_ERROR + 1));
-    CHECK(old_index_open(directory, ID, 2) == NULL);
-    log_set_threshold(LOG_ERROR);
+    check_dead_lane(1);
+    unit_listen();
+    CHECK(old_index_open(directory, ID, &two_lanes) == NULL);
+    CHECK_TEXT(unit_listened(), ""); /* killed at its beginning: no error */
     free(path);
     path = running_index_path(directory, ID, 0);
     CHECK(unlink(path) == 0);
