@@ -139,6 +139,18 @@ char *targets_key(const struct targets *targets, const struct target *target, co
     return backup_key(&target->repository, targets->system_identifier, targets->backup_id, file);
 }
 
+/* What was put into the first ones: nobody else has a claim there. */
+static void take_claims_back(struct targets *targets, size_t count, const char *file)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct target *target = &targets->items[i];
+        char *key = target_is_alive(target) ? targets_key(targets, target, file) : NULL;
+        if (key != NULL)
+            store_delete(target->repository.store, key, NULL);
+        free(key);
+    }
+}
+
 int targets_claim(struct targets *targets, const char *file, const struct buffer *data)
 {
     for (size_t i = 0; i < targets->count; i++) {
@@ -150,8 +162,10 @@ int targets_claim(struct targets *targets, const char *file, const struct buffer
             return -1;
         enum repository_result result = repository_put_small(&target->repository, key, data);
         free(key);
-        if (result == REPOSITORY_COLLISION)
+        if (result == REPOSITORY_COLLISION) {
+            take_claims_back(targets, i, file);
             return 1;
+        }
         if (result != REPOSITORY_OK && result != REPOSITORY_IDENTICAL && target_give_up(targets, target) != 0)
             return -1;
     }

@@ -51,7 +51,8 @@ char *targets_key(const struct targets *targets, const struct target *target, co
 int targets_put(struct targets *targets, const char *file, const struct buffer *data);
 
 /* The same, of the file that makes the backup's folder ours. 0; 1: some repository has it already, of another
- * backup with this id (nothing is logged); -1 after logging when no target is left. */
+ * backup with this id (nothing is logged, and what the others got by this is removed); -1 after logging when
+ * no target is left. */
 int targets_claim(struct targets *targets, const char *file, const struct buffer *data);
 
 /* The same for one target. Other content under that key is another backup's: an error. 0, or -1 after
