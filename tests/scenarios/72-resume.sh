@@ -23,7 +23,7 @@ interrupt() { # SIGNAL PARTS: a backup is ended when so many parts of whole file
     local push
     basebackup-push --checkpoint=fast --no-resume --jobs 1 >push.log 2>&1 &
     push=$!
-    until has_parts "$2" && { [ "$2" -lt 3 ] || grep -q "\"$large\".*\"of\":" state/backup-*.index-1; }; do sleep 0.01 && [ -e "/proc/$push" ] || fail "it ended too early: $(<push.log)"; done
+    until has_parts "$2" && { [ "$2" -lt 3 ] || grep -q "\"$large\".*\"of\":" state/backup-*.index-1; }; do sleep 0.05 && [ -e "/proc/$push" ] || fail "it ended too early: $(<push.log)"; done
     kill "-$1" $push
     wait $push && fail "it was not interrupted" || true
     old=$(grep -o 'backup [0-9A-Z-]* begins' push.log | cut -d' ' -f2)
@@ -67,9 +67,9 @@ system=$(system_identifier main)
 sql main "alter system set archive_command = '/bin/true'" "select pg_reload_conf()" >/dev/null # this WAL is nobody's
 sql main "create tablespace one location '$T/one'" "create database calm" # whose parts no other's files spoil
 for i in $(seq 24); do
-    echo "create table t$i $([ $((i % 4)) != 0 ] || echo tablespace one) as select i, md5(i::text || '$i') as a, md5(random()::text) as b from generate_series(1, 16000) i;"
+    echo "create table t$i $([ $((i % 4)) != 0 ] || echo tablespace one) as select i, repeat(md5(i::text || '$i'), 8) as a, md5(random()::text) as b from generate_series(1, 4000) i;"
 done | psql -X -q -h "$T/run/main" calm
-PGDATABASE=calm sql main "create table t25 as select i, md5(i::text) from generate_series(1, 200000) i" # in pieces
+PGDATABASE=calm sql main "create table t25 as select i, repeat(md5(i::text), 9) from generate_series(1, 40000) i" # in pieces
 large=$(PGDATABASE=calm sql main "select pg_relation_filepath('t25')")
 pgbench -i -q -n -h "$T/run/main" >pgbench.log 2>&1
 ledger_create main
