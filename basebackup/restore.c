@@ -89,8 +89,10 @@ static int fetch_range(struct worker *worker, const struct restore_part *part,
     if (unpacker_begin(worker->unpacker, part, range, what, &object.total_bytes) != 0)
         return -1;
     enum store_result result = store_get(worker->store, key, &wanted, &sink, &object);
-    if (result == STORE_ABSENT) {
-        log_error("%s is missing", what);
+    if (result == STORE_ABSENT || result == STORE_SHORT) {
+        log_error(result == STORE_ABSENT ? "%s is missing"
+                                         : "%s is damaged: it is shorter than its index says",
+                  what);
         log_hint("An older backup (--backup) or another repository (--repository) may be whole.");
     }
     worker->requests++;

@@ -87,6 +87,8 @@ static int fetch(struct repository *repository, const struct backup *backup, con
         enum store_result got = store_get(repository->store, key, &wanted, &sink, &object);
         if (got == STORE_ABSENT)
             log_error("%s is missing", what);
+        if (got == STORE_SHORT)
+            log_error("%s is damaged: it is shorter than its index says", what);
         result = unpacker_end(unpacker, got == STORE_OK);
     }
     free(key);

@@ -190,7 +190,7 @@ static bool is_stored(struct resume *resume, struct part_writer *parts, size_t i
     enum store_result got = look_for(part_writer_store(parts, index), key, &object);
 
     free(key);
-    if (got != STORE_OK && got != STORE_ABSENT)
+    if (got != STORE_OK && got != STORE_ABSENT && got != STORE_SHORT)
         give_up(resume);
     return got == STORE_OK && object.total_bytes == part->bytes;
 }
@@ -466,8 +466,9 @@ static void take_back(struct targets *targets, struct target *target, const char
     struct store_object object;
     char *key = targets_key(targets, target, name);
     enum store_result found = look_for(store, key, &object);
+    bool is_there = found == STORE_OK || found == STORE_SHORT;
 
-    if (found != STORE_ABSENT && (found != STORE_OK || store_delete(store, key, NULL) != STORE_OK)) {
+    if (found != STORE_ABSENT && (!is_there || store_delete(store, key, NULL) != STORE_OK)) {
         log_warning("part \"%s\" may have stayed in the folder of backup %s in repository \"%s\", though it "
                     "does not belong to it",
                     name, targets->backup_id, target->repository.settings->name);

@@ -20,6 +20,7 @@ enum store_result {
     STORE_FAILED,  /* logged; for put: whether it arrived is unknown, ask again */
     STORE_DELETED, /* a delete marker is the newest version: logged as an error for whoever counts on the
                       object */
+    STORE_SHORT,   /* get: the object ends before the range that was asked for; nothing is logged */
     STORE_STOPPED, /* the sink of a get failed (and logged), or it asked to stop: no retry was made */
 };
 
@@ -69,7 +70,7 @@ enum store_result store_replace(struct store *store, const char *key, const stru
 
 /* Range of a get. All zero: the whole object. suffix != 0: the last suffix bytes (all of a shorter object; an
  * empty object gives no bytes and STORE_OK). Otherwise from offset, length bytes (0: to the end);
- * a range beyond the end is STORE_FAILED. */
+ * a range that reaches beyond the end is STORE_SHORT. */
 struct store_range {
     uint64_t offset;
     uint64_t length;

@@ -396,11 +396,8 @@ static enum store_result get_open_file(int fd, const char *path, const struct st
         offset = range->suffix < total ? total - range->suffix : 0;
         length = 0;
     }
-    if (offset > total || length > total - offset) {
-        log_error("file \"%s\" has only %llu bytes: the bytes asked for are not there", path,
-                  (unsigned long long)total);
-        return STORE_FAILED;
-    }
+    if (offset > total || length > total - offset)
+        return STORE_SHORT;
     return copy_out(fd, path, offset, length == 0 ? total - offset : length, sink);
 }
 
@@ -423,7 +420,8 @@ static enum store_result get(struct store *store, const char *key, const char *v
     } else if (!passes_dangling_link(store, path)) {
         result = STORE_ABSENT;
     }
-    if ((result == STORE_OK || result == STORE_ABSENT) && !store_file_root_is_there(store))
+    if ((result == STORE_OK || result == STORE_ABSENT || result == STORE_SHORT) &&
+        !store_file_root_is_there(store))
         result = STORE_FAILED;
     free(path);
     return result;

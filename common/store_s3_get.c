@@ -20,6 +20,7 @@ struct get {
     uint64_t expected; /* bytes that are to come */
     uint64_t received;
     uint64_t total;
+    bool is_short;        /* the object ends before the range does */
     bool disbelieved;     /* the answer cannot be what was asked for; logged */
     char etag[256];       /* with its quotes; "" if none was told */
     char range_text[64];  /* header values of the present try */
@@ -163,15 +164,6 @@ static int disbelieve(struct get *get, const char *problem)
     return -1;
 }
 
-/* The store clips a range that reaches beyond the end; whoever names a length counts on it. */
-static int too_short(struct get *get, uint64_t total)
-{
-    log_error("could not get \"%s\": it has only %" PRIu64 " bytes, those asked for are not there",
-              get->description, total);
-    get->disbelieved = true;
-    return -1;
-}
-
 static int accept_answer(void *context, const struct http_response *response, const struct sink **sink)
 {
     struct get *get = context;
@@ -187,8 +179,10 @@ static int accept_answer(void *context, const struct http_response *response, co
     } else {
         if (!is_wanted(get->range, &extent))
             return disbelieve(get, "the answer is not the range that was asked for");
-        if (get->range->length > extent.length)
-            return too_short(get, extent.total);
+        if (get->range->length > extent.length) { /* clipped; whoever names a length counts on it */
+            get->is_short = true;
+            return -1;
+        }
         get->started = true;
         get->first = extent.first;
         get->expected = extent.length;
@@ -220,11 +214,14 @@ static enum store_result judge_refusal(struct store *store, const struct s3_requ
     }
     if (result == S3_REFUSED && missing && get->received == 0)
         return STORE_ABSENT;
-    if (result == S3_REFUSED && s3_answer_is(answer, 416, "InvalidRange") && get->range->suffix != 0 &&
-        !get->started) {
+    if (result == S3_REFUSED && s3_answer_is(answer, 416, "InvalidRange") && !get->started) {
+        if (get->range->suffix == 0)
+            return STORE_SHORT;
         store_s3_describe_object(answer, 0, get->object);
         return STORE_OK; /* a suffix of an empty object */
     }
+    if (get->is_short)
+        return STORE_SHORT;
     return get->disbelieved ? STORE_FAILED : store_s3_failed(store, request, result, answer);
 }
 

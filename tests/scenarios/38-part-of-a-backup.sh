@@ -145,3 +145,8 @@ expect_output "damaged"
 expect_absent found found.walferry
 expect_status 1 sh -c "basebackup-fetch --file '$relation' >found"
 expect_true "nothing went to standard output" test ! -s found
+rm found
+for part in whole.*; do head -c 100 "$part" >wrong && object_put "$base/${part#whole.}" wrong; done
+expect_status 1 basebackup-fetch --file "$relation" --output "$T/found"
+expect_output "is damaged: it is shorter than its index says"
+expect_absent found found.walferry
