@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: base backups in a store that fails: none is called complete that is not, none is restored that is not whole and right
 # stores: none
-# limit: 300
+# limit: 420
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
 
