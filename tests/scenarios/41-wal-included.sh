@@ -73,7 +73,35 @@ lost() { wait_until 30 "$begun to be recycled" test ! -e "main/pg_wal/$begun"; }
 ! held lost || fail "a backup without its WAL was completed"
 expect_true "it is said" grep -q "error: WAL segment $begun, which the backup needs, is neither in pg_wal nor in a repository" push.log
 expect_true "and why" grep -q "hint: .*max_slot_wal_keep_size" push.log
-sql main "alter system reset max_slot_wal_keep_size" >/dev/null
+sql main "alter system reset max_slot_wal_keep_size" "select pg_reload_conf()" >/dev/null
+
+step "what lies under a segment's name is another one, or becomes one while it is read"
+another() { cp "main/pg_wal/$begun" right && dd if="main/pg_wal/$(sql main "select pg_walfile_name(pg_current_wal_lsn())")" of="main/pg_wal/$begun" status=none; }
+! held another || fail "a backup with another segment was completed"
+expect_true "it is said" grep -q "error: \".*$begun\" is not the WAL segment that its name says" push.log
+cp right "main/pg_wal/$begun"
+recycled_in_between() { # at the first read of it, which takes long, since it is full
+    segment=main/pg_wal/$(sql main "select pg_walfile_name(pg_current_wal_lsn())")
+    sql main "select pg_logical_emit_message(false, '', (select string_agg(md5(i::text), '') from generate_series(1, 450000) i))" "select pg_switch_wal()" >/dev/null
+    cp "$segment" right
+    python3 - "$segment" >watch.log <<'PYTHON' &
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+watch = libc.inotify_init()
+assert libc.inotify_add_watch(watch, sys.argv[1].encode(), 1) >= 0 # IN_ACCESS
+print("ready", flush=True)
+os.read(watch, 4096)
+with open(sys.argv[1], "r+b") as file:
+    file.seek(8) # xlp_pageaddr
+    file.write(bytes(8))
+PYTHON
+    watch=$!
+    wait_until 20 "the watcher" grep -q ready watch.log
+}
+! held recycled_in_between || fail "a backup with a segment that changed was completed"
+wait $watch
+expect_true "it is said" grep -q "error: WAL segment \".*${segment##*/}\" was recycled while it was read" push.log
+cp right "$segment"
 
 step "no slots, and no archive either"
 sql main "alter system set max_replication_slots = 0" "alter system set max_wal_senders = 0" >/dev/null
