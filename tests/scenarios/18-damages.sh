@@ -54,7 +54,7 @@ damages() { # KIND FILE OTHER [INDEX NAME]: makes the copies, anew in $T/damaged
     mkdir damaged
     "$here/damage" "$@" "$T/damaged" >damages.txt || fail "tests/damage $*"
     expect_true "there are damages" test -s damages.txt
-    mapfile -t damages < <(awk -v pace="$pace" -v seed="$SEED" '(NR + seed) % pace == 0' damages.txt)
+    mapfile -t damages < <(awk -v pace="$pace" -v seed="$SEED" '(NR + seed) % pace == 0 || /^index-piece-/' damages.txt)
 }
 
 # ---- WAL files
@@ -219,7 +219,7 @@ manifests() {
     row "tablespace_map" unneeded tablespace_map
 }
 
-plain() { case $codec in lz4) lz4 -dcq "$1" ;; zstd) zstd -dcq "$1" ;; none) head -c -1024 "$1" ;; esac; } # SEALED-OBJECT
+plain() { case $codec in lz4 | pieces) lz4 -dcq "$1" ;; zstd) zstd -dcq "$1" ;; none) head -c -1024 "$1" ;; esac; } # SEALED-OBJECT
 index_and_parts() {
     local damage file other
     step "the index"
@@ -274,7 +274,7 @@ range_row() { # PART DAMAGE FILE
         expect_absent restored/global/pg_control
     fi
     case $2 in
-    part-large-@(magic|block*|content-checksum|descriptor|repacked-content)) expect_true "it fails" test $status = 1 ;;
+    part-@(large|piece)-@(magic|block*|content-checksum|descriptor|repacked-content)) expect_true "it fails" test $status = 1 ;;
     harmless-*) expect_equal "status" 0 $status ;;
     esac
 }
@@ -287,16 +287,67 @@ ranges() {
     mv restored whole && mv restored.space whole.space
     plain "$base/files" >index
     read -r part file < <(python3 -c '
-import json
+import json, sys
 part, best = None, (0,)
 for line in map(json.loads, open("index")):
     part = line.get("part", part)
-    if line.get("file", "").startswith("base/") and "at" not in line: best = max(best, (line["stored"], part, line["file"]))
-print(*best[1:])')
+    if line.get("file", "").startswith("base/") and (sys.argv[1] == "pieces") == (line.get("at", 0) > 0):
+        best = max(best, (line["stored"], part, line["file"]))
+print(*best[1:])' $codec)
     cp "$base/$part" right
     damages part right "$base/$(cd "$base" && ls -d main-* | grep -v "$part" | head -1)" index "$part"
     for damage in "${damages[@]}"; do row "$codec: range in $part: $damage" range_row "$part" "$damage" "$file"; done
     cp right "$base/$part"
+}
+
+# ---- a file in pieces, each of which is a part of its own; what the index says stays right
+
+# Of the parts "pieces" (three at least, in order, of one file), the second is damaged. What is behind it does not come out in its place.
+piece_row() { # DAMAGE FILE: of the index
+    local wrong=${pieces[1]} message
+    case $1 in
+    missing) rm "$base/${pieces[1]}" ;;
+    swapped) wrong="($wrong|${pieces[2]})" && cp "right.pieces/${pieces[1]}" "$base/${pieces[2]}" && cp "right.pieces/${pieces[2]}" "$base/${pieces[1]}" ;;
+    next) cp "right.pieces/${pieces[2]}" "$base/${pieces[1]}" ;;
+    first-again) cp "right.pieces/${pieces[0]}" "$base/${pieces[1]}" ;;
+    cut) truncate -s -1 "$base/${pieces[1]}" ;;
+    flipped) printf '\x5a\xa5' | dd of="$base/${pieces[1]}" bs=1 seek=$(($(stat -c %s "$base/${pieces[1]}") / 2)) conv=notrunc status=none ;;
+    empty) : >"$base/${pieces[1]}" ;;
+    esac
+    message="error: .*$wrong.* (is missing|$wrong_range)"
+    use_both
+    use base.$first
+    restore 1 "$message" --backup "$id" --jobs $((1 + rows % 3))
+    use base.$second
+    rm -f one
+    status_is 1 basebackup-fetch --backup "$id" --file "$2" --output "$T/one"
+    says "$message"
+    expect_absent one
+    rm -rf restored restored.space
+    cp -a whole restored && cp -a whole.space restored.space
+    printf x >>"restored/$2"
+    status_is 1 basebackup-fetch --delta -D "$T/restored" -T "$space=$T/restored.space" --backup "$id"
+    says "$message"
+    expect_absent restored/global/pg_control
+    cp right.pieces/* "$base/"
+}
+pieces() {
+    local damage file
+    step "pieces"
+    plain "$base/files" >index
+    read -r file pieces < <(python3 -c '
+import json
+part, files = None, {}
+for line in map(json.loads, open("index")):
+    part = line.get("part", part)
+    if "of" in line: files.setdefault(line["file"], []).append(part)
+file = max((len(parts), file) for file, parts in files.items() if file.startswith("base/"))[1]
+print(file, *files[file])')
+    read -r -a pieces <<<"$pieces"
+    expect_true "there are enough pieces: ${pieces[*]}" test ${#pieces[@]} -ge 3
+    mkdir right.pieces
+    for damage in "${pieces[@]}"; do cp "$base/$damage" right.pieces/; done
+    for damage in missing swapped next first-again cut flipped empty; do row "pieces: $damage" piece_row $damage "$file"; done
 }
 
 # ---- all of them
@@ -353,7 +404,12 @@ everything() {
         index_and_parts
         ranges
     done
-    expect_rows "$([ -z "$FULL" ] && echo 1150 || echo 2400)+" # how many there are depends on the server and on the compression a little
+    [ -n "$FULL" ] || pace=24
+    backups_with pieces
+    index_and_parts
+    ranges
+    pieces
+    expect_rows "$([ -z "$FULL" ] && echo 1200 || echo 3000)+" # how many there are depends on the server and on the compression a little
 }
 
 step "WAL files of every kind"
@@ -373,7 +429,7 @@ for number in 1 2; do
         >"main/pg_wal/$(S $number).00000028.backup"
 done
 
-step "base backups of a small server with a tablespace, two with each codec"
+step "base backups of a small server with a tablespace, two with each codec, and two with a file in pieces"
 configurations
 server_create server --wal-segsize=1
 server_start server
@@ -383,8 +439,9 @@ space=$T/space
 mkdir "$space"
 sql server "create tablespace space location '$space'" "create table t tablespace space as select generate_series(1, 1000) i"
 base_system=$(system_identifier server)
-for codec in lz4 zstd none; do
-    sed "s/^name = main/name = base-$codec/; s/^codec = .*/codec = $codec/; s!^pgdata = .*!pgdata = $T/server!
+for codec in lz4 zstd none pieces; do
+    [ $codec != pieces ] || sql server "create table pieces as select i, md5(i::text) from generate_series(1, 60000) i" checkpoint
+    sed "s/^name = main/name = base-$codec/; s/^codec = .*/codec = ${codec/pieces/lz4}/; $([ $codec != pieces ] || echo 's/^jobs = .*/&\nsplit_size = 1MB/'); s!^pgdata = .*!pgdata = $T/server!
         s!^conninfo = .*!conninfo = host=$T/run/server user=postgres dbname=template1!; s!^state_dir = .*!state_dir = $T/state.$codec!" s3.conf >"$CONFIG"
     expect_status 0 repository-init
     for _ in 1 2; do expect_status 0 basebackup-push --checkpoint=fast; done
