@@ -87,8 +87,9 @@ server_stop copy
 rm -rf copy moved copy.pg_wal-*
 
 step "without full-page images recovery needs what is not there: the way out of basebackup-fetch(1)"
-sql main "alter system set full_page_writes = off" "select pg_reload_conf()" "checkpoint" >/dev/null
-wait_until 10 "the setting" sql_is main off "show full_page_writes"
+sql main "alter system set full_page_writes = off" "select pg_reload_conf()" >/dev/null
+without_images() { sql main checkpoint && sql_is main f "select full_page_writes from pg_control_checkpoint()"; } # the checkpointer sees to it
+wait_until 30 "the setting" without_images
 on main huge "update quiet set i = i + 1 where i % 50 = 0" "delete from quiet where i % 50 = 1"
 on main shop "update t set pad = 'last' where i < 10"
 archived main
