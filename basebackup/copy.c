@@ -138,9 +138,14 @@ struct found {
 static int open_found(struct worker *worker, struct found *found)
 {
     const struct walk_entry *entry = &worker->entry;
+    bool is_new;
 
     tree_index_path(found->root, entry->path, worker->index_path);
-    if (resume_has(worker->copy->settings.resume, worker->index_path))
+    /* Taken over; or told twice, as some file systems tell a file that is replaced while its directory is
+     * read. */
+    if (path_set_add(worker->copy->settings.told, worker->index_path, PATH_SET_NAME, &is_new) != 0)
+        return -1;
+    if (!is_new)
         return 0;
     found->file = (struct ship_file){
         .series = &found->root->series,

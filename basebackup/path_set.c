@@ -126,11 +126,12 @@ static struct slot make_slot(const char *path, uint64_t what)
     return slot;
 }
 
-static int add_slot(struct path_set *set, const struct slot *slot)
+static int add_slot(struct path_set *set, const struct slot *slot, bool *is_new)
 {
     struct slot *place = find(&set->table, slot);
 
-    if (memcmp(place, slot, sizeof *slot) == 0)
+    *is_new = memcmp(place, slot, sizeof *slot) != 0;
+    if (!*is_new)
         return 0;
     if (2 * set->used >= set->table.count) {
         if (grow(set) != 0)
@@ -142,12 +143,13 @@ static int add_slot(struct path_set *set, const struct slot *slot)
     return 0;
 }
 
-int path_set_add(struct path_set *set, const char *path, uint64_t what)
+int path_set_add(struct path_set *set, const char *path, uint64_t what, bool *is_new)
 {
     struct slot slot = make_slot(path, what);
+    bool ignored;
 
     pthread_mutex_lock(&set->lock);
-    int result = add_slot(set, &slot);
+    int result = add_slot(set, &slot, is_new == NULL ? &ignored : is_new);
     pthread_mutex_unlock(&set->lock);
     return result;
 }

@@ -17,7 +17,8 @@ struct path_set *path_set_new(const char *directory);
 void path_set_free(struct path_set *set); /* NULL-safe */
 
 /* Both thread-safe. */
-int path_set_add(struct path_set *set, const char *path, uint64_t what); /* 0, or -1 after logging */
+/* *is_new: it was not in the set before; may be NULL. 0, or -1 after logging. */
+int path_set_add(struct path_set *set, const char *path, uint64_t what, bool *is_new);
 bool path_set_has(struct path_set *set, const char *path, uint64_t what);
 
 #endif

@@ -39,6 +39,7 @@ struct push {
     struct session_stop stop;
     struct catalog *catalog;
     struct tree tree;
+    struct path_set *told; /* the files that are in the backup already */
     struct page_check pages;
     struct page_errors *page_errors;
     struct progress progress;
@@ -216,6 +217,7 @@ static void find_interrupted(struct push *push)
         .targets = &push->targets,
         .catalog = push->catalog,
         .tree = &push->tree,
+        .told = push->told,
         .pages = page_checks(push),
         .progress = &push->progress,
         .rate = &push->rate,
@@ -233,6 +235,7 @@ static int open_copy(struct push *push)
         .targets = &push->targets,
         .catalog = push->catalog,
         .tree = &push->tree,
+        .told = push->told,
         .pages = page_checks(push),
         .progress = &push->progress,
         .rate = &push->rate,
@@ -270,6 +273,9 @@ static int copy(struct push *push)
     if (tree_open(push->directory.path, &push->directory.control, push->facts.major,
                   push->facts.stats_directory, &push->tree) != 0 ||
         tree_scan(&push->tree, push->progress.is_wanted) != 0)
+        return -1;
+    push->told = path_set_new(push->state.directory);
+    if (push->told == NULL)
         return -1;
     find_interrupted(push);
     if (open_copy(push) != 0)
@@ -462,6 +468,7 @@ static void push_close(struct push *push)
     running_close(&push->running);
     page_errors_free(push->page_errors);
     tree_close(&push->tree);
+    path_set_free(push->told);
     catalog_close(push->catalog);
     external_free(&push->external);
     session_stop_free(&push->stop);

@@ -5,7 +5,6 @@
 #include "common/timestamp.h"
 #include "interrupt.h"
 #include "old_index.h"
-#include "path_set.h"
 #include "running.h"
 #include "stored_part.h"
 
@@ -22,8 +21,7 @@ struct resume {
     struct resume_settings settings;
     struct interrupted from;
     struct old_index *index;
-    struct path_set *taken; /* paths of files */
-    pthread_mutex_t lock;   /* of the index, and what follows */
+    pthread_mutex_t lock; /* of the index, and what follows */
     bool is_given_up;
     uint64_t parts, parts_taken;
     uint64_t files_taken, bytes_taken;
@@ -102,9 +100,7 @@ struct resume *resume_find(const struct resume_settings *settings)
     resume->from = from;
     pthread_mutex_init(&resume->lock, NULL);
     resume->index = old_index_open(settings->state->directory, from.id, settings->targets);
-    if (resume->index != NULL)
-        resume->taken = path_set_new(settings->state->directory);
-    if (resume->taken != NULL) {
+    if (resume->index != NULL) {
         log_info("backup %s was interrupted: what it has stored is looked through", from.id);
         return resume;
     }
@@ -117,7 +113,6 @@ void resume_free(struct resume *resume)
     if (resume == NULL)
         return;
     old_index_close(resume->index);
-    path_set_free(resume->taken);
     buffer_free(&resume->doubtful);
     pthread_mutex_destroy(&resume->lock);
     close(resume->from.fd);
@@ -375,7 +370,7 @@ static int note_taken(const struct passage *passage)
         const struct restore_part *part = old_unit_any(passage->unit, k);
         for (size_t i = 0; i < part->count; i++) {
             files += index_entry_begins_file(&part->files[i]);
-            if (path_set_add(resume->taken, part->files[i].path, PATH_SET_NAME) != 0)
+            if (path_set_add(resume->settings.told, part->files[i].path, PATH_SET_NAME, NULL) != 0)
                 return -1;
         }
         bytes += plain_bytes(part);
@@ -452,11 +447,6 @@ void resume_tell(const struct resume *resume)
     progress_format_bytes(resume->bytes_taken, bytes);
     log_info("%" PRIu64 " of %" PRIu64 " parts of backup %s are taken over: %" PRIu64 " files, %s",
              resume->parts_taken, resume->parts, resume->from.id, resume->files_taken, bytes);
-}
-
-bool resume_has(const struct resume *resume, const char *path)
-{
-    return resume != NULL && path_set_has(resume->taken, path, PATH_SET_NAME);
 }
 
 /* Asked for first: who may not delete is not to be refused where there is nothing. */

@@ -5,6 +5,7 @@
 #define WALFERRY_RESUME_H
 
 #include "part.h"
+#include "path_set.h"
 #include "progress.h"
 #include "unchanged.h"
 
@@ -13,6 +14,7 @@ struct resume_settings {
     struct targets *targets;
     struct catalog *catalog;
     struct tree *tree;
+    struct path_set *told;    /* gets the paths, as in the index, of the files that are taken over */
     struct page_check *pages; /* NULL: pages have no checksums */
     struct progress *progress;
     struct rate *rate;
@@ -32,9 +34,6 @@ int resume_work(struct resume *resume, struct part_writer *parts);
 
 /* Says how much was taken over. When all workers have ended. */
 void resume_tell(const struct resume *resume);
-
-/* Was this file (path as in the index) taken over? When all workers have ended. NULL-safe (no). */
-bool resume_has(const struct resume *resume, const char *path);
 
 /* A part in the new backup's folder that its index does not know would come out by hand, so none may stay:
  * removes what was copied there in vain. The last thing before the backup is complete, since a store may make

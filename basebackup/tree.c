@@ -63,6 +63,14 @@ static int add_place(struct tree_walker *walker, int fd)
     return 0;
 }
 
+static bool has_tablespace(const struct tree *tree, uint32_t oid)
+{
+    for (size_t i = 1; i < tree->root_count; i++)
+        if (tree->roots[i].oid == oid)
+            return true;
+    return false;
+}
+
 /* name: the OID; link: of pg_tblspc, which points to the location. */
 static int add_tablespace(struct tree *tree, int directory_fd, const char *name)
 {
@@ -83,6 +91,8 @@ static int add_tablespace(struct tree *tree, int directory_fd, const char *name)
                     location);
         return 0;
     }
+    if (has_tablespace(tree, oid.number)) /* told twice */
+        return 0;
     struct tree_root *root = add_root(tree, location);
     if (root == NULL)
         return -1;

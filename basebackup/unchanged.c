@@ -1,5 +1,6 @@
 #include "unchanged.h"
 
+#include "common/crc32c.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "exclude.h"
@@ -117,8 +118,9 @@ static bool pages_look_right(struct unchanged *unchanged, size_t length, uint64_
 }
 
 /* Whole windows but the last; a piece begins with one. */
-static bool hash_content(struct unchanged *unchanged, const struct index_entry *entry)
+static bool hash_content(struct unchanged *unchanged, const struct index_entry *entry, uint32_t *crc)
 {
+    *crc = 0;
     for (uint64_t done = 0; done < entry->bytes;) {
         uint64_t left = entry->bytes - done;
         size_t length = left < SOURCE_WINDOW_BYTES ? (size_t)left : SOURCE_WINDOW_BYTES;
@@ -128,6 +130,8 @@ static bool hash_content(struct unchanged *unchanged, const struct index_entry *
             return false;
         rate_take(unchanged->rate, length);
         sha256_update(&unchanged->hash, unchanged->buffer, length);
+        if (entry->of != 0)
+            *crc = crc32c_extend(*crc, unchanged->buffer, length);
         done += length;
     }
     return true;
@@ -136,17 +140,18 @@ static bool hash_content(struct unchanged *unchanged, const struct index_entry *
 static bool has_same_content(struct unchanged *unchanged, const struct index_entry *entry)
 {
     unsigned char digest[SHA256_BYTES];
+    uint32_t crc;
 
     /* Pieces of another backup may have begun anywhere, by its split_size. */
     if (entry->at % SOURCE_WINDOW_BYTES != 0 || sha256_begin(&unchanged->hash) != 0)
         return false;
     source_file_begin(unchanged->source, unchanged->fd, entry->at, entry->at + entry->bytes);
-    bool is_read = hash_content(unchanged, entry);
+    bool is_read = hash_content(unchanged, entry, &crc);
     source_file_end(unchanged->source);
     if (!is_read)
         return false;
     sha256_finish(&unchanged->hash, digest);
-    return memcmp(digest, entry->sha256, SHA256_BYTES) == 0;
+    return memcmp(digest, entry->sha256, SHA256_BYTES) == 0 && (entry->of == 0 || crc == entry->crc32c);
 }
 
 /* It may have grown since it was begun. */

@@ -7,7 +7,8 @@
  * for addr2line
  *     REFUSE_DEPTH=N           with those that called it, so many in all
  *
- *     REFUSE_LACKS=WORDS       what the file systems lack, always: "tmpfile", "links", "sync"
+ *     REFUSE_LACKS=WORDS       what the file systems lack, always: "tmpfile", "links", "sync", "once"
+ * (directories tell all twice)
  *
  * A process that is forked counts on for itself. */
 #define _GNU_SOURCE
@@ -208,7 +209,22 @@ CALL(mkostemp64, (char *template, int flags), template, flags)
 REFUSABLE(FILE *, fopen64, (const char *path, const char *mode), NULL, wanted_errno, path, mode)
 REFUSABLE(DIR *, opendir, (const char *path), NULL, wanted_errno, path)
 REFUSABLE(DIR *, fdopendir, (int fd), NULL, wanted_errno, fd)
-REFUSABLE(struct dirent64 *, readdir64, (DIR * directory), NULL, wanted_errno, directory)
+struct dirent64 *readdir64(DIR *directory)
+{
+    static _Thread_local DIR *of;
+    static _Thread_local struct dirent64 *told; /* in its buffer */
+
+    NEXT(readdir64);
+    if (strike("readdir64", __builtin_return_address(0), wanted_errno))
+        return NULL;
+    struct dirent64 *item = of == directory ? told : NULL;
+    if (item != NULL && is_lacking("once", errno)) {
+        told = NULL;
+        return item;
+    }
+    of = directory;
+    return told = next(directory);
+}
 REFUSABLE(char *, realpath, (const char *path, char *out), NULL, wanted_errno, path, out)
 REFUSABLE(char *, getcwd, (char *out, size_t size), NULL, wanted_errno, out, size)
 SIZED(read, (int fd, void *out, size_t length), fd, out, length)

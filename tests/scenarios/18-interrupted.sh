@@ -105,7 +105,6 @@ row() {
     echo "$output"
     if [ $status = 0 ]; then
         expect_true "the files are as they were" diff -r quiet copy/quiet
-        if [ "$4" = piece-crc32c ] && ! pg_verifybackup -n -q copy; then return 0; fi # a wrong line of backup_manifest
         expect_status 0 pg_verifybackup -n -q copy
         mkdir by-hand
         cat "$backups/$id"/main-* | lz4 -dcq | tar xi -C by-hand
@@ -125,8 +124,8 @@ for what in missing cut longer empty a-directory; do
     row WHOLE ${#pieces[@]} damage $what "$stored/${pieces[1]}" # all or none
 done
 for what in same-flipped same-zeros same-another; do
-    row NAMED 0 damage $what "$stored/${bundles[0]}" "$stored/${pieces[0]}"
-    row NAMED 0 damage $what "$stored/${pieces[1]}" "$stored/${pieces[2]}"
+    row WHOLE 1 damage $what "$stored/${bundles[0]}" "$stored/${pieces[0]}"
+    row WHOLE ${#pieces[@]} damage $what "$stored/${pieces[1]}" "$stored/${pieces[2]}"
 done
 for what in sha256 size path outside mode offset stored codec bytes part file-missing file-twice \
     piece-sha256 piece-crc32c piece-at piece-of piece-missing pieces-swapped not-json another-backup; do

@@ -48,6 +48,10 @@ TMPDIR=$T/nowhere expect_status 1 "${command[@]}"
 expect_output "could not create a temporary file in \"$T/nowhere\": No such file"
 expect_output "hint: Name another directory with the environment variable TMPDIR"
 restore_check
+step "a file system that tells each file twice, as some do when one is replaced meanwhile: it is in the backup once"
+expect_status 0 env REFUSE_LACKS=once LD_PRELOAD="$T/refuse.so" basebackup-push --checkpoint=fast
+expect_status 0 basebackup-fetch -D "$T/twice" --backup "$(tail -1 <<<"$output")" -T "$place=$T/elsewhere"
+expect_status 0 pg_verifybackup -n -q twice
 expect_true "the server is well" sql_is main 1 "select 1"
 server_stop main
 expect_rows 200+

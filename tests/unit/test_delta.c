@@ -172,16 +172,16 @@ static struct path_set *want(void)
     struct path_set *wanted = path_set_new(NULL);
 
     REQUIRE(wanted != NULL);
-    path_set_add(wanted, "base", PATH_SET_DIRECTORY);
-    path_set_add(wanted, "base/1", PATH_SET_DIRECTORY);
-    path_set_add(wanted, "base/3", PATH_SET_DIRECTORY);
-    path_set_add(wanted, "pg_tblspc", PATH_SET_DIRECTORY);
-    path_set_add(wanted, "pg_tblspc/16400/PG_15_1/1", PATH_SET_DIRECTORY);
-    path_set_add(wanted, "base/1/1259", 8192);
-    path_set_add(wanted, "base/1/1249", 8192);
-    path_set_add(wanted, "base/1/2600", 8192);
-    path_set_add(wanted, "base/1/twice", 10);
-    path_set_add(wanted, "pg_tblspc/16400/PG_15_1/1/16385", 0);
+    path_set_add(wanted, "base", PATH_SET_DIRECTORY, NULL);
+    path_set_add(wanted, "base/1", PATH_SET_DIRECTORY, NULL);
+    path_set_add(wanted, "base/3", PATH_SET_DIRECTORY, NULL);
+    path_set_add(wanted, "pg_tblspc", PATH_SET_DIRECTORY, NULL);
+    path_set_add(wanted, "pg_tblspc/16400/PG_15_1/1", PATH_SET_DIRECTORY, NULL);
+    path_set_add(wanted, "base/1/1259", 8192, NULL);
+    path_set_add(wanted, "base/1/1249", 8192, NULL);
+    path_set_add(wanted, "base/1/2600", 8192, NULL);
+    path_set_add(wanted, "base/1/twice", 10, NULL);
+    path_set_add(wanted, "pg_tblspc/16400/PG_15_1/1/16385", 0, NULL);
     return wanted;
 }
 

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define PATHS 20000u
 
@@ -14,8 +15,9 @@ static void test_files_and_directories(void)
 
     REQUIRE(set != NULL);
     CHECK(!path_set_has(set, "base/1/1259", 8192) && !path_set_has(set, "base", PATH_SET_DIRECTORY));
-    CHECK(path_set_add(set, "base", PATH_SET_DIRECTORY) == 0 && path_set_add(set, "base/1/1259", 8192) == 0);
-    CHECK(path_set_add(set, "base/1/1249", PATH_SET_NAME) == 0);
+    CHECK(path_set_add(set, "base", PATH_SET_DIRECTORY, NULL) == 0 &&
+          path_set_add(set, "base/1/1259", 8192, NULL) == 0);
+    CHECK(path_set_add(set, "base/1/1249", PATH_SET_NAME, NULL) == 0);
     CHECK(path_set_has(set, "base", PATH_SET_DIRECTORY) && !path_set_has(set, "base", 0));
     CHECK(path_set_has(set, "base/1/1259", 8192) && !path_set_has(set, "base/1/1259", 8193));
     CHECK(!path_set_has(set, "base/1/1259", PATH_SET_DIRECTORY));
@@ -32,15 +34,19 @@ static void make_path(char path[32], unsigned i)
     snprintf(path, 32, "base/1/%u", i);
 }
 
+static atomic_uint new_ones;
+
 /* Each adds every path, and sees what it has added. */
 static void *add_all(void *argument)
 {
     char path[32];
     size_t faults = 0;
+    bool is_new;
 
     for (unsigned i = 0; i < PATHS; i++) {
         make_path(path, i);
-        faults += path_set_add(argument, path, i) != 0 || !path_set_has(argument, path, i);
+        faults += path_set_add(argument, path, i, &is_new) != 0 || !path_set_has(argument, path, i);
+        new_ones += is_new;
     }
     return faults == 0 ? argument : NULL;
 }
@@ -59,6 +65,7 @@ static void test_threads(void)
         void *result;
         CHECK(pthread_join(threads[i], &result) == 0 && result == set);
     }
+    CHECK(new_ones == PATHS);
     for (unsigned i = 0; i < 2 * PATHS; i++) {
         make_path(path, i);
         missing += i < PATHS && !path_set_has(set, path, i);
