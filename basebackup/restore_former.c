@@ -4,9 +4,9 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pg_control.h"
+#include "common/running_server.h"
 #include "common/timestamp.h"
 #include "restore_place.h"
-#include "running_server.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -206,22 +206,14 @@ static int refuse_running(const char *path)
     int64_t pid;
     enum running_server running = running_server_in(path, &pid);
 
-    if (running == RUNNING_NONE)
+    if (running == RUNNING_SERVER_NONE)
         return 0;
-    if (running == RUNNING_FOUND) {
+    if (running == RUNNING_SERVER_FOUND) {
         log_error("directory \"%s\" is in use by process %" PRId64 ", a server", path, pid);
         log_hint("Stop that server before its directory is restored.");
         return -1;
     }
-    if (pid != 0)
-        log_error("whether a server runs in \"%s\" can't be told: its postmaster.pid names process %" PRId64
-                  ", which may be one of another container or machine",
-                  path, pid);
-    else
-        log_error("whether a server runs in \"%s\" can't be told: its postmaster.pid names no process", path);
-    log_hint(
-        "Make sure that none does, on no machine and in no container that has this directory; then remove "
-        "postmaster.pid, and run the same command again.");
+    running_server_tell_unknown(path, pid);
     return -1;
 }
 

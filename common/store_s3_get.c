@@ -215,8 +215,10 @@ static enum store_result judge_refusal(struct store *store, const struct s3_requ
     if (result == S3_REFUSED && missing && get->received == 0)
         return STORE_ABSENT;
     if (result == S3_REFUSED && s3_answer_is(answer, 416, "InvalidRange") && !get->started) {
-        if (get->range->suffix == 0)
+        if (get->range->offset > 0 || get->range->length > 0)
             return STORE_SHORT;
+        if (get->range->suffix == 0) /* nobody asked for a range */
+            return store_s3_failed(store, request, result, answer);
         store_s3_describe_object(answer, 0, get->object);
         return STORE_OK; /* a suffix of an empty object */
     }

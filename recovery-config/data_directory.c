@@ -6,7 +6,6 @@
 #include "common/wal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,32 +15,6 @@
 
 /* DBState of pg_control.h */
 enum { STATE_SHUT_DOWN_IN_RECOVERY = 2, STATE_IN_ARCHIVE_RECOVERY = 5 };
-
-/* The server changes into its data directory, so that its working directory tells it from another process
- * that got the number of a server that crashed. A server of the directory runs as its owner. */
-static bool process_is_server(int64_t pid, const char *path, uid_t owner)
-{
-    char link[64];
-    struct stat working, directory;
-
-    if (kill((pid_t)pid, 0) != 0 && (errno == ESRCH || geteuid() == owner))
-        return false;
-    snprintf(link, sizeof link, "/proc/%lld/cwd", (long long)pid);
-    if (stat(link, &working) != 0 || stat(path, &directory) != 0)
-        return errno != ENOENT;
-    return working.st_dev == directory.st_dev && working.st_ino == directory.st_ino;
-}
-
-static bool find_server(const char *path, uid_t owner, int64_t *pid)
-{
-    int64_t started;
-
-    if (!postmaster_read(path, pid, &started))
-        return false;
-    if (*pid < 0) /* a single-user backend writes it so */
-        *pid = -*pid;
-    return *pid > 0 && process_is_server(*pid, path, owner);
-}
 
 /* The rest of the line that begins with this word; NULL when there is none. */
 static const char *label_value(const char *text, const char *word)
@@ -137,7 +110,7 @@ int data_directory_read(const char *path, struct data_directory *directory)
                   POSTGRESQL_LEAST_VERSION);
         return -1;
     }
-    directory->running = find_server(path, directory->owner, &directory->server_pid);
+    directory->server = running_server_in(path, &directory->server_pid);
     if (server_mode_read(path, &directory->mode) != 0)
         return -1;
     return find_label(directory);

@@ -3,6 +3,7 @@
 #define WALFERRY_DATA_DIRECTORY_H
 
 #include "common/pg_control.h"
+#include "common/running_server.h"
 
 #include <sys/types.h>
 
@@ -14,8 +15,8 @@ struct data_directory {
     unsigned major;
     struct pg_control control;
     uid_t owner;
-    mode_t settings_mode; /* for a new postgresql.auto.conf, as PostgreSQL would make it */
-    bool running;         /* a server runs in it */
+    mode_t settings_mode;       /* for a new postgresql.auto.conf, as PostgreSQL would make it */
+    enum running_server server; /* that runs in it */
     int64_t server_pid;
     enum server_mode mode;
 

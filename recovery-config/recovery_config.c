@@ -220,7 +220,8 @@ static int clear_files(const struct data_directory *directory, struct settings *
     if (recovery_files_write(directory, settings) != 0)
         return -1;
     log_info("took the recovery settings in \"%s/" SETTINGS_FILE "\" back", directory->path);
-    if (directory->running && was_off && !is_off(settings_value(settings, "archive_mode")))
+    if (directory->server == RUNNING_SERVER_FOUND && was_off &&
+        !is_off(settings_value(settings, "archive_mode")))
         log_hint("archive_mode changes with the next restart of the server.");
     if (directory->mode == SERVER_NORMAL)
         return 0;
@@ -237,7 +238,11 @@ static enum exit_status clear(const struct data_directory *directory)
 
     if (!data_directory_is_ours(directory))
         return STATUS_FAILED;
-    if (directory->running && directory->mode != SERVER_NORMAL) {
+    if (directory->server == RUNNING_SERVER_UNKNOWN && directory->mode != SERVER_NORMAL) {
+        running_server_tell_unknown(directory->path, directory->server_pid);
+        return STATUS_FAILED;
+    }
+    if (directory->server == RUNNING_SERVER_FOUND && directory->mode != SERVER_NORMAL) {
         log_error("the server in \"%s\" (process %lld) is still in recovery, which needs the settings",
                   directory->path, (long long)directory->server_pid);
         log_hint("Promote it, or wait until it has reached its target.");
@@ -277,8 +282,13 @@ static int check_writable(const struct data_directory *directory, bool dry_run)
 {
     if (!dry_run && !data_directory_is_ours(directory))
         return -1;
-    if (!directory->running)
+    if (directory->server == RUNNING_SERVER_NONE)
         return 0;
+    if (directory->server == RUNNING_SERVER_UNKNOWN) {
+        if (!dry_run)
+            running_server_tell_unknown(directory->path, directory->server_pid);
+        return dry_run ? 0 : -1;
+    }
     if (dry_run) {
         log_warning("a server runs in \"%s\" (process %lld): without --dry-run this would be refused",
                     directory->path, (long long)directory->server_pid);

@@ -80,8 +80,10 @@ static void print_directory(const struct data_directory *directory)
 
     printf("# %s: PostgreSQL %u, system identifier %llu, timeline %u\n", directory->path, directory->major,
            (unsigned long long)directory->control.system_identifier, directory->control.timeline);
-    if (directory->running)
+    if (directory->server == RUNNING_SERVER_FOUND)
         printf("# server: running (process %lld)\n", (long long)directory->server_pid);
+    else if (directory->server == RUNNING_SERVER_UNKNOWN)
+        printf("# server: unknown (postmaster.pid may be of another container or machine)\n");
     else
         printf("# server: not running\n");
     printf("# signal file: %s%s%s\n", standby ? "standby.signal" : "", standby && recovery ? " and " : "",
@@ -97,7 +99,7 @@ static void print_directory(const struct data_directory *directory)
 /* The signal file was removed by hand or by --clear, or recovery-config was forgotten. */
 static bool is_unfinished(const struct data_directory *directory)
 {
-    return !directory->running && (directory->is_fresh || directory->in_recovery);
+    return directory->server != RUNNING_SERVER_FOUND && (directory->is_fresh || directory->in_recovery);
 }
 
 static void warn_leftovers(const struct data_directory *directory, const struct settings *settings)

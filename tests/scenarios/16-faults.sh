@@ -414,7 +414,7 @@ wal_fetch_get() {
 2 | 0 | 0 | 3 | - | close=headers
 2 | 0 | 0 | 3 | - | reset=middle
 2 | 0 | 0 | 3 | - | close=middle
-- | 200 | 1 | 5+ | tries in | close=middle
+- | 200 | 1 | 3+ | tries in | close=middle
 1 | 0 | 0 | 1+ | - | reset=end
 9 | 0 | 0 | 1 | - | close=end
 9 | 0 | 0 | 1 | - | drip=600000

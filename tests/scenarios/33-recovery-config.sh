@@ -168,6 +168,15 @@ expect_status 1 recovery-config -D "$T/copy" --clear
 expect_output "still in recovery"
 expect_same "settings" auto.now copy/postgresql.auto.conf
 server_stop copy
+: >copy/postmaster.pid
+for option in --immediate --clear; do
+    expect_status 1 recovery-config -D "$T/copy" $option
+    expect_output "whether a server runs in .* can't be told"
+done
+expect_status 0 recovery-config -D "$T/copy" --show
+expect_output "server: unknown"
+rm copy/postmaster.pid
+expect_same "settings" auto.now copy/postgresql.auto.conf
 expect_status 1 recovery-config -D "$T/copy" --clear
 expect_output "has begun and is not over"
 expect_same "settings" auto.now copy/postgresql.auto.conf

@@ -1,5 +1,5 @@
 /* basebackup-fetch: does a server run in a data directory? */
-#include "basebackup/running_server.h"
+#include "common/running_server.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "unit.h"
@@ -61,13 +61,13 @@ static void test_names(void)
 {
     pid_t inside = work_in(data), outside = work_in(base);
 
-    CHECK(ask(0) == RUNNING_NONE); /* a shell may stand there as well */
+    CHECK(ask(0) == RUNNING_SERVER_NONE); /* a shell may stand there as well */
     write_file(inside, 1790000000, "");
-    CHECK(ask(inside) == RUNNING_FOUND);
+    CHECK(ask(inside) == RUNNING_SERVER_FOUND);
     write_file(-inside, 1790000000, "");
-    CHECK(ask(inside) == RUNNING_FOUND);
+    CHECK(ask(inside) == RUNNING_SERVER_FOUND);
     write_file(outside, 1790000000, "");
-    CHECK(ask(outside) != RUNNING_FOUND);
+    CHECK(ask(outside) != RUNNING_SERVER_FOUND);
     end(inside);
     end(outside);
 }
@@ -80,8 +80,8 @@ static void test_memory(void)
     int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC), id = shmget(0x77616c66, 100, IPC_CREAT | 0600);
     enum running_server without = /* all processes are seen from the first PID namespace */
         stat("/proc/self/ns/pid", &status) == 0 && status.st_ino == 0xEFFFFFFC && file_is_on_own_device(fd)
-            ? RUNNING_NONE
-            : RUNNING_UNKNOWN;
+            ? RUNNING_SERVER_NONE
+            : RUNNING_SERVER_UNKNOWN;
     long long now = time(NULL);
 
     end(gone);
@@ -89,19 +89,19 @@ static void test_memory(void)
     REQUIRE(id >= 0);
     void *memory = shmat(id, NULL, 0);
     write_file(gone, now - 5, unit_path("%9u %9d", 0x77616c66, id));
-    CHECK(ask(gone) == RUNNING_FOUND);
+    CHECK(ask(gone) == RUNNING_SERVER_FOUND);
     write_file(gone, now - 5, unit_path("%9u %9d", 0x77616c67, id)); /* somebody else's */
     CHECK(ask(gone) == without);
     shmdt(memory);
     write_file(gone, now - 5, unit_path("%9u %9d", 0x77616c66, id));
-    CHECK(ask(gone) == RUNNING_NONE);
+    CHECK(ask(gone) == RUNNING_SERVER_NONE);
     write_file(gone, now + 100, unit_path("%9u %9d", 0x77616c66, id)); /* an earlier server's */
     CHECK(ask(gone) == without);
     shmctl(id, IPC_RMID, NULL);
     write_file(gone, now - 5, unit_path("%9u %9d", 0x77616c66, id));
     CHECK(ask(gone) == without);
     REQUIRE(truncate(unit_path("%s/postmaster.pid", data), 0) == 0);
-    CHECK(ask(0) == RUNNING_UNKNOWN);
+    CHECK(ask(0) == RUNNING_SERVER_UNKNOWN);
 }
 
 int main(int argc, char **argv)

@@ -1,11 +1,13 @@
 #include "running_server.h"
 
-#include "common/file.h"
-#include "common/pg_control.h"
+#include "file.h"
+#include "log.h"
+#include "pg_control.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -110,10 +112,10 @@ static enum running_server ask_memory(const char *data_directory, int64_t starte
 
     if (!postmaster_read_memory(data_directory, &key, &id) || shmctl(id, IPC_STAT, &segment) != 0 ||
         (uint32_t)segment.shm_perm.__key != key)
-        return RUNNING_UNKNOWN;
+        return RUNNING_SERVER_UNKNOWN;
     if (segment.shm_nattch > 0)
-        return RUNNING_FOUND;
-    return segment.shm_ctime >= started ? RUNNING_NONE : RUNNING_UNKNOWN;
+        return RUNNING_SERVER_FOUND;
+    return segment.shm_ctime >= started ? RUNNING_SERVER_NONE : RUNNING_SERVER_UNKNOWN;
 }
 
 /* From the first PID namespace, which holds all others, on a file system that no other machine writes to. */
@@ -135,19 +137,32 @@ enum running_server running_server_in(const char *data_directory, int64_t *pid)
 
     *pid = find(data_directory, works_in);
     if (*pid != 0)
-        return RUNNING_FOUND;
+        return RUNNING_SERVER_FOUND;
     if (!postmaster_read(data_directory, pid, &started)) {
         path = path_join(data_directory, "postmaster.pid");
         bool is_there = path == NULL || file_exists(path);
         free(path);
         *pid = 0;
-        return is_there ? RUNNING_UNKNOWN : RUNNING_NONE;
+        return is_there ? RUNNING_SERVER_UNKNOWN : RUNNING_SERVER_NONE;
     }
     *pid = *pid < 0 ? -*pid : *pid; /* a single-user backend writes it so */
     if (is_named_process(data_directory, *pid))
-        return RUNNING_FOUND;
+        return RUNNING_SERVER_FOUND;
     enum running_server asked = ask_memory(data_directory, started);
-    return asked == RUNNING_UNKNOWN && would_be_seen(data_directory) ? RUNNING_NONE : asked;
+    return asked == RUNNING_SERVER_UNKNOWN && would_be_seen(data_directory) ? RUNNING_SERVER_NONE : asked;
+}
+
+void running_server_tell_unknown(const char *data_directory, int64_t pid)
+{
+    if (pid != 0)
+        log_error("whether a server runs in \"%s\" can't be told: its postmaster.pid names process %" PRId64
+                  ", which may be one of another container or machine",
+                  data_directory, pid);
+    else
+        log_error("whether a server runs in \"%s\" can't be told: its postmaster.pid names no process",
+                  data_directory);
+    log_hint("Make sure that none does, on no machine and in no container that has this directory; then "
+             "remove postmaster.pid, and run the same command again.");
 }
 
 int64_t running_server_with_tablespace(const char *directory)
