@@ -10,7 +10,7 @@ struct copy_settings {
     struct targets *targets; /* all borrowed */
     struct catalog *catalog;
     struct tree *tree;
-    struct path_set *told; /* paths, as in the index, of the files that were told already */
+    struct path_set *told;    /* paths, as in the index, of the files that were told already */
     struct page_check *pages; /* NULL: pages have no checksums */
     struct progress *progress;
     struct rate *rate;

@@ -204,7 +204,8 @@ static int survey_entry(struct restore *restore, const char *part, const struct 
     struct restore_place *place = &restore->places->items[found - restore->places->items];
     if (entry->line == INDEX_DIRECTORY) {
         restore_space_add(place, 1, false);
-        return restore->wanted == NULL ? 0 : path_set_add(restore->wanted, entry->path, PATH_SET_DIRECTORY, NULL);
+        return restore->wanted == NULL ? 0
+                                       : path_set_add(restore->wanted, entry->path, PATH_SET_DIRECTORY, NULL);
     }
     restore->outcome->bytes += entry->bytes;
     if (!index_entry_begins_file(entry))

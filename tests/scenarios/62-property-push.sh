@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: random sequences of kills, failing stores, restored directories, recycled segments, failovers, lost and foreign memories: what wal-push says is stored is there, as it was
 # stores: file s3
-# limit: 600
+# limit: 720
 . "$(dirname "$0")/../lib.sh"
 program=wal-push
 . "$here/property.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: random sequences of kills, helpers that are killed or stopped, damage in the store and to what was read ahead, late segments, holes, forks, two recoveries at once: what wal-fetch hands over is what is archived, else it says why
 # stores: file
-# limit: 600
+# limit: 720
 . "$(dirname "$0")/../lib.sh"
 program=wal-fetch
 . "$here/property.sh"

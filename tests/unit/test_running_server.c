@@ -1,7 +1,7 @@
 /* basebackup-fetch: does a server run in a data directory? */
-#include "common/running_server.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/running_server.h"
 #include "unit.h"
 
 #include <fcntl.h>
