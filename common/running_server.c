@@ -130,14 +130,11 @@ static bool would_be_seen(const char *data_directory)
     return is_own && stat("/proc/self/ns/pid", &status) == 0 && status.st_ino == FIRST_PID_NAMESPACE;
 }
 
-enum running_server running_server_in(const char *data_directory, int64_t *pid)
+enum running_server running_server_named(const char *data_directory, int64_t *pid)
 {
     int64_t started;
     char *path;
 
-    *pid = find(data_directory, works_in);
-    if (*pid != 0)
-        return RUNNING_SERVER_FOUND;
     if (!postmaster_read(data_directory, pid, &started)) {
         path = path_join(data_directory, "postmaster.pid");
         bool is_there = path == NULL || file_exists(path);
@@ -150,6 +147,12 @@ enum running_server running_server_in(const char *data_directory, int64_t *pid)
         return RUNNING_SERVER_FOUND;
     enum running_server asked = ask_memory(data_directory, started);
     return asked == RUNNING_SERVER_UNKNOWN && would_be_seen(data_directory) ? RUNNING_SERVER_NONE : asked;
+}
+
+enum running_server running_server_in(const char *data_directory, int64_t *pid)
+{
+    *pid = find(data_directory, works_in);
+    return *pid != 0 ? RUNNING_SERVER_FOUND : running_server_named(data_directory, pid);
 }
 
 void running_server_tell_unknown(const char *data_directory, int64_t pid)

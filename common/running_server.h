@@ -13,6 +13,8 @@ enum running_server { RUNNING_SERVER_NONE, RUNNING_SERVER_FOUND, RUNNING_SERVER_
  * here; 0: none is named. RUNNING_SERVER_NONE: there is no postmaster.pid, or nothing of that server is left.
  */
 enum running_server running_server_in(const char *data_directory, int64_t *pid);
+/* The same by postmaster.pid alone: not of a server that somebody has removed it from. */
+enum running_server running_server_named(const char *data_directory, int64_t *pid);
 /* Logs that it can't be known, and what to do. */
 void running_server_tell_unknown(const char *data_directory, int64_t pid);
 /* The process of one with a tablespace in this directory; 0: none that could be seen. */

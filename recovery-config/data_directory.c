@@ -110,7 +110,7 @@ int data_directory_read(const char *path, struct data_directory *directory)
                   POSTGRESQL_LEAST_VERSION);
         return -1;
     }
-    directory->server = running_server_in(path, &directory->server_pid);
+    directory->server = running_server_named(path, &directory->server_pid);
     if (server_mode_read(path, &directory->mode) != 0)
         return -1;
     return find_label(directory);
