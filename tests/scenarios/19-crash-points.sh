@@ -638,6 +638,7 @@ expect_status 0 basebackup-fetch -D "$T/stale"
 find stale/base/1 -size +16k -name '1*' | head -20 | while read -r file; do printf x | dd of="$file" bs=1 seek=9000 conv=notrunc status=none; done
 find stale/base/1 -size -16k -name '2*' | head -20 | xargs rm
 : >stale/base/1/extra && mkdir -p stale/extra/deep && : >stale/extra/deep/file && ln -s extra stale/link
+sql main "create table behind (i int)" # so that the segment that is written to is not one that was archived just now
 cp "main/pg_wal/$(sql main "select pg_walfile_name(pg_current_wal_lsn())")" stale/pg_wal/
 delta_reset() { rm -rf copy copy.pg_wal-* && cp -a stale copy; }
 delta_whole() { [ -e copy/global/pg_control ] && [ ! -e copy/restore.walferry ] && pg_verifybackup -n -q copy; }
