@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: two nodes archive after a failover, whoever comes first: nothing is refused, each timeline is recovered as it was; archive_mode = always
-# stores: file s3
+# stores: file
+# full-stores: s3
 . "$(dirname "$0")/../lib.sh"
 
 step "a primary with a base backup"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: where two histories use one name the first is served, the second is refused and told, its server keeps its WAL, and the documented way out works
-# stores: file s3
+# stores: file
+# full-stores: s3
 . "$(dirname "$0")/../lib.sh"
 
 config_write $'[wal-fetch]\ntimeout = 5\nhistory_wait = 2\nhole_wait = 1'

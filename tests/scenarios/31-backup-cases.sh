@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: base backups of odd clusters, with every option; what basebackup-list says of them; what makes one fail, and that it is said
-# stores: file s3
+# stores: file
+# full-stores: s3
 # full-versions: s3@13 file@17 file@18 s3@19
 . "$(dirname "$0")/../lib.sh"
 
