@@ -22,7 +22,8 @@ sql main "insert into t values (0)" "select pg_switch_wal()" >/dev/null
 server_stop main
 segments=(main/pg_wal/00000001????????????????)
 first=$(basename "${segments[0]}") second=$(basename "${segments[1]}") third=$(basename "${segments[2]}")
-backup=$(basename main/pg_wal/*.backup) partial=$(basename main/pg_wal/*.partial) fork=$(printf '%s\n' main/pg_wal/00000002???????????????? | head -1)
+forks=(main/pg_wal/00000002????????????????)
+backup=$(basename main/pg_wal/*.backup) partial=$(basename main/pg_wal/*.partial) fork=${forks[0]}
 
 push() { cd "$T/${2:-main}" && expect_status "$1" wal-push "pg_wal/$name" && cd "$T"; } # STATUS [DATA-DIRECTORY]
 stored() { # NAME [FILE]: the object is there, and lz4 alone brings the file back

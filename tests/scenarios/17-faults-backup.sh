@@ -157,7 +157,7 @@ unreadable() {
     sql main "alter system set max_replication_slots = 0" "alter system set max_wal_senders = 0" # else nothing is asked for
     server_stop main && server_start main
     script "GET *wal/0* 1 - status=503 code=SlowDown"
-    basebackup-push --config "$T/wal.conf" --checkpoint=fast --wal=include >push.log 2>&1 &
+    basebackup-push --config "$T/wal.conf" --checkpoint=fast --wal=include --max-rate 10MB >push.log 2>&1 &
     push=$!
     wait_until 30 "the backup to begin" grep -q "begins at" push.log
     kill -STOP $push
