@@ -13,6 +13,7 @@ strike() { # NUMBER ERRNO: the case with this call refused; 0: none. refused say
     status=0
     output=$(REFUSE=${command[0]}:$1:$2 REFUSE_LOG=$T/refused LD_PRELOAD=$T/refuse.so exec timeout -k 5 60 "${command[@]}" 2>&1) || status=$?
 }
+function_at() { addr2line -f -e "$(command -v "${command[0]}")" "$1" | sed -n 1p; } # ADDRESS
 judge() { # what strike did
     case $status,$what in
     0,*sync\ *) [[ $what =~ ${unsynced:-none} ]] || fail "success, but who knows whether it is on disk" ;;
@@ -36,7 +37,7 @@ every_call() { # the first $most and the last of those that come from one place;
         strike "$number" $((number % 3 ? 5 : 28)) # EIO, ENOSPC
         failures=$((failures + (status != 0)))
         what=none # it had fewer calls this time
-        [ ! -e refused ] || what=$(<refused)
+        [ ! -e refused ] || what="$(<refused) in $(function_at "$(awk 'NR == 1 { print $2 }' refused)")"
         row "$name: call $number, $what, status $status" judge
     done 4<plan
     echo "$name: $((rows - before)) of $(wc -l <plan) calls refused, $failures times it failed (${SECONDS} s)"

@@ -32,7 +32,11 @@ for program in push fetch init check list config restore backup; do
     rm -f copy/*.signal && touch copy/recovery.signal
     choose $program
     thin=$([[ $program == @(backup|restore) ]] && { [ "$STORE" = file ] && echo 3 || echo 6; } || echo 1) # these take so long
-    unsynced=$([ $program = check ] && echo fsync || true)          # of the directory in which the probe was
+    case $program in
+    check) unsynced=fsync ;; # of the directory in which the probe was
+    backup) unsynced='in (running_begin|sync_lanes)' ;; # what the next one would go on from, if this one were interrupted
+    *) unsynced='' ;;
+    esac
     most=$([[ $program.$STORE == @(backup.*|restore.*|*.s3) ]] && echo 2 || echo 1000) # string_copy's come from one place
     every_call
 done
