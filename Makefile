@@ -18,9 +18,11 @@ override LDFLAGS += -fsanitize=$(SANITIZE)
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS))
 endif
 
-FOLDERS  = wal-push wal-fetch basebackup recovery-config repository
+FOLDERS  = wal-push wal-fetch basebackup recovery-config recovery-window repository
 PROGRAMS = wal-push/wal-push wal-fetch/wal-fetch basebackup/basebackup-push basebackup/basebackup-fetch \
-           basebackup/basebackup-list recovery-config/recovery-config repository/repository-init repository/repository-check
+           basebackup/basebackup-list basebackup/basebackup-verify basebackup/basebackup-expire basebackup/basebackup-pin \
+           recovery-config/recovery-config recovery-window/recovery-window \
+           repository/repository-init repository/repository-check repository/repository-sync
 BINARIES = $(addprefix $(BUILD)/bin/,$(notdir $(PROGRAMS)))
 MAINS    = $(foreach p,$(PROGRAMS),$(dir $(p))$(subst -,_,$(notdir $(p))).c)
 UNITS    = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
@@ -59,6 +61,9 @@ units: $(addprefix $(BUILD)/unit/,$(UNITS))
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcurl -lcrypto -llz4 -lpthread
+$(BUILD)/bench/records $(BUILD)/bench/synthesize: $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(COMMON)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/bench/profiler.so: bench/profiler.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -o $@ $< -ldl
@@ -69,8 +74,9 @@ asan:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g -fno-sanitize-recover=all -ftrivial-auto-var-init=pattern' all units
 
 tsan:
-	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' $(BUILD)/tsan/unit/test_worker_pool
+	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread CFLAGS='-O1 -g' $(BUILD)/tsan/unit/test_worker_pool $(BUILD)/tsan/unit/test_relay
 	$(BUILD)/tsan/unit/test_worker_pool
+	$(BUILD)/tsan/unit/test_relay
 
 SOURCES = $(wildcard common/*.[ch] tests/unit/*.[ch] bench/*.[ch] $(foreach f,$(FOLDERS),$(f)/*.[ch]))
 lint:

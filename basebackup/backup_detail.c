@@ -2,8 +2,8 @@
 
 #include "backup_json.h"
 #include "common/backup_index.h"
+#include "common/progress.h"
 #include "list_table.h"
-#include "progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>

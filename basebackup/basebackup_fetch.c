@@ -1,14 +1,15 @@
 /* basebackup-fetch: restores a base backup into a directory that is empty, or, with --delta, one that is to
  * become as the backup is. It chooses the backup, looks at every place it would write to, restores, and says
  * what comes next. */
+#include "choice.h"
 #include "common/config.h"
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/progress.h"
 #include "common/timestamp.h"
 #include "fetch_report.h"
-#include "interrupt.h"
-#include "progress.h"
 #include "restore.h"
 #include "restore_file.h"
 
@@ -27,7 +28,8 @@ struct request {
     const char *external_directory; /* NULL: beside the data directory */
     const char *target_time;        /* as written; NULL: none */
     const char *target_lsn;
-    struct backup_wish wish;
+    const char *timeline;
+    struct choice_request choice;
     struct mappings mappings;
     char **databases; /* --database: names, borrowed */
     size_t database_count;
@@ -75,7 +77,7 @@ static int set_backup(void *context, const char *value)
         log_hint("basebackup-list shows the ids; \"latest\" is the newest.");
         return -1;
     }
-    request->wish.id = value;
+    request->choice.wish.id = value;
     return 0;
 }
 
@@ -84,21 +86,52 @@ static int set_target_time(void *context, const char *value)
     struct request *request = context;
 
     request->target_time = value;
-    request->wish.has_time = true;
-    return options_time(value, &request->wish.time);
+    request->choice.wish.has_time = true;
+    return options_time(value, &request->choice.wish.time);
 }
 
 static int set_target_lsn(void *context, const char *value)
 {
     struct request *request = context;
 
-    if (!lsn_parse(value, &request->wish.lsn)) {
+    if (!lsn_parse(value, &request->choice.wish.lsn)) {
         log_error("target LSN \"%s\" is not an LSN", value);
         log_hint("Write it as PostgreSQL does, like \"A/1F000028\".");
         return -1;
     }
     request->target_lsn = value;
-    request->wish.has_lsn = true;
+    request->choice.wish.has_lsn = true;
+    return 0;
+}
+
+static int set_timeline(void *context, const char *value)
+{
+    struct request *request = context;
+
+    request->timeline = value;
+    request->choice.timeline = 0;
+    return strcmp(value, "latest") == 0 ? 0 : options_timeline(value, &request->choice.timeline);
+}
+
+static int set_unproven(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->choice.without_proof = true;
+    return 0;
+}
+
+static int set_accept_end(void *context, const char *value)
+{
+    struct request *request = context;
+
+    if (wal_name_parse(value).kind != WAL_SEGMENT) {
+        log_error("\"%s\" is not the name of a WAL segment", value);
+        log_hint("It has 24 upper-case hexadecimal digits, like 000000010000000A000000FF.");
+        return -1;
+    }
+    request->choice.accept_end = value;
     return 0;
 }
 
@@ -194,6 +227,10 @@ static const struct option_spec own_options[] = {
     {"target-time", 0, "TIME", set_target_time,
      "recovery will go to this time (with an offset:\n\"2026-11-20 14:29:59+01\")"},
     {"target-lsn", 0, "LSN", set_target_lsn, "recovery will go to this LSN"},
+    {"timeline", 0, "TIMELINE", set_timeline,
+     "recovery will follow this one: latest (default), or a\nnumber"},
+    {"unproven", 0, NULL, set_unproven, "don't look whether the WAL up to the target is there"},
+    {"accept-end", 0, "SEGMENT", set_accept_end, "recovery will give up the WAL from this segment on"},
     {"tablespace-mapping", 'T', "OLD=NEW", add_mapping, "restore the tablespace at OLD into NEW"},
     {"external", 0, "DIR", set_external,
      "for files from outside the data directory\n(default: <pgdata>.external)"},
@@ -218,6 +255,7 @@ static const struct program program = {
     .summary = "restores a base backup",
     .operands = "-D DIR | --file PATH",
     .options = own_options,
+    .takes_several = true,
     .epilogue =
         "Exit status: 0 restored, verified and on disk; 1 failed; 2 usage or configuration error.\n"
         "recovery-config -D DIR is the next step: without it the server can't fetch the WAL that it needs.",
@@ -235,7 +273,7 @@ static int check_request(const struct request *request)
         log_error("--output only goes with --file");
     else if (request->file == NULL && request->data_directory == NULL)
         log_error("no directory was given to restore into (-D DIR)");
-    else if (request->wish.has_time && request->wish.has_lsn)
+    else if (request->choice.wish.has_time && request->choice.wish.has_lsn)
         log_error("--target-time and --target-lsn exclude each other");
     else
         return 0;
@@ -243,57 +281,12 @@ static int check_request(const struct request *request)
     return -1;
 }
 
-/* Choosing */
-
-/* A backup and the repository that holds it. */
-struct choice {
-    struct repository repository;
-    bool is_open;
-    struct backup_list list;
-    const struct backup *backup; /* of the list */
-};
-
-static void choice_close(struct choice *choice)
+/* As recovery-config has it. */
+static void complete_request(struct request *request)
 {
-    backup_list_free(&choice->list);
-    if (choice->is_open)
-        repository_close(&choice->repository);
-    choice->is_open = false;
-    choice->backup = NULL;
-}
-
-static int choose_from(const struct config *config, const struct repository_config *settings,
-                       const struct backup_wish *wish, struct choice *choice)
-{
-    struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
-
-    memset(choice, 0, sizeof *choice);
-    if (repository_open(config, settings, NULL, &limits, &choice->repository) != 0)
-        return -1;
-    choice->is_open = true;
-    if (repository_load_cluster(&choice->repository, 0) == REPOSITORY_OK &&
-        backup_list_load(&choice->repository, &choice->list) == REPOSITORY_OK)
-        choice->backup = backup_choose(&choice->repository, &choice->list, wish);
-    if (choice->backup != NULL)
-        return 0;
-    choice_close(choice);
-    return -1;
-}
-
-/* The first repository, in the order of the configuration, that has a backup which serves. */
-static int choose(const struct config *config, const struct repository_config *only,
-                  const struct backup_wish *wish, struct choice *choice)
-{
-    for (size_t i = 0; i < config->repository_count; i++) {
-        const struct repository_config *settings = only != NULL ? only : &config->repositories[i];
-        if (interrupt_requested())
-            return -1;
-        if (choose_from(config, settings, wish, choice) == 0)
-            return 0;
-        if (only != NULL)
-            return -1;
-    }
-    return -1;
+    if (request->choice.accept_end != NULL && request->timeline == NULL)
+        request->choice.timeline = wal_name_parse(request->choice.accept_end).timeline;
+    request->choice.without_way = request->file != NULL;
 }
 
 /* After pg_upgrade the cluster lives on as another system, which no backup of the former one leads to: the
@@ -358,16 +351,22 @@ static int append_setting(struct buffer *out, const char *name, const char *dire
 }
 
 /* The command that makes the restored directory recover to where the user wants to get. */
-static void tell_next_step(const struct request *request, const char *config_path,
-                           const struct restore_places *places)
+static void tell_next_step(const struct request *request, const struct options *options,
+                           const char *config_path, const struct restore_places *places)
 {
     struct buffer command = BUFFER_EMPTY;
+    int result = buffer_append_string(&command, "recovery-config") == 0
+                     ? append_option(&command, "--config", config_path)
+                     : -1;
 
-    if (buffer_append_string(&command, "recovery-config") == 0 &&
-        append_option(&command, "--config", config_path) == 0 &&
-        append_option(&command, "-D", places->items[0].path) == 0 &&
+    for (size_t i = 0; i < options->repository_count && result == 0; i++)
+        result = append_option(&command, "--repository", options->repositories[i]);
+    if (result == 0 && append_option(&command, "-D", places->items[0].path) == 0 &&
         append_option(&command, "--target-time", request->target_time) == 0 &&
-        append_option(&command, "--target-lsn", request->target_lsn) == 0)
+        append_option(&command, "--target-lsn", request->target_lsn) == 0 &&
+        append_option(&command, "--timeline", request->timeline) == 0 &&
+        append_option(&command, "--accept-end", request->choice.accept_end) == 0 &&
+        (!request->choice.without_proof || buffer_append_string(&command, " --unproven") == 0))
         log_hint("Next, before the server is started: %s", buffer_string(&command));
     buffer_free(&command);
 }
@@ -431,7 +430,8 @@ static void tell_success(const struct request *request, const struct options *op
         (unsigned long long)outcome->files, bytes, (double)outcome->microseconds / 1e6);
     if (places->is_delta)
         tell_kept(outcome);
-    tell_next_step(request, options->config == NULL ? NULL : choice->repository.config->path, places);
+    tell_next_step(request, options, options->config == NULL ? NULL : choice->repository.config->path,
+                   places);
 }
 
 static void tell_failure(const struct restore_places *places)
@@ -474,8 +474,22 @@ static void warn_of_page_errors(const struct backup *backup)
                     backup->id, (unsigned long long)backup->page_errors);
 }
 
+/* next: the repository to go on with, or NULL. */
+static bool goes_on(const struct choice *choice, const struct repository_config *next,
+                    const struct restore_outcome *outcome)
+{
+    if (!outcome->is_repository || next == NULL || interrupt_signal() != 0)
+        return false;
+    log_warning(
+        "repository \"%s\" has no good copy of backup %s, or can't be asked: repository \"%s\" is tried",
+        choice->repository.settings->name, choice->backup->id, next->name);
+    return true;
+}
+
+/* 0; 1: another repository is to be tried; -1 after logging. */
 static int restore_chosen(const struct config *config, struct request *request, const struct options *options,
-                          struct choice *choice, const struct former *former)
+                          struct choice *choice, const struct repository_config *next,
+                          const struct former *former, bool *is_begun)
 {
     struct restore_places places = {.items = NULL};
     struct database_choice databases = {.is_all = true};
@@ -496,7 +510,7 @@ static int restore_chosen(const struct config *config, struct request *request, 
     if (result == 0)
         result = restore_places_plan(choice->backup, request->data_directory, request->external_directory,
                                      &request->mappings, former, &places);
-    warn_of_later_system(choice, &request->wish);
+    warn_of_later_system(choice, &request->choice.wish);
     warn_of_page_errors(choice->backup);
     if (result == 0) {
         log_info("restoring backup %s from repository \"%s\" into \"%s\"", choice->backup->id,
@@ -507,43 +521,78 @@ static int restore_chosen(const struct config *config, struct request *request, 
             fetch_report_end(&request->result, &outcome);
             database_choice_tell(&databases, choice->backup);
             tell_success(request, options, choice, &places, &outcome);
-        } else if (outcome.is_begun)
+        } else if (goes_on(choice, next, &outcome))
+            result = 1;
+        else if (outcome.is_begun)
             tell_failure(&places);
     }
+    *is_begun = *is_begun || outcome.is_begun;
     restore_places_free(&places);
     database_choice_free(&databases);
     return result;
 }
 
-static int run_file(const struct config *config, const struct repository_config *only,
-                    const struct request *request)
+/* One that has no good copy of it leaves nothing behind: then the next is tried. */
+static int run_file(const struct config *config, struct request *request)
 {
     struct choice choice = {.is_open = false};
-    int result = -1;
+    const struct repository_config *next = NULL;
+    int result;
 
-    if (choose(config, only, &request->wish, &choice) == 0)
-        result = restore_one_file(&choice.repository, choice.backup, request->file,
-                                  request->output == NULL ? "-" : request->output);
+    do {
+        result = choice_make(config, &request->choice, &choice);
+        if (result == 0) {
+            result = restore_one_file(&choice.repository, choice.backup, request->file,
+                                      request->output == NULL ? "-" : request->output);
+            next = choice_next(&request->choice, &choice);
+            if (result != 0 && next != NULL && !interrupt_requested())
+                log_warning("repository \"%s\" is tried", next->name);
+        } else
+            next = NULL;
+        request->choice.first = choice.index + 1;
+        choice_close(&choice);
+    } while (result != 0 && next != NULL && !interrupt_requested());
+    return result;
+}
+
+/* As restore_chosen, from the first repository that was not tried yet. */
+static int restore_from_next(const struct config *config, struct request *request,
+                             const struct options *options, const struct former *former, bool *is_begun)
+{
+    struct choice choice = {.is_open = false};
+    int result = choice_make(config, &request->choice, &choice);
+
+    if (result == 0) {
+        request->choice.first = choice.index + 1;
+        result = restore_chosen(config, request, options, &choice, choice_next(&request->choice, &choice),
+                                former, is_begun);
+    } else if (*is_begun)
+        log_error(
+            "the restore failed: \"%s\" is incomplete; it has no global/pg_control, so no server can be "
+            "started in it",
+            request->data_directory);
     choice_close(&choice);
     return result;
 }
 
-static int run(const struct config *config, const struct repository_config *only, struct request *request,
-               const struct options *options)
+static int run(const struct config *config, struct request *request, const struct options *options)
 {
-    struct choice choice = {.is_open = false};
     struct former former;
-    int result = -1;
+    bool is_begun = false;
+    int result;
 
     /* Asked first, since these are the commonest mistakes and need no repository; and recovery-config, which
      * would refuse the time, comes when all is restored. */
     if (former_look(request->data_directory, request->delta, &former) != 0 ||
         check_combination(request, &former) != 0 ||
-        (request->wish.has_time && options_time_is_past(request->wish.time) != 0))
+        (request->choice.wish.has_time && options_time_is_past(request->choice.wish.time) != 0))
         return -1;
-    if (choose(config, only, &request->wish, &choice) == 0)
-        result = restore_chosen(config, request, options, &choice, &former);
-    choice_close(&choice);
+    /* What is right of the first try stays. */
+    while ((result = restore_from_next(config, request, options, &former, &is_begun)) == 1) {
+        interrupt_forget();
+        if (former_look(request->data_directory, request->delta || is_begun, &former) != 0)
+            return -1;
+    }
     return result;
 }
 
@@ -552,7 +601,7 @@ int main(int argc, char **argv)
     struct request request = {.data_directory = NULL};
     struct options options;
     struct config config;
-    const struct repository_config *only;
+    const struct repository_config **repositories = NULL;
     char **operands;
     int status = options_parse(&program, argc, argv, &options, &request, &operands);
 
@@ -562,21 +611,23 @@ int main(int argc, char **argv)
     status = EXIT_USAGE;
     if (check_request(&request) != 0)
         goto done;
+    complete_request(&request);
     if (geteuid() == 0 &&
         request.file == NULL) { /* as initdb: the server could not use what belongs to root */
         log_error("cannot be run as root; run it as the user that will own the server");
         status = EXIT_FAILED;
         goto done;
     }
-    if (options_load(&options, &config, &only) != 0)
+    if (options_load_list(&options, &config, &repositories, &request.choice.repository_count) != 0)
         goto done;
+    request.choice.repositories = repositories;
     interrupt_catch_signals();
-    status = (request.file != NULL ? run_file(&config, only, &request)
-                                   : run(&config, only, &request, &options)) == 0
+    status = (request.file != NULL ? run_file(&config, &request) : run(&config, &request, &options)) == 0
                  ? EXIT_DONE
                  : EXIT_FAILED;
     config_free(&config);
 done:
+    free(repositories);
     mappings_free(&request.mappings);
     free(request.databases);
     if (request.result.document != NULL)

@@ -2,6 +2,7 @@
 #include "backup_detail.h"
 #include "backup_json.h"
 #include "common/log.h"
+#include "common/note.h"
 #include "common/options.h"
 #include "list_table.h"
 
@@ -68,17 +69,24 @@ static const struct program program = {
 struct listing {
     const struct repository_config *settings;
     struct backup_list list;
+    struct notes notes;
 };
 
-static int open_and_load(const struct config *config, const struct repository_config *settings,
-                         struct repository *repository, struct backup_list *list)
+static void listing_free(struct listing *listing)
+{
+    backup_list_free(&listing->list);
+    notes_free(&listing->notes);
+}
+
+static int open_and_load(const struct config *config, struct listing *listing, struct repository *repository)
 {
     struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
 
-    if (repository_open(config, settings, NULL, &limits, repository) != 0)
+    if (repository_open(config, listing->settings, NULL, &limits, repository) != 0)
         return -1;
     if (repository_load_cluster(repository, 0) == REPOSITORY_OK &&
-        backup_list_load(repository, list) == REPOSITORY_OK)
+        notes_load(repository, &listing->notes) == REPOSITORY_OK &&
+        backup_list_load(repository, &listing->list) == REPOSITORY_OK)
         return 0;
     repository_close(repository);
     return -1;
@@ -89,13 +97,29 @@ static int load(const struct config *config, struct listing *listing)
 {
     struct repository repository;
 
-    if (open_and_load(config, listing->settings, &repository, &listing->list) != 0)
+    if (open_and_load(config, listing, &repository) != 0)
         return -1;
     repository_close(&repository);
     return listing->list.damaged == 0 ? 0 : -1;
 }
 
 /* Telling */
+
+static void print_pin(const struct listing *listing, const struct backup *backup)
+{
+    const struct noted *pin = notes_pin(&listing->notes, backup->system_identifier, backup->id);
+    char host[LIST_CELL_BYTES], time[LIST_CELL_BYTES], reason[LIST_CELL_BYTES];
+
+    if (pin == NULL)
+        return;
+    list_format_text(pin->note.host, host);
+    list_format_text(pin->note.reason, reason);
+    list_format_time(pin->note.time, time);
+    if (pin->is_damaged)
+        printf("%s: counts as pinned, since its last note is damaged\n", backup->id);
+    else
+        printf("%s: pinned on %s, %s UTC%s%s\n", backup->id, host, time, *reason != '\0' ? ": " : "", reason);
+}
 
 static int print_listing(const struct config *config, const struct listing *listing, bool with_name)
 {
@@ -107,6 +131,8 @@ static int print_listing(const struct config *config, const struct listing *list
         if (listing->list.backups[i].page_errors > 0)
             printf("%s: %llu pages had a wrong checksum when it was taken\n", listing->list.backups[i].id,
                    (unsigned long long)listing->list.backups[i].page_errors);
+    for (size_t i = 0; i < listing->list.count; i++)
+        print_pin(listing, &listing->list.backups[i]);
     if (listing->list.count > 0)
         return 0;
     printf("There is no complete base backup of cluster \"%s\" in repository \"%s\".\n", config->cluster_name,
@@ -120,6 +146,8 @@ static struct json *listed_json(const struct listing *listing, const struct back
 
     json_set_string(object, "repository", listing->settings->name);
     backup_json_fill(object, backup, NULL);
+    json_set_bool(object, "pinned",
+                  notes_pin(&listing->notes, backup->system_identifier, backup->id) != NULL);
     return object;
 }
 
@@ -178,7 +206,7 @@ static int show_all(const struct config *config, const struct repository_config 
         listings[i].settings = only != NULL ? only : &config->repositories[i];
     result = show(config, listings, count, as_json);
     for (size_t i = 0; i < count; i++)
-        backup_list_free(&listings[i].list);
+        listing_free(&listings[i]);
     free(listings);
     return result;
 }
@@ -187,20 +215,25 @@ static int show_all(const struct config *config, const struct repository_config 
 static int show_from(const struct config *config, const struct repository_config *settings,
                      const struct request *request)
 {
-    struct backup_list list = {NULL, 0, 0};
+    struct listing listing = {.settings = settings};
     struct repository repository;
     const struct backup *backup = NULL;
     int result = 1;
 
-    if (open_and_load(config, settings, &repository, &list) != 0)
+    if (open_and_load(config, &listing, &repository) != 0) {
+        listing_free(&listing);
         return -1;
-    for (size_t i = 0; i < list.count; i++) /* the oldest first */
-        if (strcmp(request->backup, "latest") == 0 || strcmp(request->backup, list.backups[i].id) == 0)
-            backup = &list.backups[i];
+    }
+    for (size_t i = 0; i < listing.list.count; i++) /* the oldest first */
+        if (strcmp(request->backup, "latest") == 0 ||
+            strcmp(request->backup, listing.list.backups[i].id) == 0)
+            backup = &listing.list.backups[i];
     if (backup != NULL)
         result = request->wants_files ? backup_files_print(&repository, backup, request->as_json)
                                       : backup_detail_print(&repository, backup, request->as_json);
-    backup_list_free(&list);
+    if (result == 0 && !request->as_json && !request->wants_files)
+        print_pin(&listing, backup);
+    listing_free(&listing);
     repository_close(&repository);
     return result;
 }

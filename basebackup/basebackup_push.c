@@ -1,7 +1,7 @@
 /* basebackup-push: takes a base backup of a running PostgreSQL server and stores it in the repositories. */
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
-#include "interrupt.h"
 #include "priority.h"
 #include "push.h"
 #include "server.h"

@@ -1,8 +1,8 @@
 #include "copy.h"
 
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/worker_pool.h"
-#include "interrupt.h"
 #include "split.h"
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 #include "documents.h"
 
 #include "common/document.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "interrupt.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,15 +33,6 @@ int documents_started(const struct backup *backup, struct buffer *out)
     set_time(document, "start_time", backup->start_time);
     json_set_string(document, "host", backup->host);
     json_set_uint(document, "pid", (uint64_t)getpid());
-    return document_seal(document, out);
-}
-
-int documents_heartbeat(const char *backup_id, int64_t now, struct buffer *out)
-{
-    struct json *document = document_new("heartbeat");
-
-    json_set_string(document, "backup", backup_id);
-    set_time(document, "time", now);
     return document_seal(document, out);
 }
 

@@ -1,5 +1,4 @@
-/* The documents of a backup in the making: started.json and heartbeat.json, and in the end its index and
- * manifest.json. */
+/* The documents of a backup in the making: started.json, and in the end its index and manifest.json. */
 #ifndef WALFERRY_DOCUMENTS_H
 #define WALFERRY_DOCUMENTS_H
 
@@ -8,9 +7,6 @@
 
 /* started.json: who began which backup, when and where. Appended. 0, or -1 after logging. */
 int documents_started(const struct backup *backup, struct buffer *out);
-
-/* heartbeat.json: it still runs. now: a timestamp. Appended. 0, or -1 after logging. */
-int documents_heartbeat(const char *backup_id, int64_t now, struct buffer *out);
 
 /* Stores the packed index, then manifest.json, in every target that lives: to each what its lane holds.
  * *backup gets the totals of the first lane. directory: for a temporary file; may be NULL. 0, or -1 after

@@ -2,8 +2,8 @@
 #ifndef WALFERRY_FETCH_REPORT_H
 #define WALFERRY_FETCH_REPORT_H
 
+#include "common/result.h"
 #include "restore.h"
-#include "result.h"
 
 /* What is restored, and where. */
 void fetch_report_begin(struct result *result, const struct repository *repository,

@@ -1,8 +1,8 @@
 #include "heartbeat.h"
 
+#include "common/backup_sign.h"
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "documents.h"
 
 #include <stdlib.h>
 
@@ -37,7 +37,7 @@ void heartbeat_tick(struct heartbeat *heartbeat)
 
     if (monotonic_now() < heartbeat->next)
         return;
-    if (documents_heartbeat(targets->backup_id, timestamp_now(), &text) == 0) {
+    if (backup_heartbeat_seal(targets->backup_id, timestamp_now(), &text) == 0) {
         struct body body = {.data = text.data, .fd = -1, .length = text.length};
         if (sha256_of(text.data, text.length, body.sha256) == 0)
             for (size_t i = 0; i < targets->count; i++)

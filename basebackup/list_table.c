@@ -2,9 +2,9 @@
 
 #include "backup_json.h"
 #include "common/log.h"
+#include "common/progress.h"
 #include "common/timestamp.h"
 #include "common/utf8.h"
-#include "progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -32,12 +32,12 @@ struct old_part *old_unit_part(const struct old_unit *unit, size_t part, size_t 
 
 static void free_part(struct old_part *part)
 {
-    restore_part_free(part->part);
+    backup_part_free(part->part);
     buffer_free(&part->lines);
     part->part = NULL;
 }
 
-const struct restore_part *old_unit_any(const struct old_unit *unit, size_t part)
+const struct backup_part *old_unit_any(const struct old_unit *unit, size_t part)
 {
     return old_unit_part(unit, part, unit->first)->part;
 }
@@ -56,11 +56,11 @@ static int take_entry(void *context, struct index_entry *entry)
 
     lane->is_file_line = entry->line == INDEX_FILE;
     if (entry->line == INDEX_FILE)
-        return restore_part_add(lane->begun.part, entry);
+        return backup_part_add(lane->begun.part, entry);
     if (entry->line != INDEX_PART)
         return 0;
     lane->done = lane->begun;
-    lane->begun = (struct old_part){restore_part_new(entry), entry->files, BUFFER_EMPTY};
+    lane->begun = (struct old_part){backup_part_new(entry), entry->files, BUFFER_EMPTY};
     return lane->begun.part == NULL ? -1 : 0;
 }
 
@@ -193,7 +193,7 @@ static int extend(struct old_index *index, struct old_unit *unit)
 
 static bool goes_on(const struct old_unit *unit)
 {
-    const struct restore_part *last = old_unit_any(unit, unit->count - 1);
+    const struct backup_part *last = old_unit_any(unit, unit->count - 1);
 
     return last->count == 1 && !index_entry_ends_file(&last->files[0]);
 }

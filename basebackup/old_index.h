@@ -2,12 +2,13 @@
 #ifndef WALFERRY_OLD_INDEX_H
 #define WALFERRY_OLD_INDEX_H
 
-#include "restore_part.h"
+#include "common/backup_part.h"
+#include "common/index_reader.h"
 #include "target.h"
 
 /* A part as one lane has it. */
 struct old_part {
-    struct restore_part *part; /* its files, as the index has them; NULL: the lane is left out */
+    struct backup_part *part; /* its files, as the index has them; NULL: the lane is left out */
     uint64_t files;
     struct buffer lines; /* of its files, word by word */
 };
@@ -21,7 +22,7 @@ struct old_unit {
 };
 struct old_part *old_unit_part(const struct old_unit *unit, size_t part, size_t lane);
 /* What is the same in all lanes: its name, and of its files all but where they lie in it. */
-const struct restore_part *old_unit_any(const struct old_unit *unit, size_t part);
+const struct backup_part *old_unit_any(const struct old_unit *unit, size_t part);
 void old_unit_free(struct old_unit *unit);
 
 struct old_index;

@@ -1,10 +1,10 @@
 #include "page.h"
 
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/pg_control.h"
 #include "common/wal.h"
-#include "interrupt.h"
 
 #include <errno.h>
 #include <string.h>

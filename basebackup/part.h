@@ -5,7 +5,7 @@
 #define WALFERRY_PART_H
 
 #include "catalog.h"
-#include "tar.h"
+#include "common/tar.h"
 #include "target.h"
 
 #include <stdatomic.h>

@@ -4,13 +4,13 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/timestamp.h"
+#include "common/wal_index_fill.h"
 #include "copy.h"
 #include "data_directory.h"
 #include "describe.h"
 #include "documents.h"
 #include "external.h"
 #include "heartbeat.h"
-#include "interrupt.h"
 #include "last_part.h"
 #include "primary.h"
 #include "push_report.h"
@@ -321,6 +321,7 @@ static int stop(struct push *push)
         return -1;
     push->backup.stop_lsn = push->stop.lsn;
     push->backup.stop_time = push->stop.time;
+    push->backup.covered_until = push->stop.covered_until;
     if (backup_label_check(push->stop.backup_label, push->backup.start_lsn, push->backup.timeline) != 0 ||
         (push->facts.is_standby && verify_standby(push) != 0))
         return -1;
@@ -459,6 +460,16 @@ static int complete(struct push *push)
     return 0;
 }
 
+/* The backup is complete: whatever happens here is no failure of it. */
+static void write_indexes(struct push *push)
+{
+    int64_t deadline = wal_index_fill_deadline();
+
+    for (size_t i = 0; i < push->targets.count; i++)
+        if (target_is_alive(&push->targets.items[i]))
+            wal_index_fill_all(&push->targets.items[i].repository, deadline, false);
+}
+
 static void push_close(struct push *push)
 {
     server_close(push->server); /* first: ends backup mode */
@@ -500,6 +511,7 @@ int push_backup(const struct push_settings *settings, char id[BACKUP_ID_BYTES])
         (settings->includes_wal || wait_for_wal(push) == 0) && complete(push) == 0) {
         memcpy(id, push->backup.id, sizeof push->backup.id);
         result = 0;
+        write_indexes(push);
     }
     push_report(settings->result, &push->backup, &push->targets, push->is_stored ? push->catalog : NULL);
     push_close(push);

@@ -4,7 +4,7 @@
 
 #include "annotation.h"
 #include "common/backup.h"
-#include "result.h"
+#include "common/result.h"
 
 struct push_settings {
     const struct config *config;

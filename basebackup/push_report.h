@@ -3,7 +3,7 @@
 #define WALFERRY_PUSH_REPORT_H
 
 #include "catalog.h"
-#include "result.h"
+#include "common/result.h"
 #include "target.h"
 
 /* After success and failure. catalog: of the complete backup, whose manifest is in every target that lives;

@@ -1,19 +1,21 @@
 #include "restore.h"
 
+#include "common/interrupt.h"
 #include "common/log.h"
+#include "common/progress.h"
 #include "common/timestamp.h"
 #include "common/worker_pool.h"
-#include "interrupt.h"
-#include "progress.h"
 #include "restore_apart.h"
 #include "restore_clean.h"
 #include "restore_compare.h"
+#include "restore_marker.h"
 #include "restore_part.h"
 #include "restore_space.h"
 #include "restore_wal.h"
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +48,12 @@ struct restore {
     /* what the index told so far; is_external: of the part at hand */
     bool is_external;
     char part_name[32];
-    struct restore_part *part;   /* whose files are being collected; NULL: none */
+    struct backup_part *part;    /* whose files are being collected; NULL: none */
     struct restore_split *split; /* of which more pieces have to come; NULL: of none */
     uint64_t parts;
     bool has_control;
     bool has_label;
+    atomic_bool is_repository; /* see restore_outcome */
 };
 
 /* Fetching parts, in the workers */
@@ -77,8 +80,8 @@ static int pass_on(void *context, const void *data, size_t length)
     return sink_write(&fetch->sink, data, length);
 }
 
-static int fetch_range(struct worker *worker, const struct restore_part *part,
-                       const struct restore_range *range, const char *key, const char *what)
+static int fetch_range(struct worker *worker, const struct backup_part *part, const struct part_range *range,
+                       const char *key, const char *what)
 {
     struct fetch fetch = {worker->restore, unpacker_sink(worker->unpacker)};
     struct sink sink = {pass_on, &fetch};
@@ -97,16 +100,20 @@ static int fetch_range(struct worker *worker, const struct restore_part *part,
     }
     worker->requests++;
     worker->fetched_bytes += range->end - range->offset;
-    return unpacker_end(worker->unpacker, result == STORE_OK);
+    int ended = unpacker_end(worker->unpacker, result == STORE_OK);
+    if (ended != 0 && !interrupt_requested() &&
+        (unpacker_found_damage(worker->unpacker) || (result != STORE_OK && result != STORE_STOPPED)))
+        atomic_store(&worker->restore->is_repository, true);
+    return ended;
 }
 
-static int fetch_part(struct worker *worker, struct restore_part *part, const char *key, const char *what)
+static int fetch_part(struct worker *worker, struct backup_part *part, const char *key, const char *what)
 {
-    struct restore_range range = {0, 0, 0, 0};
+    struct part_range range = {0, 0, 0, 0};
     int result = compare_part(&worker->comparer, part);
 
     show_progress(worker->restore);
-    while (result == 0 && restore_part_range(part, range.last, &range))
+    while (result == 0 && backup_part_range(part, range.last, &range))
         result = fetch_range(worker, part, &range, key, what);
     return result;
 }
@@ -114,7 +121,7 @@ static int fetch_part(struct worker *worker, struct restore_part *part, const ch
 static int work(void *context, void *task)
 {
     struct worker *worker = context;
-    struct restore_part *part = task;
+    struct backup_part *part = task;
     const struct restore *restore = worker->restore;
     const struct backup *backup = restore->backup;
     char *key = backup_key(restore->repository, backup->system_identifier, backup->id, part->name);
@@ -128,13 +135,13 @@ static int work(void *context, void *task)
         interrupt_request(); /* the others need not finish their parts */
     free(key);
     free(what);
-    restore_part_free(part);
+    backup_part_free(part);
     return result;
 }
 
 static void discard(void *task)
 {
-    restore_part_free(task);
+    backup_part_free(task);
 }
 
 static int start_workers(struct restore *restore)
@@ -277,8 +284,11 @@ static int prepare(struct restore *restore, struct clean_settings *cleaning)
              restore->backup->postgresql_version, (unsigned)generation->catalog_version);
     if (restore->places->is_delta && restore_check_apart(restore->repository->config, cleaning) != 0)
         return -1;
-    if (backup_index_open(restore->repository, restore->backup, &restore->index) != REPOSITORY_OK ||
-        backup_index_read(&restore->index, survey, restore) != REPOSITORY_OK ||
+    if (backup_index_open(restore->repository, restore->backup, &restore->index) != REPOSITORY_OK) {
+        atomic_store(&restore->is_repository, true);
+        return -1;
+    }
+    if (backup_index_read(&restore->index, survey, restore) != REPOSITORY_OK ||
         check_completeness(restore) != 0)
         return -1;
     if (!restore->settings->ignore_space && restore_space_check(cleaning) != 0)
@@ -317,7 +327,7 @@ static int begin(struct restore *restore, const struct clean_settings *cleaning)
 
 static int submit_part(struct restore *restore)
 {
-    struct restore_part *part = restore->part;
+    struct backup_part *part = restore->part;
 
     restore->part = NULL;
     return part == NULL ? 0 : worker_pool_submit(restore->pool, part);
@@ -326,11 +336,13 @@ static int submit_part(struct restore *restore)
 static int take_file(struct restore *restore, const struct index_entry *file)
 {
     if (file->of != 0 && !is_blank(restore, file)) {
-        restore->part->split = restore_split_for(&restore->split, restore->places, restore->part->name, file);
-        if (restore->part->split == NULL)
+        struct restore_split *split =
+            restore_split_for(&restore->split, restore->places, restore->part->name, file);
+        if (split == NULL)
             return -1;
+        restore_part_attach(restore->part, split);
     }
-    return restore_part_add(restore->part, file);
+    return backup_part_add(restore->part, file);
 }
 
 static int take_entry(void *context, struct index_entry *entry)
@@ -346,7 +358,7 @@ static int take_entry(void *context, struct index_entry *entry)
         if (submit_part(restore) != 0)
             return -1;
         restore->is_external = strncmp(entry->path, "external-", strlen("external-")) == 0;
-        restore->part = restore_part_new(entry);
+        restore->part = backup_part_new(entry);
         return restore->part == NULL ? -1 : 0;
     case INDEX_FILE:
         break;
@@ -362,7 +374,7 @@ static int restore_files(struct restore *restore)
         result = -1;
     if (result == 0)
         result = submit_part(restore);
-    restore_part_free(restore->part);
+    backup_part_free(restore->part);
     restore_split_release(restore->split);
     restore->part = NULL;
     restore->split = NULL;
@@ -406,7 +418,7 @@ static int finish(struct restore *restore)
     if (restore_make_external_directories(restore->places, restore->backup) != 0 ||
         restore_sync_end(&restore->sync, restore->places) != 0 || interrupt_requested())
         return -1;
-    return former_end(restore->places) == 0 ? name_control_file(restore->places) : -1;
+    return restore_marker_remove(restore->places) == 0 ? name_control_file(restore->places) : -1;
 }
 
 /* The name may not stay: a server must not start with what is there. */
@@ -455,6 +467,7 @@ int restore_run(struct repository *repository, const struct backup *backup, stru
     rate_destroy(&restore.rate);
     pthread_mutex_destroy(&restore.progress_lock);
     places->sync = NULL;
+    outcome->is_repository = result != 0 && atomic_load(&restore.is_repository);
     outcome->microseconds = monotonic_now() - begun;
     return result;
 }

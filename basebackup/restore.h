@@ -20,6 +20,7 @@ struct restore_settings {
 
 struct restore_outcome {
     bool is_begun;         /* something may have been written into the places */
+    bool is_repository;    /* it failed because the repository has no good copy, or can't be asked */
     uint64_t files, bytes; /* of the backup; plain */
     uint64_t kept_files, kept_bytes;
     uint64_t requests, fetched_bytes; /* of parts; stored */

@@ -1,7 +1,8 @@
 #include "restore_clean.h"
 
+#include "common/interrupt.h"
 #include "common/log.h"
-#include "interrupt.h"
+#include "restore_marker.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -212,7 +213,7 @@ static int clean_entry(struct cleaner *cleaner, int parent, const char *name, co
 {
     bool stays = is_wanted(cleaner, status);
 
-    if (strcmp(cleaner->path, FORMER_MARKER) == 0)
+    if (strcmp(cleaner->path, RESTORE_MARKER) == 0)
         return 0;
     if (S_ISLNK(status->st_mode) && is_tablespace_link(cleaner->path) &&
         take_tablespace_link(cleaner, parent, name, &stays) != 0)

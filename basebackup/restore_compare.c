@@ -1,9 +1,9 @@
 #include "restore_compare.h"
 
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "file_hash.h"
-#include "interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 struct file {
-    const struct restore_part *part;
+    const struct backup_part *part;
     const struct index_entry *entry;
     const struct restore_place *place;
     const char *rest; /* its path in the place */
@@ -41,12 +41,13 @@ static bool is_right(const struct file *file, int fd, const struct stat *status)
 /* 1; 0 if it can't be: then it is fetched; -1 with errno set. */
 static int keep(const struct comparer *comparer, const struct file *file, int fd, const struct stat *status)
 {
+    struct restore_split *split = restore_part_split(file->part);
     unsigned mode = file->entry->mode & 0777;
 
-    if (file->part->split != NULL && !restore_split_done(file->part->split, file->entry->bytes))
+    if (split != NULL && !restore_split_done(split, file->entry->bytes))
         return 1; /* the last piece to come sets the mode */
     if ((status->st_mode & 07777) != mode && fchmod(fd, mode) != 0)
-        return file->part->split == NULL ? 0 : -1;
+        return split == NULL ? 0 : -1;
     return restore_sync_done(comparer->places->sync, fd) == 0 ? 1 : -1;
 }
 
@@ -64,7 +65,7 @@ static int compare(struct comparer *comparer, const struct file *file)
         could_not(file, "set permissions of, or sync,");
     if (fd >= 0)
         close(fd);
-    if (result != 0 || file->part->split != NULL) /* pieces are written where they belong */
+    if (result != 0 || restore_part_split(file->part) != NULL) /* pieces are written where they belong */
         return result;
     if (unlinkat(parent, file->name, 0) != 0 && errno != ENOENT)
         return could_not(file, "remove");
@@ -102,7 +103,7 @@ static bool is_always_fetched(const struct comparer *comparer, const struct file
            (file->place == comparer->places->items && strcmp(file->rest, RESTORE_CONTROL) == 0);
 }
 
-static int take_file(struct comparer *comparer, struct restore_part *part, size_t index)
+static int take_file(struct comparer *comparer, struct backup_part *part, size_t index)
 {
     struct file file = {.part = part, .entry = &part->files[index]};
     bool is_external = strncmp(part->name, "external-", strlen("external-")) == 0;
@@ -133,7 +134,7 @@ static int take_file(struct comparer *comparer, struct restore_part *part, size_
     return 0;
 }
 
-int compare_part(struct comparer *comparer, struct restore_part *part)
+int compare_part(struct comparer *comparer, struct backup_part *part)
 {
     int result = 0;
 

@@ -18,6 +18,6 @@ struct comparer {
 
 /* Marks files of the part as left out. In a delta restore what is in the way of the others is removed. 0, or
  * -1 after logging (without, when interrupt_requested). */
-int compare_part(struct comparer *comparer, struct restore_part *part);
+int compare_part(struct comparer *comparer, struct backup_part *part);
 
 #endif

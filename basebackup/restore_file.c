@@ -1,8 +1,8 @@
 #include "restore_file.h"
 
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
-#include "interrupt.h"
 #include "restore_part.h"
 
 #include <errno.h>
@@ -18,8 +18,8 @@
 struct search {
     const char *path; /* as in the index */
     bool is_external;
-    struct restore_part *part;   /* at hand, without files */
-    struct restore_part **parts; /* that hold it: several for a file in pieces */
+    struct backup_part *part;   /* at hand, without files */
+    struct backup_part **parts; /* that hold it: several for a file in pieces */
     size_t count;
 };
 
@@ -29,11 +29,11 @@ static int take_file(struct search *search, const struct index_entry *file)
 
     if (is_external != search->is_external || strcmp(file->path, search->path) != 0)
         return 0;
-    struct restore_part **parts = realloc(search->parts, (search->count + 1) * sizeof *parts);
+    struct backup_part **parts = realloc(search->parts, (search->count + 1) * sizeof *parts);
     if (parts == NULL)
         return log_out_of_memory();
     search->parts = parts;
-    if (restore_part_add(search->part, file) != 0)
+    if (backup_part_add(search->part, file) != 0)
         return -1;
     parts[search->count++] = search->part;
     search->part = NULL;
@@ -47,8 +47,8 @@ static int take_entry(void *context, struct index_entry *entry)
     if (interrupt_requested())
         return -1;
     if (entry->line == INDEX_PART) {
-        restore_part_free(search->part);
-        search->part = restore_part_new(entry);
+        backup_part_free(search->part);
+        search->part = backup_part_new(entry);
         return search->part == NULL ? -1 : 0;
     }
     return entry->line == INDEX_FILE && search->part != NULL ? take_file(search, entry) : 0;
@@ -58,7 +58,7 @@ static int find(struct repository *repository, const struct backup *backup, stru
 {
     int result = backup_index_load(repository, backup, take_entry, search) == REPOSITORY_OK ? 0 : -1;
 
-    restore_part_free(search->part);
+    backup_part_free(search->part);
     search->part = NULL;
     if (result == 0 && search->count == 0) {
         log_error("backup %s has no file \"%s%s\"", backup->id, search->is_external ? "/" : "", search->path);
@@ -71,11 +71,11 @@ static int find(struct repository *repository, const struct backup *backup, stru
 
 /* Fetching it */
 
-static int fetch(struct repository *repository, const struct backup *backup, const struct restore_part *part,
+static int fetch(struct repository *repository, const struct backup *backup, const struct backup_part *part,
                  struct unpacker *unpacker)
 {
     const struct index_entry *file = &part->files[0];
-    struct restore_range range = {file->offset, file->offset + file->stored, 0, 1};
+    struct part_range range = {file->offset, file->offset + file->stored, 0, 1};
     struct store_range wanted = {file->offset, file->stored, 0};
     struct store_object object = {.total_bytes = 0};
     struct sink sink = unpacker_sink(unpacker);
@@ -200,7 +200,7 @@ int restore_one_file(struct repository *repository, const struct backup *backup,
         log_info("\"%s\" of backup %s is in \"%s\"", path, backup->id,
                  is_standard ? "standard output" : output);
     for (size_t i = 0; i < search.count; i++)
-        restore_part_free(search.parts[i]);
+        backup_part_free(search.parts[i]);
     free(search.parts);
     return result;
 }

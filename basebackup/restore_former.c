@@ -1,14 +1,12 @@
 #include "restore_former.h"
 
-#include "common/document.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pg_control.h"
 #include "common/running_server.h"
-#include "common/timestamp.h"
+#include "restore_marker.h"
 #include "restore_place.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,20 +19,9 @@
 
 #define CONTROL_NAME (&RESTORE_CONTROL[sizeof "global/" - 1])
 #define CONTROL_NAME_TEMPORARY (&RESTORE_CONTROL_TEMPORARY[sizeof "global/" - 1])
-#define MARKER_KIND "restore"
-#define MARKER_MOST_BYTES (16 * 1024 * 1024)
+#define OPTIONS_MOST_BYTES (1024 * 1024) /* of postmaster.opts */
 
 /* Looking */
-
-/* What the writing of a marker that was cut short has left (file_replace): nothing of anybody's. */
-static bool is_marker_leftover(const char *name)
-{
-    static const char begin[] = "." FORMER_MARKER ".", end[] = ".walferry";
-    const char *random = name + sizeof begin - 1;
-
-    return strncmp(name, begin, sizeof begin - 1) == 0 && strspn(random, "0123456789abcdef") == 16 &&
-           strcmp(random + 16, end) == 0;
-}
 
 int restore_look_into(const char *path, char found[NAME_MAX + 1])
 {
@@ -50,7 +37,7 @@ int restore_look_into(const char *path, char found[NAME_MAX + 1])
     }
     while (found[0] == '\0' && (errno = 0, item = readdir(directory)) != NULL)
         if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0 &&
-            !is_marker_leftover(item->d_name))
+            !restore_marker_is_leftover(item->d_name))
             snprintf(found, NAME_MAX + 1, "%s", item->d_name);
     int error = found[0] == '\0' ? errno : 0;
     closedir(directory);
@@ -69,63 +56,9 @@ void restore_hint_mount_point(const char *found, const char *hint)
         log_hint("%s", hint);
 }
 
-/* Caller frees *document. 0; 1 if there is none; -1 after logging. */
-static int read_marker(const char *directory, struct json **document)
-{
-    struct buffer text = BUFFER_EMPTY;
-    char *path = path_join(directory, FORMER_MARKER);
-    enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, MARKER_MOST_BYTES, &text);
-
-    *document = read == FILE_OK ? document_open(text.data, text.length, MARKER_KIND, path) : NULL;
-    buffer_free(&text);
-    free(path);
-    return read == FILE_ABSENT ? 1 : *document != NULL ? 0 : -1;
-}
-
-/* The system that the marker names. 0; 1 if there is none; -1 after logging. */
-static int read_marked_system(const char *directory, uint64_t *system_identifier)
-{
-    struct json *document;
-    int read = read_marker(directory, &document);
-    const char *system = read != 0 ? NULL : json_text(document, "system_identifier");
-
-    *system_identifier = system == NULL || !isdigit((unsigned char)*system) ? 0 : strtoull(system, NULL, 10);
-    if (read == 0 && *system_identifier == 0) {
-        log_error("\"%s/" FORMER_MARKER "\" is damaged: it does not name a system", directory);
-        read = -1;
-    }
-    json_free(document);
-    return read;
-}
-
-/* Was it a place of the restore that was interrupted? Between the removal of the former links and the making
- * of the new ones no link tells. */
-static bool is_marked(const char *data_directory, const char *place)
-{
-    struct json *document;
-    bool found = false;
-
-    if (read_marker(data_directory, &document) != 0)
-        return false;
-    const struct json *places = json_list(document, "tablespaces");
-    for (size_t i = 0; i < json_array_length(places); i++) {
-        const char *path = json_array_string(places, i);
-        found = found || (path != NULL && strcmp(path, place) == 0);
-    }
-    json_free(document);
-    return found;
-}
-
 bool former_has_written(const struct former *former)
 {
-    struct json *document;
-
-    if (former->kind != FORMER_HALF_DONE || read_marker(former->path, &document) != 0)
-        return false;
-    const char *aside = json_text(document, "pg_wal");
-    bool is_pending = aside != NULL && !file_exists(aside);
-    json_free(document);
-    return !is_pending;
+    return former->kind == FORMER_HALF_DONE && restore_marker_is_past_wal(former->path);
 }
 
 /* pg_control under the name that it has while a restore is at work: the former one's, or the backup's. 0; 1
@@ -137,7 +70,7 @@ static int read_renamed_control(const char *directory, uint64_t *system_identifi
     char *path = path_join(directory, RESTORE_CONTROL_TEMPORARY);
     int result = 1;
 
-    if (path != NULL && file_exists(path) && file_read_all(path, MARKER_MOST_BYTES, &file) == FILE_OK &&
+    if (path != NULL && file_exists(path) && file_read_all(path, OPTIONS_MOST_BYTES, &file) == FILE_OK &&
         pg_control_parse(file.data, file.length, &control) == NULL) {
         *system_identifier = control.system_identifier;
         result = 0;
@@ -171,7 +104,7 @@ static int recognize(struct former *former, const char *found)
     }
     former->kind = FORMER_HALF_DONE;
     if (read > 0)
-        read = read_marked_system(former->path, &former->system_identifier);
+        read = restore_marker_read_system(former->path, &former->system_identifier);
     if (read > 0)
         read = read_renamed_control(former->path, &former->system_identifier);
     if (read > 0)
@@ -186,7 +119,7 @@ static int recognize(struct former *former, const char *found)
 
 static void hint_delta(const struct former *former, const char *found)
 {
-    char *marker = path_join(former->path, FORMER_MARKER);
+    char *marker = path_join(former->path, RESTORE_MARKER);
     char *control = path_join(former->path, RESTORE_CONTROL);
 
     if (marker != NULL && file_exists(marker))
@@ -274,7 +207,7 @@ static bool links_to(const char *data_directory, const char *directory)
 bool former_has_tablespace(const struct former *former, const char *directory)
 {
     return (former->kind != FORMER_NOTHING && links_to(former->path, directory)) ||
-           (former->kind == FORMER_HALF_DONE && is_marked(former->path, directory));
+           (former->kind == FORMER_HALF_DONE && restore_marker_has_place(former->path, directory));
 }
 
 /* The data directory with which the last server of this one was started, if that was another: so it is a
@@ -285,7 +218,7 @@ static char *find_original(const char *data_directory)
     char *path = path_join(data_directory, "postmaster.opts"), *original = NULL;
     struct stat status, other;
 
-    if (path != NULL && file_exists(path) && file_read_all(path, MARKER_MOST_BYTES, &text) == FILE_OK) {
+    if (path != NULL && file_exists(path) && file_read_all(path, OPTIONS_MOST_BYTES, &text) == FILE_OK) {
         const char *option = strstr(buffer_string(&text), " \"-D"); /* "-D" "DIR", or "-DDIR" */
         option = option == NULL ? "" : option + strlen(" \"-D");
         option += strncmp(option, "\" \"", 3) == 0 ? 3 : 0;
@@ -354,44 +287,6 @@ static int take_name(int global, const struct restore_places *places)
     return -1;
 }
 
-static void remove_marker_leftovers(const char *path)
-{
-    DIR *directory = opendir(path);
-    const struct dirent *item;
-
-    while (directory != NULL && (item = readdir(directory)) != NULL)
-        if (is_marker_leftover(item->d_name))
-            unlinkat(dirfd(directory), item->d_name, 0);
-    if (directory != NULL)
-        closedir(directory);
-}
-
-static int put_marker(const struct restore_places *places, const struct backup *backup, const char *aside)
-{
-    struct json *document = document_new(MARKER_KIND), *tablespaces = json_new_array();
-    struct buffer text = BUFFER_EMPTY;
-    char system[24], begun[TIMESTAMP_TEXT_BYTES];
-    char *path = path_join(places->items[0].path, FORMER_MARKER);
-
-    remove_marker_leftovers(places->items[0].path);
-    snprintf(system, sizeof system, "%" PRIu64, backup->system_identifier);
-    timestamp_format_iso(timestamp_now(), begun);
-    json_set_string(document, "system_identifier", system);
-    json_set_string(document, "backup", backup->id);
-    json_set_string(document, "begun", begun);
-    for (size_t i = 1; i < places->count; i++)
-        if (places->items[i].oid != 0)
-            json_append_text(tablespaces, places->items[i].path);
-    json_set(document, "tablespaces", tablespaces);
-    json_set_text(document, "pg_wal", aside);
-    int result = document_seal(document, &text);
-    if (result == 0)
-        result = path == NULL ? -1 : file_replace(path, text.data, text.length, 0600);
-    buffer_free(&text);
-    free(path);
-    return result;
-}
-
 /* What was looked at before the lock was held may have been changed by another restore, or by anybody. */
 static int look_again(const struct restore_places *places, const struct former *former)
 {
@@ -436,7 +331,7 @@ static void give_name_back(int global, const struct restore_places *places)
         log_error("could not rename file \"%s/" RESTORE_CONTROL_TEMPORARY "\" again: %m",
                   places->items[0].path);
     else
-        unlinkat(places->items[0].fd, FORMER_MARKER, 0);
+        unlinkat(places->items[0].fd, RESTORE_MARKER, 0);
 }
 
 int former_begin(const struct restore_places *places, const struct backup *backup, const char *aside)
@@ -445,7 +340,7 @@ int former_begin(const struct restore_places *places, const struct backup *backu
 
     if (global >= 0)
         taken = take_name(global, places);
-    result = taken < 0 ? -1 : put_marker(places, backup, aside);
+    result = taken < 0 ? -1 : restore_marker_put(places, backup, aside);
     if (result == 0 && taken == 1)
         result = refuse_running(places->items[0].path); /* one may have read pg_control just before */
     if (result != 0 && taken == 1) /* nothing was touched, so it may go on as what it was */
@@ -463,15 +358,4 @@ void former_give_back(const struct restore_places *places, const struct former *
         return;
     give_name_back(global, places);
     close(global);
-}
-
-int former_end(const struct restore_places *places)
-{
-    if (unlinkat(places->items[0].fd, FORMER_MARKER, 0) != 0 && errno != ENOENT)
-        log_error("could not remove file \"%s/" FORMER_MARKER "\": %m", places->items[0].path);
-    else if (fsync(places->items[0].fd) != 0)
-        log_error("could not write directory \"%s\" to disk: %m", places->items[0].path);
-    else
-        return 0;
-    return -1;
 }

@@ -7,10 +7,6 @@
 
 #include <limits.h>
 
-/* At the top of the data directory from the beginning of a restore to its end: no server starts, and a later
- * call knows that it may go on, for which system, and in which tablespaces' places. */
-#define FORMER_MARKER "restore.walferry"
-
 enum former_kind { FORMER_NOTHING, FORMER_CLUSTER, FORMER_HALF_DONE };
 
 struct former {
@@ -46,11 +42,8 @@ int former_lock(const struct restore_places *places, const struct former *former
 int former_begin(const struct restore_places *places, const struct backup *backup, const char *aside);
 /* Takes that back, as long as nothing else was changed. */
 void former_give_back(const struct restore_places *places, const struct former *former);
-/* Removes the marker. 0, or -1 after logging. */
-int former_end(const struct restore_places *places);
-
 /* The name of something in a directory; "" when it is empty (but for what a marker's writing may have left,
- * which former_begin removes) or not there. 0, or -1 after logging. */
+ * which restore_marker_put removes) or not there. 0, or -1 after logging. */
 int restore_look_into(const char *path, char found[NAME_MAX + 1]);
 void restore_hint_mount_point(const char *found, const char *hint);
 

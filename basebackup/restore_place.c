@@ -3,6 +3,7 @@
 #include "common/backup_index.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "restore_marker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -290,7 +291,7 @@ bool restore_name_is_allowed(const struct restore_places *places, const struct r
                              const char *rest)
 {
     static const char *const forbidden[] = {"tablespace_map", "standby.signal",          "recovery.signal",
-                                            "postmaster.pid", RESTORE_CONTROL_TEMPORARY, FORMER_MARKER};
+                                            "postmaster.pid", RESTORE_CONTROL_TEMPORARY, RESTORE_MARKER};
 
     for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
         if (place == places->items && strcmp(rest, forbidden[i]) == 0)

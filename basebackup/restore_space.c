@@ -2,7 +2,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
-#include "progress.h"
+#include "common/progress.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,11 +1,11 @@
 #include "restore_wal.h"
 
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "common/wal.h"
 #include "file_hash.h"
-#include "interrupt.h"
 
 #include <dirent.h>
 #include <errno.h>

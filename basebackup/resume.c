@@ -1,12 +1,12 @@
 #include "resume.h"
 
-#include "common/document.h"
+#include "common/backup_sign.h"
+#include "common/interrupt.h"
 #include "common/log.h"
+#include "common/part_reader.h"
 #include "common/timestamp.h"
-#include "interrupt.h"
 #include "old_index.h"
 #include "running.h"
-#include "stored_part.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -28,50 +28,29 @@ struct resume {
     struct buffer doubtful; /* names of parts, NAME_BYTES each: of the new backup, but not in its index */
 };
 
-/* Finding it */
-
-struct sign {
-    const char *file, *kind, *member;
+/* What each worker has of its own. */
+struct worker {
+    struct resume *resume;
+    struct part_writer *parts; /* borrowed */
+    struct unchanged *unchanged;
+    struct part_reader *checker;
 };
 
-/* When it was last heard of there: the first of these that is there tells. 0: it is not known there any more,
- * or could not be asked for (logged). */
-static int64_t last_sign(struct repository *repository, uint64_t system_identifier, const char *id)
-{
-    static const struct sign signs[] = {{"heartbeat.json", "heartbeat", "time"},
-                                        {"started.json", "started", "start_time"}};
-    struct buffer text = BUFFER_EMPTY;
-    int64_t time = 0;
-
-    for (size_t i = 0; i < sizeof signs / sizeof signs[0] && time == 0; i++) {
-        char *key = backup_key(repository, system_identifier, id, signs[i].file);
-        buffer_clear(&text);
-        if (key != NULL && repository_get_small(repository, key, NULL, &text) == REPOSITORY_OK) {
-            struct json *document =
-                document_open(text.data, text.length, signs[i].kind, store_describe(repository->store, key));
-            const char *member = document == NULL ? NULL : json_text(document, signs[i].member);
-            if (member == NULL || timestamp_parse(member, &time) != TIMESTAMP_OK)
-                time = 0;
-            json_free(document);
-        }
-        free(key);
-    }
-    buffer_free(&text);
-    return time;
-}
+/* Finding it */
 
 static bool is_young(const void *context, const char *id)
 {
     const struct resume_settings *settings = context;
     struct targets *targets = settings->targets;
-    int64_t least = timestamp_now() - (int64_t)settings->age_seconds * 1000000;
 
     for (size_t i = 0; i < targets->count; i++) {
         struct target *target = &targets->items[i];
         if (!target_is_alive(target))
             continue;
-        int64_t time = last_sign(&target->repository, targets->system_identifier, id);
-        if (time >= least)
+        int64_t time;
+        if (backup_last_sign(&target->repository, targets->system_identifier, id, &time) != 0)
+            return false;
+        if (time >= store_now(target->repository.store) - (int64_t)settings->age_seconds * 1000000)
             continue;
         log_info("what the interrupted backup %s has stored is not taken over: it is %s in repository \"%s\"",
                  id, time == 0 ? "not known any more" : "older than resume_age allows",
@@ -138,7 +117,7 @@ static struct tree_root *root_of(const struct resume *resume, const char *part)
 }
 
 /* Nothing but files: directories are in the first part of the new backup. */
-static bool holds_files_only(const struct restore_part *part)
+static bool holds_files_only(const struct backup_part *part)
 {
     uint64_t stored = 0;
 
@@ -175,14 +154,14 @@ static enum store_result look_for(struct store *store, const char *key, struct s
 
 /* Is it there, with that many bytes? A repository that does not answer is not asked again, for minutes, part
  * by part: whether it is alive shows with what is sent. */
-static bool is_stored(struct resume *resume, struct part_writer *parts, size_t index,
-                      const struct restore_part *part)
+static bool is_stored(const struct worker *worker, size_t index, const struct backup_part *part)
 {
+    struct resume *resume = worker->resume;
     const struct target *target = &resume->settings.targets->items[index];
     struct store_object object = {0};
     char *key = backup_key(&target->repository, resume->settings.targets->system_identifier, resume->from.id,
                            part->name);
-    enum store_result got = look_for(part_writer_store(parts, index), key, &object);
+    enum store_result got = look_for(part_writer_store(worker->parts, index), key, &object);
 
     free(key);
     if (got != STORE_OK && got != STORE_ABSENT && got != STORE_SHORT)
@@ -190,47 +169,61 @@ static bool is_stored(struct resume *resume, struct part_writer *parts, size_t i
     return got == STORE_OK && object.total_bytes == part->bytes;
 }
 
-static bool is_stored_everywhere(struct resume *resume, struct part_writer *parts,
-                                 const struct old_unit *unit)
+static bool is_stored_everywhere(const struct worker *worker, const struct old_unit *unit)
 {
-    const struct targets *targets = resume->settings.targets;
+    const struct targets *targets = worker->resume->settings.targets;
 
     for (size_t i = 0; i < targets->count; i++)
         for (size_t k = 0; k < unit->count && target_is_alive(&targets->items[i]); k++) {
-            const struct restore_part *part = old_unit_part(unit, k, targets->items[i].lane)->part;
-            if (part->bytes > STORE_COPY_BYTES_MOST || !holds_files_only(part) ||
-                !is_stored(resume, parts, i, part))
+            const struct backup_part *part = old_unit_part(unit, k, targets->items[i].lane)->part;
+            if (part->bytes > STORE_COPY_BYTES_MOST || !holds_files_only(part) || !is_stored(worker, i, part))
                 return false;
         }
     return true;
 }
 
+/* 1: it is what its lines say; 0: it is not; -1 after logging: that could not be found out. */
+static int check_part(struct part_reader *checker, struct store *store, const char *key,
+                      const struct backup_part *part)
+{
+    const struct part_range whole = backup_part_whole(part);
+    struct sink sink = part_reader_sink(checker);
+    struct store_object object = {0};
+
+    if (part_reader_begin(checker, part, &whole, part->name, &object.total_bytes) != 0)
+        return -1;
+    enum store_result got = store_get(store, key, NULL, &sink, &object);
+    if (part_reader_end(checker, got == STORE_OK) == 0)
+        return 1;
+    return got == STORE_ABSENT || part_reader_found_damage(checker) ? 0 : -1;
+}
+
 /* A directory's parts are read back: a second name of a damaged file would be no better. S3 has verified what
  * it took by its SHA-256, and watches over it; to fetch all of it may cost more than to send it again. */
-static bool is_right(struct resume *resume, struct part_writer *parts, size_t index,
-                     const struct restore_part *part)
+static bool is_right(const struct worker *worker, size_t index, const struct backup_part *part)
 {
+    const struct resume *resume = worker->resume;
     const struct target *target = &resume->settings.targets->items[index];
-    struct store *store = part_writer_store(parts, index);
+    struct store *store = part_writer_store(worker->parts, index);
 
     if (target->repository.settings->kind == REPOSITORY_S3)
         return true;
     char *key = backup_key(&target->repository, resume->settings.targets->system_identifier, resume->from.id,
                            part->name);
-    int result = key == NULL ? -1 : stored_part_check(store, key, part);
+    int result = key == NULL ? -1 : check_part(worker->checker, store, key, part);
     if (result == 0)
         log_warning("\"%s\" is damaged; its files are sent again", store_describe(store, key));
     free(key);
     return result == 1;
 }
 
-static bool is_right_everywhere(struct resume *resume, struct part_writer *parts, const struct old_unit *unit)
+static bool is_right_everywhere(const struct worker *worker, const struct old_unit *unit)
 {
-    const struct targets *targets = resume->settings.targets;
+    const struct targets *targets = worker->resume->settings.targets;
 
     for (size_t i = 0; i < targets->count; i++)
         for (size_t k = 0; k < unit->count && target_is_alive(&targets->items[i]); k++)
-            if (!is_right(resume, parts, i, old_unit_part(unit, k, targets->items[i].lane)->part))
+            if (!is_right(worker, i, old_unit_part(unit, k, targets->items[i].lane)->part))
                 return false;
     return true;
 }
@@ -241,7 +234,7 @@ static bool is_unchanged(struct unchanged *unchanged, const struct tree_root *ro
     bool result = true;
 
     for (size_t k = 0; k < unit->count && result; k++) {
-        const struct restore_part *part = old_unit_any(unit, k);
+        const struct backup_part *part = old_unit_any(unit, k);
         for (size_t i = 0; i < part->count && result; i++)
             result = unchanged_next(unchanged, root, &part->files[i]);
     }
@@ -310,7 +303,7 @@ static int note_doubtful(const struct passage *passage)
     return result;
 }
 
-static uint64_t plain_bytes(const struct restore_part *part)
+static uint64_t plain_bytes(const struct backup_part *part)
 {
     uint64_t bytes = 0;
 
@@ -367,7 +360,7 @@ static int note_taken(const struct passage *passage)
     uint64_t files = 0, bytes = 0;
 
     for (size_t k = 0; k < passage->unit->count; k++) {
-        const struct restore_part *part = old_unit_any(passage->unit, k);
+        const struct backup_part *part = old_unit_any(passage->unit, k);
         for (size_t i = 0; i < part->count; i++) {
             files += index_entry_begins_file(&part->files[i]);
             if (path_set_add(resume->settings.told, part->files[i].path, PATH_SET_NAME, NULL) != 0)
@@ -409,34 +402,38 @@ static int next_unit(struct resume *resume, struct old_unit *unit)
     return told;
 }
 
-static int consider(struct resume *resume, struct part_writer *parts, struct unchanged *unchanged,
-                    const struct old_unit *unit)
+static int consider(const struct worker *worker, const struct old_unit *unit)
 {
+    struct resume *resume = worker->resume;
     struct tree_root *root = root_of(resume, old_unit_any(unit, 0)->name);
     int result = 0;
 
-    if (root != NULL && is_stored_everywhere(resume, parts, unit) && is_unchanged(unchanged, root, unit) &&
-        is_right_everywhere(resume, parts, unit)) {
-        result = take_over(resume, parts, &root->series, unit);
+    if (root != NULL && is_stored_everywhere(worker, unit) && is_unchanged(worker->unchanged, root, unit) &&
+        is_right_everywhere(worker, unit)) {
+        result = take_over(resume, worker->parts, &root->series, unit);
         if (resume->settings.pages != NULL)
-            atomic_fetch_add(&resume->settings.pages->zero_pages, unchanged_zero_pages(unchanged));
+            atomic_fetch_add(&resume->settings.pages->zero_pages, unchanged_zero_pages(worker->unchanged));
     }
-    unchanged_zero_pages(unchanged); /* of what is read again */
+    unchanged_zero_pages(worker->unchanged); /* of what is read again */
     return result;
 }
 
 int resume_work(struct resume *resume, struct part_writer *parts)
 {
-    struct unchanged *unchanged =
-        unchanged_new(resume->settings.tree, resume->settings.pages, resume->settings.rate);
+    const struct resume_settings *settings = &resume->settings;
+    struct worker worker = {resume, parts, unchanged_new(settings->tree, settings->pages, settings->rate),
+                            part_reader_new(NULL)};
     struct old_unit unit;
-    int told = -1, result = unchanged == NULL ? -1 : 0;
+    int told = -1, result = worker.unchanged == NULL || worker.checker == NULL ? -1 : 0;
 
+    if (worker.checker != NULL)
+        part_reader_mute(worker.checker);
     while (result == 0 && !interrupt_requested() && (told = next_unit(resume, &unit)) == 1) {
-        result = consider(resume, parts, unchanged, &unit);
+        result = consider(&worker, &unit);
         old_unit_free(&unit);
     }
-    unchanged_free(unchanged);
+    unchanged_free(worker.unchanged);
+    part_reader_free(worker.checker);
     return result == 0 && told == 0 ? 0 : -1;
 }
 

@@ -4,9 +4,9 @@
 #ifndef WALFERRY_RESUME_H
 #define WALFERRY_RESUME_H
 
+#include "common/progress.h"
 #include "part.h"
 #include "path_set.h"
-#include "progress.h"
 #include "unchanged.h"
 
 struct resume_settings {

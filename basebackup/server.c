@@ -1,8 +1,8 @@
 #include "server.h"
 
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "interrupt.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

@@ -314,8 +314,11 @@ int session_stop_backup(struct server *server, const struct session_facts *facts
     struct server_rows rows;
 
     memset(stop, 0, sizeof *stop);
-    if (server_ask(server, &query, &rows) != SERVER_OK)
+    /* What is committed while the server ends the backup, or before we ask again, may be behind lsn. */
+    if ((!facts->is_standby && ask_clock(server, &stop->covered_until) != 0) ||
+        server_ask(server, &query, &rows) != SERVER_OK)
         return -1;
+    stop->covered_until -= facts->is_standby ? 0 : OUT_OF_ORDER_MICROSECONDS;
     int result = take_stop(&rows, stop);
     server_rows_free(&rows);
     if (result == 0)

@@ -49,10 +49,11 @@ int session_hold_wal(struct server *server, bool is_optional);
 
 struct session_stop {
     uint64_t lsn;
-    uint32_t timeline;    /* of a standby, which may have followed its primary to another; else 0 */
-    char *backup_label;   /* owned; to be stored byte by byte */
-    char *tablespace_map; /* owned; NULL without tablespaces */
-    int64_t time;         /* no commit up to lsn is newer */
+    uint32_t timeline;     /* of a standby, which may have followed its primary to another; else 0 */
+    char *backup_label;    /* owned; to be stored byte by byte */
+    char *tablespace_map;  /* owned; NULL without tablespaces */
+    int64_t time;          /* no commit up to lsn is newer */
+    int64_t covered_until; /* of a primary: no commit behind lsn is older; else 0 */
 };
 /* Does not wait for the archive. 0, or -1 after logging. */
 int session_stop_backup(struct server *server, const struct session_facts *facts, struct session_stop *stop);

@@ -2,9 +2,9 @@
 
 #include "common/crc32c.h"
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "interrupt.h"
 #include "source_file.h"
 
 #include <errno.h>
@@ -340,9 +340,10 @@ static int write_from_fd(struct ship *ship, const struct ship_content *content)
         uint64_t left = content->bytes - done;
         size_t length = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
         if (file_pread_fully(content->fd, ship->buffer, length, done) != 0) {
-            log_error("could not read the temporary file of \"%s\": %m", content->path);
+            log_error("could not read the content of \"%s\": %m", content->path);
             return -1;
         }
+        rate_take(ship->settings.rate, length);
         if (write_content(ship, ship->buffer, length) != 0)
             return -1;
         done += length;

@@ -3,10 +3,10 @@
 #ifndef WALFERRY_SHIP_H
 #define WALFERRY_SHIP_H
 
+#include "common/progress.h"
+#include "common/rate.h"
 #include "page.h"
 #include "part.h"
-#include "progress.h"
-#include "rate.h"
 
 #include <sys/stat.h>
 

@@ -2,9 +2,9 @@
 
 #include "common/crc32c.h"
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "exclude.h"
-#include "interrupt.h"
 #include "source_file.h"
 
 #include <ctype.h>

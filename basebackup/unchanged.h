@@ -3,8 +3,8 @@
 #ifndef WALFERRY_UNCHANGED_H
 #define WALFERRY_UNCHANGED_H
 
+#include "common/rate.h"
 #include "page.h"
-#include "rate.h"
 #include "tree.h"
 
 /* One for each worker. */

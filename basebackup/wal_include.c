@@ -1,9 +1,9 @@
 #include "wal_include.h"
 
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define HISTORY_MOST_BYTES (1024 * 1024)
 
 enum found { FOUND, ABSENT, FAILED };
 
@@ -156,7 +154,8 @@ static int ship_history(const struct wal_include *include)
     wal_history_name(include->backup->timeline, name);
     snprintf(member, sizeof member, "pg_wal/%s", name);
     char *path = path_join(include->directory->path, member);
-    enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, HISTORY_MOST_BYTES, &text);
+    enum file_result read =
+        path == NULL ? FILE_FAILED : file_read_all(path, TIMELINE_HISTORY_MOST_BYTES, &text);
     if (read == FILE_OK) {
         struct ship_content content = {.series = include->series,
                                        .path = member,

@@ -1,9 +1,9 @@
 #include "wal_wait.h"
 
 #include "common/archive_status.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/timestamp.h"
-#include "interrupt.h"
 #include "wal_compare.h"
 
 #include <stdio.h>

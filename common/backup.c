@@ -67,6 +67,19 @@ bool backup_id_is_valid(const char *id)
     return true;
 }
 
+bool backup_id_parse(const char *id, int64_t *start_time, uint32_t *timeline, uint64_t *start_lsn)
+{
+    char text[TIMESTAMP_TEXT_BYTES];
+
+    if (!backup_id_is_valid(id))
+        return false;
+    snprintf(text, sizeof text, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", id, id + 4, id + 6, id + 9, id + 11,
+             id + 13);
+    *timeline = (uint32_t)strtoul(id + 17, NULL, 16);
+    *start_lsn = strtoull(id + 26, NULL, 16);
+    return timestamp_parse(text, start_time) == TIMESTAMP_OK;
+}
+
 char *backup_key(const struct repository *repository, uint64_t system_identifier, const char *id,
                  const char *file)
 {

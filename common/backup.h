@@ -48,10 +48,12 @@ struct backup {
     unsigned postgresql_version; /* major */
     uint32_t server_version;     /* server_version_num: 150018 */
     uint32_t timeline;
-    uint64_t start_lsn; /* redo location of the backup's checkpoint */
-    uint64_t stop_lsn;  /* the data directory is consistent from here on */
-    int64_t start_time; /* timestamps by the server's clock */
-    int64_t stop_time;  /* after backup stop; serves a target T if stop_time < T (rule 22) */
+    uint64_t start_lsn;    /* redo location of the backup's checkpoint */
+    uint64_t stop_lsn;     /* the data directory is consistent from here on */
+    int64_t start_time;    /* timestamps by the server's clock */
+    int64_t stop_time;     /* after backup stop; serves a target T if stop_time < T (rule 22) */
+    int64_t covered_until; /* a second before backup stop: no commit behind stop_lsn is older; 0: not known,
+                              of a standby's */
     uint32_t segment_bytes;
     uint32_t block_bytes;
     bool data_checksums;
@@ -92,6 +94,22 @@ void backup_id_make(int64_t start_time, uint32_t timeline, uint64_t start_lsn, c
 char *backup_key(const struct repository *repository, uint64_t system_identifier, const char *id,
                  const char *file);
 
+bool backup_id_parse(const char *id, int64_t *start_time, uint32_t *timeline, uint64_t *start_lsn);
+
+/* The folders of one system's backups, complete or not, by id. */
+struct backup_ids {
+    char (*ids)[BACKUP_ID_BYTES]; /* owned */
+    size_t count, capacity;
+};
+enum repository_result backup_ids_load(struct repository *repository, uint64_t system_identifier,
+                                       struct backup_ids *ids); /* OK or FAILED */
+void backup_ids_free(struct backup_ids *ids);
+
+/* manifest.json of one, and what the store tells of it. OK; ABSENT: it has none (nothing logged); DAMAGED or
+ * FAILED. */
+enum repository_result backup_get(struct repository *repository, uint64_t system_identifier, const char *id,
+                                  struct backup *backup, struct store_object *object);
+
 /* All complete backups of all generations, oldest first by start time. A folder without manifest.json is
  * passed over (debug); a damaged manifest is logged, counted in *damaged and passed over. The repository's
  * cluster must be loaded. */
@@ -101,6 +119,10 @@ struct backup_list {
     size_t damaged;
 };
 enum repository_result backup_list_load(struct repository *repository, struct backup_list *list);
+/* The same, but a manifest that can't be read is for the caller to judge, who is told its key: 0: it is
+ * passed over; -1: that is FAILED. */
+enum repository_result backup_list_load_readable(struct repository *repository, struct backup_list *list,
+                                                 int (*judge)(void *context, const char *key), void *context);
 void backup_list_free(struct backup_list *list);
 
 /* What is asked for; everything unset: the latest. */
@@ -111,6 +133,8 @@ struct backup_wish {
     bool has_lsn;
     uint64_t lsn;
 };
+/* "time 2026-11-20 14:29:59.000000+00" or "LSN 0/3000028": the target, if it has one. */
+void backup_wish_describe(const struct backup_wish *wish, char *out, size_t length);
 /* The newest backup that serves the wish, borrowed from the list. NULL after logging why there is none: "the
  * target ... is before the end of the oldest backup ..." and what there is. */
 const struct backup *backup_choose(const struct repository *repository, const struct backup_list *list,

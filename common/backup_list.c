@@ -10,44 +10,58 @@
 
 /* The list */
 
-struct names {
-    char **names;
-    size_t count;
-    size_t capacity;
+struct id_reading {
+    struct backup_ids *ids;
     bool failed;
 };
 
-static void names_free(struct names *names)
+static bool take_id(void *context, const char *name)
 {
-    for (size_t i = 0; i < names->count; i++)
-        free(names->names[i]);
-    free(names->names);
-}
-
-static bool remember_name(void *context, const char *name)
-{
-    struct names *names = context;
+    struct id_reading *reading = context;
+    struct backup_ids *ids = reading->ids;
 
     if (!backup_id_is_valid(name)) {
         log_debug("\"%s\" is not the id of a backup", name);
         return true;
     }
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity == 0 ? 32 : 2 * names->capacity;
-        char **grown = realloc(names->names, capacity * sizeof *grown);
+    if (ids->count == ids->capacity) {
+        size_t capacity = ids->capacity == 0 ? 32 : 2 * ids->capacity;
+        char(*grown)[BACKUP_ID_BYTES] = realloc(ids->ids, capacity * sizeof *grown);
         if (grown == NULL) {
-            names->failed = true;
+            reading->failed = true;
             log_out_of_memory();
             return false;
         }
-        names->names = grown;
-        names->capacity = capacity;
+        ids->ids = grown;
+        ids->capacity = capacity;
     }
-    char *copy = string_copy(name);
-    names->failed = copy == NULL;
-    if (copy != NULL)
-        names->names[names->count++] = copy;
-    return copy != NULL;
+    snprintf(ids->ids[ids->count++], BACKUP_ID_BYTES, "%s", name);
+    return true;
+}
+
+enum repository_result backup_ids_load(struct repository *repository, uint64_t system_identifier,
+                                       struct backup_ids *ids)
+{
+    struct id_reading reading = {ids, false};
+    char *prefix = repository_system_key(repository, system_identifier, "base/");
+    enum repository_result result = REPOSITORY_FAILED;
+
+    *ids = (struct backup_ids){NULL, 0, 0};
+    if (prefix == NULL)
+        return REPOSITORY_FAILED;
+    enum store_result listed = store_list_folders(repository->store, prefix, take_id, &reading);
+    if ((listed == STORE_OK || listed == STORE_ABSENT) && !reading.failed)
+        result = REPOSITORY_OK;
+    else
+        backup_ids_free(ids);
+    free(prefix);
+    return result;
+}
+
+void backup_ids_free(struct backup_ids *ids)
+{
+    free(ids->ids);
+    *ids = (struct backup_ids){NULL, 0, 0};
 }
 
 /* Appends the backup, which is the list's from then on. 0, or -1 after logging. */
@@ -77,54 +91,75 @@ static int parse_manifest(const struct buffer *text, const char *what, uint64_t 
     return -1;
 }
 
-static enum repository_result load_backup(struct repository *repository, uint64_t system, const char *id,
-                                          struct backup_list *list)
+enum repository_result backup_get(struct repository *repository, uint64_t system_identifier, const char *id,
+                                  struct backup *backup, struct store_object *object)
 {
     enum repository_result result = REPOSITORY_FAILED;
     struct buffer text = BUFFER_EMPTY;
-    struct backup backup;
-    char *key = backup_key(repository, system, id, "manifest.json");
+    char *key = backup_key(repository, system_identifier, id, "manifest.json");
     char *what = key == NULL ? NULL : string_copy(store_describe(repository->store, key));
 
-    if (what == NULL)
-        goto done;
-    result = repository_get_small(repository, key, NULL, &text);
-    if (result == REPOSITORY_ABSENT) {
-        log_debug("backup %s has no manifest: it is unfinished or was given up", id);
-        result = REPOSITORY_OK;
-    } else if (result == REPOSITORY_DAMAGED) {
-        list->damaged++;
-        result = REPOSITORY_OK;
-    } else if (result == REPOSITORY_OK && parse_manifest(&text, what, system, id, &backup) != 0) {
-        list->damaged++;
-    } else if (result == REPOSITORY_OK && append_backup(list, &backup) != 0) {
-        backup_free(&backup);
-        result = REPOSITORY_FAILED;
-    }
-done:
+    if (what != NULL)
+        result = repository_get_document(repository, key, &text, object);
+    if (result == REPOSITORY_OK && parse_manifest(&text, what, system_identifier, id, backup) != 0)
+        result = REPOSITORY_DAMAGED;
     buffer_free(&text);
     free(key);
     free(what);
     return result;
 }
 
-static enum repository_result load_generation(struct repository *repository, uint64_t system,
-                                              struct backup_list *list)
-{
-    enum repository_result result = REPOSITORY_FAILED;
-    struct names names = {NULL, 0, 0, false};
-    char *prefix = repository_system_key(repository, system, "base/");
+struct list_reading {
+    struct repository *repository;
+    struct backup_list *list;
+    int (*judge)(void *context, const char *key); /* NULL: a manifest that can't be read ends it */
+    void *context;
+};
 
-    if (prefix == NULL)
+static enum repository_result judge_unreadable(const struct list_reading *reading, uint64_t system,
+                                               const char *id)
+{
+    char *key = reading->judge == NULL ? NULL : backup_key(reading->repository, system, id, "manifest.json");
+    enum repository_result result =
+        key != NULL && reading->judge(reading->context, key) == 0 ? REPOSITORY_OK : REPOSITORY_FAILED;
+
+    free(key);
+    return result;
+}
+
+static enum repository_result load_backup(const struct list_reading *reading, uint64_t system, const char *id)
+{
+    struct backup_list *list = reading->list;
+    struct backup backup;
+    struct store_object object;
+    enum repository_result result = backup_get(reading->repository, system, id, &backup, &object);
+
+    switch (result) {
+    case REPOSITORY_OK:
+        if (append_backup(list, &backup) == 0)
+            return REPOSITORY_OK;
+        backup_free(&backup);
         return REPOSITORY_FAILED;
+    case REPOSITORY_ABSENT:
+        log_debug("backup %s has no manifest: it is unfinished or was given up", id);
+        return REPOSITORY_OK;
+    case REPOSITORY_DAMAGED:
+        list->damaged++;
+        return REPOSITORY_OK;
+    default:
+        return judge_unreadable(reading, system, id);
+    }
+}
+
+static enum repository_result load_generation(const struct list_reading *reading, uint64_t system)
+{
+    struct backup_ids ids = {NULL, 0, 0};
     /* Names first, manifests afterwards: a store can't be asked from within its own listing. */
-    enum store_result listed = store_list_folders(repository->store, prefix, remember_name, &names);
-    if ((listed == STORE_OK || listed == STORE_ABSENT) && !names.failed)
-        result = REPOSITORY_OK;
-    for (size_t i = 0; result == REPOSITORY_OK && i < names.count; i++)
-        result = load_backup(repository, system, names.names[i], list);
-    names_free(&names);
-    free(prefix);
+    enum repository_result result = backup_ids_load(reading->repository, system, &ids);
+
+    for (size_t i = 0; result == REPOSITORY_OK && i < ids.count; i++)
+        result = load_backup(reading, system, ids.ids[i]);
+    backup_ids_free(&ids);
     return result;
 }
 
@@ -139,11 +174,18 @@ static int compare_start(const void *left, const void *right)
 
 enum repository_result backup_list_load(struct repository *repository, struct backup_list *list)
 {
+    return backup_list_load_readable(repository, list, NULL, NULL);
+}
+
+enum repository_result backup_list_load_readable(struct repository *repository, struct backup_list *list,
+                                                 int (*judge)(void *context, const char *key), void *context)
+{
     struct backup_list loaded = {NULL, 0, 0};
+    const struct list_reading reading = {repository, &loaded, judge, context};
     enum repository_result result = REPOSITORY_OK;
 
     for (size_t i = 0; result == REPOSITORY_OK && i < repository->cluster.generation_count; i++)
-        result = load_generation(repository, repository->cluster.generations[i].system_identifier, &loaded);
+        result = load_generation(&reading, repository->cluster.generations[i].system_identifier);
     if (result != REPOSITORY_OK) {
         backup_list_free(&loaded);
         return result;
@@ -184,16 +226,16 @@ static bool lies_on_timeline(const struct backup *backup, const struct timeline_
            (timeline_history_find(history, backup->timeline, &end) && backup->stop_lsn <= end);
 }
 
-static void describe_target(const struct backup_wish *wish, char *out, size_t length)
+void backup_wish_describe(const struct backup_wish *wish, char *out, size_t length)
 {
     char text[TIMESTAMP_TEXT_BYTES];
 
     if (wish->has_time) {
         timestamp_format(wish->time, text);
-        snprintf(out, length, "target time %s", text);
+        snprintf(out, length, "time %s", text);
     } else {
         lsn_format(wish->lsn, text);
-        snprintf(out, length, "target LSN %s", text);
+        snprintf(out, length, "LSN %s", text);
     }
 }
 
@@ -221,9 +263,9 @@ static const struct backup *choose_by_id(const struct repository *repository, co
         return NULL;
     }
     if (!serves_target(backup, wish)) {
-        describe_target(wish, target, sizeof target);
+        backup_wish_describe(wish, target, sizeof target);
         describe_end(backup, end, sizeof end);
-        log_error("the %s is not after the end of backup %s (%s)", target, backup->id, end);
+        log_error("the target %s is not after the end of backup %s (%s)", target, backup->id, end);
         log_hint("A backup is recovered forward from its end. Choose an earlier backup, or leave out "
                  "--backup to have "
                  "the right one chosen.");
@@ -262,12 +304,13 @@ static void explain_none(const struct repository *repository, const struct backu
                                                    : repository->cluster.name);
         log_hint("basebackup-push takes one.");
     } else {
-        describe_target(wish, target, sizeof target);
+        backup_wish_describe(wish, target, sizeof target);
         describe_end(earliest, end, sizeof end);
-        log_error("the %s is not after the end of any backup in repository \"%s\"; the earliest end is that "
-                  "of backup "
-                  "%s: %s",
-                  target, repository->settings->name, earliest->id, end);
+        log_error(
+            "the target %s is not after the end of any backup in repository \"%s\"; the earliest end is that "
+            "of backup "
+            "%s: %s",
+            target, repository->settings->name, earliest->id, end);
         log_hint("A backup is recovered forward from its end: only a target after that can be reached.%s",
                  wish->has_time ? " Is the offset right (+00 is UTC)?" : "");
     }

@@ -3,10 +3,7 @@
 
 #include "document.h"
 #include "log.h"
-#include "timestamp.h"
-#include "utf8.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,45 +12,6 @@
 
 /* Writing */
 
-/* Text as member "name"; in hex as "name_hex" when it is not UTF-8, so that a path of any bytes comes back as
- * it was. */
-static void set_text(struct json *object, const char *name, const char *text)
-{
-    size_t length = text == NULL ? 0 : strlen(text);
-
-    if (text == NULL || utf8_is_valid(text, length)) {
-        json_set_string(object, name, text);
-        return;
-    }
-    char *hex = malloc(2 * length + 1);
-    char *hex_name = string_printf("%s_hex", name);
-    if (hex != NULL)
-        hex_encode(text, length, hex);
-    /* Without memory there is no name to set it under, and json_write reports the NULL child. */
-    if (hex == NULL || hex_name == NULL)
-        json_set(object, name, NULL);
-    else
-        json_set_string(object, hex_name, hex);
-    free(hex);
-    free(hex_name);
-}
-
-static void set_lsn(struct json *object, const char *name, uint64_t lsn)
-{
-    char text[24];
-
-    lsn_format(lsn, text);
-    json_set_string(object, name, text);
-}
-
-static void set_time(struct json *object, const char *name, int64_t time)
-{
-    char text[TIMESTAMP_TEXT_BYTES];
-
-    timestamp_format_iso_micros(time, text);
-    json_set_string(object, name, text);
-}
-
 static void set_lists(struct json *document, const struct backup *backup)
 {
     struct json *tablespaces = json_new_array(), *databases = json_new_array(), *external = json_new_array();
@@ -61,19 +19,19 @@ static void set_lists(struct json *document, const struct backup *backup)
     for (size_t i = 0; i < backup->tablespace_count; i++) {
         struct json *tablespace = json_new_object();
         json_set_uint(tablespace, "oid", backup->tablespaces[i].oid);
-        set_text(tablespace, "name", backup->tablespaces[i].name);
-        set_text(tablespace, "location", backup->tablespaces[i].location);
+        document_set_text(tablespace, "name", backup->tablespaces[i].name);
+        document_set_text(tablespace, "location", backup->tablespaces[i].location);
         json_append(tablespaces, tablespace);
     }
     for (size_t i = 0; i < backup->database_count; i++) {
         struct json *database = json_new_object();
         json_set_uint(database, "oid", backup->databases[i].oid);
-        set_text(database, "name", backup->databases[i].name);
+        document_set_text(database, "name", backup->databases[i].name);
         json_append(databases, database);
     }
     for (size_t i = 0; i < backup->external_count; i++) {
         struct json *file = json_new_object();
-        set_text(file, "path", backup->external[i]);
+        document_set_text(file, "path", backup->external[i]);
         json_append(external, file);
     }
     json_set(document, "tablespaces", tablespaces);
@@ -97,7 +55,7 @@ static struct json *page_errors_json(const struct backup *backup)
     for (size_t i = 0; i < backup->page_error_list_count; i++) {
         const struct backup_page_error *error = &backup->page_error_list[i];
         struct json *item = json_new_object();
-        set_text(item, "file", error->file);
+        document_set_text(item, "file", error->file);
         json_set_uint(item, "block", error->block);
         if (error->has_checksums) {
             json_set_uint(item, "found", error->found);
@@ -111,26 +69,27 @@ static struct json *page_errors_json(const struct backup *backup)
 int backup_seal(const struct backup *backup, struct buffer *out)
 {
     struct json *document = document_new(MANIFEST_KIND);
-    char system[24], files_sha256[SHA256_HEX_BYTES];
+    char files_sha256[SHA256_HEX_BYTES];
 
-    snprintf(system, sizeof system, "%llu", (unsigned long long)backup->system_identifier);
     hex_encode(backup->files_sha256, SHA256_BYTES, files_sha256);
     json_set_string(document, "id", backup->id);
-    json_set_string(document, "system_identifier", system);
+    document_set_system(document, backup->system_identifier);
     json_set_uint(document, "postgresql_version", backup->postgresql_version);
     json_set_uint(document, "server_version", backup->server_version);
     json_set_uint(document, "timeline", backup->timeline);
-    set_lsn(document, "start_lsn", backup->start_lsn);
-    set_lsn(document, "stop_lsn", backup->stop_lsn);
-    set_time(document, "start_time", backup->start_time);
-    set_time(document, "stop_time", backup->stop_time);
+    document_set_lsn(document, "start_lsn", backup->start_lsn);
+    document_set_lsn(document, "stop_lsn", backup->stop_lsn);
+    document_set_time(document, "start_time", backup->start_time);
+    document_set_time(document, "stop_time", backup->stop_time);
+    if (backup->covered_until != 0)
+        document_set_time(document, "covered_until", backup->covered_until);
     json_set_uint(document, "segment_bytes", backup->segment_bytes);
     json_set_uint(document, "block_bytes", backup->block_bytes);
     json_set_bool(document, "data_checksums", backup->data_checksums);
     json_set_bool(document, "from_standby", backup->from_standby);
     json_set_bool(document, "wal_included", backup->wal_included);
-    set_text(document, "label", backup->label);
-    set_text(document, "host", backup->host);
+    document_set_text(document, "label", backup->label);
+    document_set_text(document, "host", backup->host);
     json_set(document, "annotations", annotations_json(backup));
     set_lists(document, backup);
     json_set_uint(document, "part_count", backup->part_count);
@@ -177,61 +136,45 @@ static bool read_bool(struct reader *reader, const char *name)
 
 static uint64_t need_lsn(struct reader *reader, const char *name)
 {
-    const char *text = json_text(reader->object, name);
     uint64_t lsn = 0;
 
-    if (text == NULL || !lsn_parse(text, &lsn))
+    if (!document_lsn(reader->object, name, &lsn))
         reader->wrong = name;
     return lsn;
 }
 
 static int64_t need_time(struct reader *reader, const char *name)
 {
-    const char *text = json_text(reader->object, name);
     int64_t time = 0;
 
-    if (text == NULL || timestamp_parse(text, &time) != TIMESTAMP_OK)
+    if (!document_time(reader->object, name, &time))
         reader->wrong = name;
     return time;
 }
 
-static uint64_t need_system(struct reader *reader, const char *name)
+/* 0 where it is absent. */
+static int64_t read_time(struct reader *reader, const char *name)
 {
-    const char *text = json_text(reader->object, name);
-    unsigned long long value = 0;
-    int used = 0;
-
-    if (text == NULL || !isdigit((unsigned char)*text) || sscanf(text, "%20llu%n", &value, &used) != 1 ||
-        text[used] != '\0' || value == 0)
-        reader->wrong = name;
-    return value;
+    return json_member(reader->object, name) == NULL ? 0 : need_time(reader, name);
 }
 
-/* Text from "name" or "name_hex"; NULL when it is null or absent (and that is wrong only if needed). */
+static uint64_t need_system(struct reader *reader)
+{
+    uint64_t system_identifier = 0;
+
+    if (!document_system(reader->object, &system_identifier))
+        reader->wrong = "system_identifier";
+    return system_identifier;
+}
+
+/* NULL when it is null or absent (and that is wrong only if needed). */
 static char *read_text(struct reader *reader, const char *name, bool needed)
 {
-    const char *text = json_text(reader->object, name);
-    char hex_name[64];
-    char *copy = NULL;
+    char *text;
 
-    if (text != NULL) {
-        copy = string_copy(text);
-    } else {
-        snprintf(hex_name, sizeof hex_name, "%s_hex", name);
-        text = json_text(reader->object, hex_name);
-        if (text == NULL) {
-            if (needed)
-                reader->wrong = name;
-            return NULL;
-        }
-        size_t length = strlen(text) / 2;
-        copy = calloc(1, length + 1);
-        if (copy != NULL && (!hex_decode(text, copy, length) || strlen(copy) != length))
-            reader->wrong = name;
-    }
-    if (copy == NULL)
+    if (!document_text(reader->object, name, &text) || (needed && text == NULL))
         reader->wrong = name;
-    return copy;
+    return text;
 }
 
 static void read_tablespaces(struct reader *reader, struct backup *backup)
@@ -355,7 +298,7 @@ static void read_members(struct reader *reader, struct backup *backup)
         snprintf(backup->id, sizeof backup->id, "%s", id);
     if (sha256 == NULL || !hex_decode(sha256, backup->files_sha256, SHA256_BYTES))
         reader->wrong = "files_sha256";
-    backup->system_identifier = need_system(reader, "system_identifier");
+    backup->system_identifier = need_system(reader);
     backup->postgresql_version = (unsigned)need_uint(reader, "postgresql_version", 1, 1000);
     backup->server_version = (uint32_t)need_uint(reader, "server_version", 0, UINT32_MAX);
     backup->timeline = (uint32_t)need_uint(reader, "timeline", 1, UINT32_MAX);
@@ -363,6 +306,7 @@ static void read_members(struct reader *reader, struct backup *backup)
     backup->stop_lsn = need_lsn(reader, "stop_lsn");
     backup->start_time = need_time(reader, "start_time");
     backup->stop_time = need_time(reader, "stop_time");
+    backup->covered_until = read_time(reader, "covered_until");
     backup->segment_bytes = (uint32_t)need_uint(reader, "segment_bytes", 1, UINT32_MAX);
     backup->block_bytes = (uint32_t)need_uint(reader, "block_bytes", 1, UINT32_MAX);
     if (json_bool(reader->object, "data_checksums", &backup->data_checksums) != 0)

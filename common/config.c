@@ -13,6 +13,7 @@
 
 #define CONFIG_MOST_BYTES (1024 * 1024)
 #define LINE_MOST_BYTES 8000
+#define ORPHAN_AGE_SECONDS (7u * 86400)
 #define SECTION_MOST_BYTES 49 /* inih cuts longer ones silently */
 
 struct loading {
@@ -59,6 +60,7 @@ static struct repository_config *add_repository(struct loading *loading, const c
                                                      .required = true,
                                                      .connect_timeout_seconds = 5,
                                                      .request_timeout_seconds = 60,
+                                                     .retention.orphan_age_seconds = ORPHAN_AGE_SECONDS,
                                                      .name = string_copy(name)};
     if (repositories[count].name == NULL)
         return NULL;
@@ -211,21 +213,31 @@ int config_load(const char *option_path, struct config *config)
     return result;
 }
 
+static void repository_free(struct repository_config *repository)
+{
+    config_keys_free(repository, true);
+    free(repository->name);
+    free(repository->path);
+    free(repository->bucket);
+}
+
 void config_free(struct config *config)
 {
     if (config == NULL)
         return;
-    for (size_t i = 0; i < config->repository_count; i++) {
-        struct repository_config *repository = &config->repositories[i];
-        config_keys_free(repository, true);
-        free(repository->name);
-        free(repository->path);
-        free(repository->bucket);
-    }
+    for (size_t i = 0; i < config->repository_count; i++)
+        repository_free(&config->repositories[i]);
     config_keys_free(config, false);
     free(config->repositories);
     free(config->path);
     *config = (struct config){0};
+}
+
+bool retention_policy_is_given(const struct retention_policy *policy)
+{
+    return policy->keep_wal_seconds != 0 || policy->keep_for_seconds != 0 || policy->keep_last != 0 ||
+           policy->keep_daily != 0 || policy->keep_weekly != 0 || policy->keep_monthly != 0 ||
+           policy->keep_yearly != 0;
 }
 
 const struct repository_config *config_repository(const struct config *config, const char *name)
@@ -241,4 +253,25 @@ const struct repository_config *config_repository(const struct config *config, c
     log_hint("There is: %s.", buffer_string(&names));
     buffer_free(&names);
     return NULL;
+}
+
+int config_choose(struct config *config, const char *const *names, size_t count)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (config_repository(config, names[i]) == NULL)
+            return -1;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = left; k < config->repository_count; k++)
+            if (strcmp(config->repositories[k].name, names[i]) == 0) {
+                struct repository_config chosen = config->repositories[k];
+                config->repositories[k] = config->repositories[left];
+                config->repositories[left++] = chosen;
+                break;
+            }
+    for (size_t i = left; i < config->repository_count; i++)
+        repository_free(&config->repositories[i]);
+    config->repository_count = left;
+    return 0;
 }

@@ -14,6 +14,20 @@
 enum config_priority { PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_IDLE };
 enum repository_kind { REPOSITORY_FILE, REPOSITORY_S3 };
 
+/* What basebackup-expire leaves in a repository. 0: not asked for. */
+struct retention_policy {
+    uint64_t keep_wal_seconds; /* any instant of so long stays recoverable; 0: since the oldest backup */
+    uint64_t keep_for_seconds; /* backups not older than this */
+    unsigned keep_last;        /* so many of the newest backups, and the newest one */
+    unsigned keep_daily;       /* of each of so many days, weeks, months, years that have any */
+    unsigned keep_weekly;
+    unsigned keep_monthly;
+    unsigned keep_yearly;
+    uint64_t orphan_age_seconds; /* 7 days: what lies so long without a manifest is garbage */
+};
+/* Else nothing expires. */
+bool retention_policy_is_given(const struct retention_policy *policy);
+
 struct repository_config { /* [repository NAME]; strings are owned by the config; NULL where not given */
     char *name;
     char *url; /* as written */
@@ -35,6 +49,7 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
     unsigned request_timeout_seconds; /* 60: without a byte moving */
     bool required;                    /* yes */
     struct compression compression;   /* codec = lz4 | zstd | none, level; default: what [compression] says */
+    struct retention_policy retention;
 };
 
 struct config {
@@ -86,7 +101,13 @@ void config_free(struct config *config); /* NULL-safe; wipes secrets */
 /* A size as the file has it: "0", "128MB", "64 kB"; 1kB is 1024 bytes, as in postgresql.conf. */
 bool config_bytes_parse(const char *text, uint64_t *value);
 
+/* A duration as the file has it: "12 hours", "7 days", "2 weeks", "90min", "36h", "7d". In seconds. */
+bool config_duration_parse(const char *text, uint64_t *seconds);
+
 /* The repository of that name, or NULL after logging the names there are. */
 const struct repository_config *config_repository(const struct config *config, const char *name);
+/* Leaves only the repositories of these names, in their order. 0, or -1 after logging that there is none of a
+ * name. */
+int config_choose(struct config *config, const char *const *names, size_t count);
 
 #endif

@@ -141,6 +141,25 @@ static int check_compression(struct config *config)
     return result;
 }
 
+/* Rules of which one could never take effect are a slip of who wrote them. */
+static int check_retention(const struct retention_policy *policy, const struct config_seen *seen,
+                           const char *place)
+{
+    if (policy->keep_for_seconds != 0 && policy->keep_for_seconds < policy->keep_wal_seconds) {
+        log_error("%s: keep_for is shorter than keep_wal, within which backups are kept anyway", place);
+        log_hint("Leave keep_for out, or make it at least as long as keep_wal.");
+        return -1;
+    }
+    if (config_key_was_seen(seen, "repository", "orphan_age") && !retention_policy_is_given(policy)) {
+        log_error("%s: orphan_age has no effect without a retention policy", place);
+        log_hint(
+            "Nothing expires, and nothing is cleaned up, unless keep_wal, keep_for, keep_last, keep_daily, "
+            "keep_weekly, keep_monthly or keep_yearly is given.");
+        return -1;
+    }
+    return 0;
+}
+
 static int check_repository(const struct config *config, struct repository_config *repository,
                             const struct config_seen *seen)
 {
@@ -164,6 +183,8 @@ static int check_repository(const struct config *config, struct repository_confi
         repository->path_style = repository->endpoint != NULL;
     if (result == 0)
         result = check_repository_compression(config, repository, seen, place);
+    if (result == 0)
+        result = check_retention(&repository->retention, seen, place);
     free(place);
     return result;
 }

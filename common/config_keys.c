@@ -56,6 +56,14 @@ static const struct config_key keys[] = {
     {"repository", "connect_timeout", VALUE_NUMBER, REPOSITORY(connect_timeout_seconds), 1, 600, NULL, NULL},
     {"repository", "request_timeout", VALUE_NUMBER, REPOSITORY(request_timeout_seconds), 1, 3600, NULL, NULL},
     {"repository", "required", VALUE_SWITCH, REPOSITORY(required), 0, 0, NULL, NULL},
+    {"repository", "keep_wal", VALUE_DURATION, REPOSITORY(retention.keep_wal_seconds), 60, 0, NULL, NULL},
+    {"repository", "keep_for", VALUE_DURATION, REPOSITORY(retention.keep_for_seconds), 60, 0, NULL, NULL},
+    {"repository", "keep_last", VALUE_NUMBER, REPOSITORY(retention.keep_last), 1, 100000, NULL, NULL},
+    {"repository", "keep_daily", VALUE_NUMBER, REPOSITORY(retention.keep_daily), 1, 100000, NULL, NULL},
+    {"repository", "keep_weekly", VALUE_NUMBER, REPOSITORY(retention.keep_weekly), 1, 100000, NULL, NULL},
+    {"repository", "keep_monthly", VALUE_NUMBER, REPOSITORY(retention.keep_monthly), 1, 100000, NULL, NULL},
+    {"repository", "keep_yearly", VALUE_NUMBER, REPOSITORY(retention.keep_yearly), 1, 100000, NULL, NULL},
+    {"repository", "orphan_age", VALUE_DURATION, REPOSITORY(retention.orphan_age_seconds), 60, 0, NULL, NULL},
     {"repository", "codec", VALUE_CODEC, REPOSITORY(compression.codec), 0, 0, NULL, NULL},
     {"repository", "level", VALUE_NUMBER, REPOSITORY(compression.level), 1, 19, NULL, NULL},
 };
@@ -149,6 +157,29 @@ bool config_bytes_parse(const char *text, uint64_t *value)
     return false;
 }
 
+bool config_duration_parse(const char *text, uint64_t *seconds)
+{
+    static const struct {
+        const char *name;
+        unsigned seconds;
+    } units[] = {{"min", 60},    {"h", 3600},     {"hour", 3600},   {"hours", 3600},  {"d", 86400},
+                 {"day", 86400}, {"days", 86400}, {"week", 604800}, {"weeks", 604800}};
+    char *end;
+
+    if (!isdigit((unsigned char)*text) || strlen(text) > 16)
+        return false;
+    unsigned long number = strtoul(text, &end, 10);
+    end += strspn(end, " ");
+    if (number > 1000000) /* two thousand years of days */
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(end, units[i].name) == 0) {
+            *seconds = (uint64_t)number * units[i].seconds;
+            return true;
+        }
+    return false;
+}
+
 static int set_text(char **member, const char *value)
 {
     char *copy = string_copy(value);
@@ -172,6 +203,11 @@ static char *explain(const struct config_key *key, const char *value)
                                  key->name, key->least, value);
         return string_printf("\"%s\" must be 0, or a whole number with a unit (kB, MB, GB), not \"%s\"",
                              key->name, value);
+    case VALUE_DURATION:
+        return string_printf(
+            "\"%s\" must be a duration of at least %u min, as in 36 hours, 7 days or 2 weeks, "
+            "not \"%s\"",
+            key->name, key->least, value);
     case VALUE_SWITCH:
         return string_printf("\"%s\" must be yes or no, not \"%s\"", key->name, value);
     case VALUE_CODEC:
@@ -195,6 +231,8 @@ static bool parse(const struct config_key *key, const char *value, void *member)
         return parse_number(key, value, member);
     case VALUE_BYTES:
         return config_bytes_parse(value, member) && *(uint64_t *)member >= (uint64_t)key->least << 20;
+    case VALUE_DURATION:
+        return config_duration_parse(value, member) && *(uint64_t *)member >= (uint64_t)key->least * 60;
     case VALUE_SWITCH:
         return parse_switch(value, member);
     case VALUE_CODEC:

@@ -12,6 +12,7 @@ enum value_kind {
     VALUE_TEXT,
     VALUE_NUMBER,
     VALUE_BYTES,
+    VALUE_DURATION,
     VALUE_SWITCH,
     VALUE_CHOICE,
     VALUE_CODEC,
@@ -23,7 +24,7 @@ struct config_key {
     const char *name;
     enum value_kind kind;
     size_t offset;        /* in struct config, or struct repository_config */
-    unsigned least, most; /* of a number; in bytes the least is in MiB */
+    unsigned least, most; /* of a number; of bytes the least is in MiB, of a duration in minutes */
     const char *no, *yes; /* the two words of a choice */
 };
 

@@ -18,6 +18,7 @@ static struct {
     __typeof__(&EVP_DigestFinal_ex) digest_final_ex;
     __typeof__(&EVP_Digest) digest;
     __typeof__(&EVP_sha256) sha256;
+    __typeof__(&EVP_md5) md5;
     __typeof__(&HMAC) hmac;
 } libcrypto;
 
@@ -29,6 +30,7 @@ static const struct library_function crypto_functions[] = {
     {"EVP_DigestFinal_ex", &libcrypto.digest_final_ex},
     {"EVP_Digest", &libcrypto.digest},
     {"EVP_sha256", &libcrypto.sha256},
+    {"EVP_md5", &libcrypto.md5},
     {"HMAC", &libcrypto.hmac},
 };
 
@@ -75,6 +77,14 @@ int sha256_of(const void *data, size_t length, unsigned char digest[SHA256_BYTES
     if (libcrypto.digest(data, length, digest, NULL, libcrypto.sha256(), NULL) != 1)
         return log_out_of_memory();
     return 0;
+}
+
+int md5_of(const void *data, size_t length, unsigned char digest[MD5_BYTES])
+{
+    return library_need(&crypto) == 0 &&
+                   libcrypto.digest(data, length, digest, NULL, libcrypto.md5(), NULL) == 1
+               ? 0
+               : -1;
 }
 
 int hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,

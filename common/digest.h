@@ -25,6 +25,10 @@ int sha256_of(const void *data, size_t length, unsigned char digest[SHA256_BYTES
 int hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,
                 unsigned char mac[SHA256_BYTES]);
 
+/* For S3's Content-MD5, and nothing else. 0; -1 where the library refuses it (FIPS), not logged. */
+#define MD5_BYTES 16
+int md5_of(const void *data, size_t length, unsigned char digest[MD5_BYTES]);
+
 /* out has room for 2 * length + 1. Lower case. */
 void hex_encode(const void *data, size_t length, char *out);
 /* False unless text is exactly 2 * length hex digits. */

@@ -2,8 +2,14 @@
 
 #include "digest.h"
 #include "log.h"
+#include "timestamp.h"
+#include "utf8.h"
+#include "wal.h"
 
+#include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HASH_MEMBER ",\"sha256\":\""
@@ -81,7 +87,7 @@ struct json *document_open(const void *data, size_t length, const char *kind, co
         log_error("%s has format version %llu; this program understands up to %d", what,
                   (unsigned long long)version, DOCUMENT_VERSION);
         log_hint("It was made by a newer walferry: install that version here.");
-    } else if (strcmp(json_text(document, "kind"), kind) != 0) {
+    } else if (kind != NULL && strcmp(json_text(document, "kind"), kind) != 0) {
         log_error("%s is a document of kind \"%s\", but \"%s\" was expected", what,
                   json_text(document, "kind"), kind);
     } else {
@@ -89,4 +95,100 @@ struct json *document_open(const void *data, size_t length, const char *kind, co
     }
     json_free(document);
     return NULL;
+}
+
+/* Members */
+
+void document_set_time(struct json *object, const char *name, int64_t time)
+{
+    char text[TIMESTAMP_TEXT_BYTES];
+
+    timestamp_format_iso_micros(time, text);
+    json_set_string(object, name, text);
+}
+
+bool document_time(const struct json *object, const char *name, int64_t *time)
+{
+    const char *text = json_text(object, name);
+
+    return text != NULL && timestamp_parse(text, time) == TIMESTAMP_OK;
+}
+
+void document_set_lsn(struct json *object, const char *name, uint64_t lsn)
+{
+    char text[24];
+
+    lsn_format(lsn, text);
+    json_set_string(object, name, text);
+}
+
+bool document_lsn(const struct json *object, const char *name, uint64_t *lsn)
+{
+    const char *text = json_text(object, name);
+
+    return text != NULL && lsn_parse(text, lsn);
+}
+
+void document_set_system(struct json *object, uint64_t system_identifier)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRIu64, system_identifier);
+    json_set_string(object, "system_identifier", text);
+}
+
+bool document_system(const struct json *object, uint64_t *system_identifier)
+{
+    const char *text = json_text(object, "system_identifier");
+    unsigned long long value;
+    int used = 0;
+
+    if (text == NULL || !isdigit((unsigned char)*text) || sscanf(text, "%20llu%n", &value, &used) != 1 ||
+        text[used] != '\0' || value == 0)
+        return false;
+    *system_identifier = value;
+    return true;
+}
+
+void document_set_text(struct json *object, const char *name, const char *text)
+{
+    size_t length = text == NULL ? 0 : strlen(text);
+
+    if (text == NULL || utf8_is_valid(text, length)) {
+        json_set_string(object, name, text);
+        return;
+    }
+    char *hex = malloc(2 * length + 1);
+    char *hex_name = string_printf("%s_hex", name);
+    if (hex != NULL)
+        hex_encode(text, length, hex);
+    /* Without memory there is no name to set it under, and json_write reports the NULL child. */
+    if (hex == NULL || hex_name == NULL)
+        json_set(object, name, NULL);
+    else
+        json_set_string(object, hex_name, hex);
+    free(hex);
+    free(hex_name);
+}
+
+bool document_text(const struct json *object, const char *name, char **text)
+{
+    const char *value = json_text(object, name);
+    char hex_name[64];
+
+    *text = NULL;
+    if (value != NULL)
+        return (*text = string_copy(value)) != NULL;
+    snprintf(hex_name, sizeof hex_name, "%s_hex", name);
+    value = json_text(object, hex_name);
+    if (value == NULL)
+        return true;
+    size_t length = strlen(value) / 2;
+    char *decoded = calloc(1, length + 1);
+    if (decoded != NULL && hex_decode(value, decoded, length) && strlen(decoded) == length) {
+        *text = decoded;
+        return true;
+    }
+    free(decoded);
+    return false;
 }

@@ -2,9 +2,7 @@
 
 #include "document.h"
 #include "log.h"
-#include "timestamp.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +10,14 @@
 int gap_seal(const struct gap *gap, struct buffer *out)
 {
     struct json *document = document_new("gap");
-    char system[24], time[TIMESTAMP_TEXT_BYTES];
 
-    snprintf(system, sizeof system, "%" PRIu64, gap->system_identifier);
-    json_set_string(document, "system_identifier", system);
+    document_set_system(document, gap->system_identifier);
     json_set_uint(document, "segment_bytes", gap->segment_bytes);
     json_set_string(document, "first", gap->first);
     json_set_string(document, "last", gap->last);
     json_set_uint(document, "segments", gap->segments);
-    timestamp_format_iso_micros(gap->since, time);
-    json_set_string(document, "since", time);
-    timestamp_format_iso_micros(gap->until, time);
-    json_set_string(document, "until", time);
+    document_set_time(document, "since", gap->since);
+    document_set_time(document, "until", gap->until);
     json_set_string(document, "host", gap->host);
     return document_seal(document, out);
 }
@@ -36,13 +30,6 @@ static bool parse_segment(const struct json *document, const char *member, char 
         return false;
     memcpy(out, name, WAL_SEGMENT_NAME_BYTES);
     return true;
-}
-
-static bool parse_time(const struct json *document, const char *member, int64_t *time)
-{
-    const char *text = json_text(document, member);
-
-    return text != NULL && timestamp_parse(text, time) == TIMESTAMP_OK;
 }
 
 /* First and last must be near enough for one marker, and as far apart as it says. */
@@ -62,22 +49,21 @@ int gap_parse(const void *data, size_t length, const char *what, struct gap *gap
 {
     struct json *document = document_open(data, length, "gap", what);
     uint64_t segment_bytes = 0;
-    char *end = NULL;
 
     if (document == NULL)
         return -1;
     *gap = (struct gap){0};
-    const char *system = json_text(document, "system_identifier"), *host = json_text(document, "host");
-    bool good = system != NULL && host != NULL && json_uint(document, "segment_bytes", &segment_bytes) == 0 &&
-                segment_bytes <= WAL_SEGMENT_MOST_BYTES &&
-                json_uint(document, "segments", &gap->segments) == 0 &&
-                parse_segment(document, "first", gap->first) && parse_segment(document, "last", gap->last) &&
-                parse_time(document, "since", &gap->since) && parse_time(document, "until", &gap->until);
+    const char *host = json_text(document, "host");
+    bool good =
+        document_system(document, &gap->system_identifier) && host != NULL &&
+        json_uint(document, "segment_bytes", &segment_bytes) == 0 &&
+        segment_bytes <= WAL_SEGMENT_MOST_BYTES && json_uint(document, "segments", &gap->segments) == 0 &&
+        parse_segment(document, "first", gap->first) && parse_segment(document, "last", gap->last) &&
+        document_time(document, "since", &gap->since) && document_time(document, "until", &gap->until);
     if (good) {
-        gap->system_identifier = strtoull(system, &end, 10);
         gap->segment_bytes = (uint32_t)segment_bytes;
         snprintf(gap->host, sizeof gap->host, "%s", host);
-        good = *end == '\0' && gap->system_identifier != 0 && is_consistent(gap);
+        good = is_consistent(gap);
     }
     json_free(document);
     if (good)

@@ -53,14 +53,17 @@ const char *json_text(const struct json *object, const char *name)
     return json_string_value(value);
 }
 
-int json_uint(const struct json *object, const char *name, uint64_t *value)
+static int read_uint(const json_t *number, uint64_t *value)
 {
-    const json_t *number = json_object_get(inner(object), name);
-
     if (!json_is_integer(number) || json_integer_value(number) < 0)
         return -1;
     *value = (uint64_t)json_integer_value(number);
     return 0;
+}
+
+int json_uint(const struct json *object, const char *name, uint64_t *value)
+{
+    return read_uint(json_object_get(inner(object), name), value);
 }
 
 int json_bool(const struct json *object, const char *name, bool *value)
@@ -112,6 +115,11 @@ const struct json *json_array_item(const struct json *array, size_t index)
 const char *json_array_string(const struct json *array, size_t index)
 {
     return json_string_value(json_array_get(inner(array), index));
+}
+
+int json_array_uint(const struct json *array, size_t index, uint64_t *value)
+{
+    return read_uint(json_array_get(inner(array), index), value);
 }
 
 static struct json *built(json_t *value)
@@ -176,9 +184,15 @@ void json_append_text(struct json *array, const char *text)
     append(array, value_of_text(text));
 }
 
+/* NULL beyond what JSON's readers understand. */
+static json_t *value_of_uint(uint64_t value)
+{
+    return value > INT64_MAX ? NULL : json_integer((json_int_t)value);
+}
+
 void json_set_uint(struct json *object, const char *name, uint64_t value)
 {
-    set(object, name, value > INT64_MAX ? NULL : json_integer((json_int_t)value));
+    set(object, name, value_of_uint(value));
 }
 
 void json_set_real(struct json *object, const char *name, double value)
@@ -199,6 +213,11 @@ void json_append(struct json *array, struct json *child)
 void json_append_string(struct json *array, const char *value)
 {
     append(array, json_string(value));
+}
+
+void json_append_uint(struct json *array, uint64_t value)
+{
+    append(array, value_of_uint(value));
 }
 
 int json_write(const struct json *json, unsigned indent, struct buffer *out)

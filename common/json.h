@@ -29,7 +29,8 @@ size_t json_object_length(const struct json *object); /* 0 for anything but an o
 /* 0 for anything but an array. */
 size_t json_array_length(const struct json *array);
 const struct json *json_array_item(const struct json *array, size_t index);
-const char *json_array_string(const struct json *array, size_t index); /* NULL when it is no string */
+const char *json_array_string(const struct json *array, size_t index);        /* NULL when it is no string */
+int json_array_uint(const struct json *array, size_t index, uint64_t *value); /* as json_uint */
 
 /* Building. Members keep the order in which they were set. A failure (no memory, text that is not UTF-8) is
  * remembered for this thread and reported once, by the next json_write. Children given to json_set and
@@ -46,6 +47,7 @@ void json_set_real(struct json *object, const char *name, double value);
 void json_set_bool(struct json *object, const char *name, bool value);
 void json_append(struct json *array, struct json *child);
 void json_append_string(struct json *array, const char *value);
+void json_append_uint(struct json *array, uint64_t value); /* below 2^63 */
 /* Appends the text. indent 0: one line without a line end. 0, or -1 after logging. */
 int json_write(const struct json *json, unsigned indent, struct buffer *out);
 /* To standard output, indented, with a line end. 0, or -1 after logging. */

@@ -18,6 +18,7 @@ static bool json_lines;
 static char first_error[LINE_BYTES];
 static atomic_int first_error_state; /* 0: none yet, 1: being written, 2: there */
 static _Thread_local bool last_was_shown, is_muted;
+static _Thread_local char last_error[1024];
 
 static const char *level_name(enum log_level level)
 {
@@ -127,6 +128,16 @@ const char *log_first_error(void)
     return atomic_load(&first_error_state) == 2 ? first_error : NULL;
 }
 
+const char *log_last_error(void)
+{
+    return last_error[0] != '\0' ? last_error : NULL;
+}
+
+void log_take_over(const char *message)
+{
+    snprintf(last_error, sizeof last_error, "%s", message);
+}
+
 static void write_message(const char *level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 static void write_message(const char *level, const char *format, va_list arguments)
@@ -135,8 +146,10 @@ static void write_message(const char *level, const char *format, va_list argumen
 
     vsnprintf(message, sizeof message, format, arguments);
     blank_control_characters(message);
-    if (level == level_name(LOG_ERROR))
+    if (level == level_name(LOG_ERROR)) {
         keep_first_error(message);
+        snprintf(last_error, sizeof last_error, "%.*s", (int)sizeof last_error - 1, message);
+    }
     if (json_lines) {
         write_json(level, message);
         return;

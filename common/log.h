@@ -27,6 +27,10 @@ void log_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The message of the first error that any thread logged; NULL: none. For a report at the end. */
 const char *log_first_error(void);
+/* That of the last one that this thread logged; NULL: none. Valid until its next. For a list of findings. */
+const char *log_last_error(void);
+/* It was another thread that logged it, in work that it did for this one. */
+void log_take_over(const char *message);
 
 /* Logs "out of memory" and returns -1, so that callers write: return log_out_of_memory(); */
 int log_out_of_memory(void);

@@ -3,6 +3,7 @@
 #include "document.h"
 #include "file.h"
 #include "log.h"
+#include "wal_summary_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,8 @@ static int build_trailer(const struct object_facts *facts, unsigned char trailer
     json_set_string(document, "system_identifier", system);
     json_set_uint(document, "timeline", facts->timeline);
     json_set_uint(document, "postgresql_version", facts->postgresql_version);
+    if (facts->has_summary)
+        json_set(document, "records", wal_summary_to_json(&facts->summary));
     if (document_seal(document, &text) == 0) {
         if (text.length > PAYLOAD_BYTES) {
             log_error("the trailer of \"%s\" would not fit its %d bytes", facts->name, PAYLOAD_BYTES);
@@ -200,13 +203,16 @@ static const char *parse_members(const struct json *document, struct object_fact
         return "its trailer has no system identifier";
     facts->timeline = (uint32_t)timeline;
     facts->postgresql_version = (unsigned)version;
+    /* What a later version may have made of it keeps nobody from the content. */
+    const struct json *records = json_member(document, "records");
+    facts->has_summary = records != NULL && wal_summary_from_json(records, &facts->summary);
     return NULL;
 }
 
 /* The kind is checked by object_facts_check; any will do here. */
 static struct json *open_payload(const unsigned char *payload, const char *what)
 {
-    static const char *const kinds[] = {"segment", "partial", "history", "backup", "files"};
+    static const char *const kinds[] = {"segment", "partial", "history", "backup", "files", "index"};
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         char member[64];
@@ -256,6 +262,8 @@ int object_facts_check(const struct object_facts *facts, const char *kind, const
 
 struct object_reader {
     struct sink plain;
+    struct relay *relay; /* borrowed; NULL: none */
+    bool is_relaying;
     char *what;
     const uint64_t *total_bytes;
     struct decoder *decoder;
@@ -292,6 +300,11 @@ void object_reader_expect_total(struct object_reader *reader, const uint64_t *to
     reader->total_bytes = total_bytes;
 }
 
+void object_reader_use_relay(struct object_reader *reader, struct relay *relay)
+{
+    reader->relay = relay;
+}
+
 static int damaged(struct object_reader *reader, const char *how)
 {
     log_error("%s is damaged: %s", reader->what, how);
@@ -308,13 +321,34 @@ static int hash_and_pass(void *context, const void *data, size_t length)
     return sink_write(&reader->plain, data, length);
 }
 
+/* Where plain bytes go. */
+static struct sink plain_sink(struct object_reader *reader)
+{
+    const struct sink sink = {hash_and_pass, reader};
+
+    if (reader->relay == NULL)
+        return sink;
+    if (!reader->is_relaying)
+        relay_begin(reader->relay, &sink);
+    reader->is_relaying = true;
+    return relay_sink(reader->relay);
+}
+
+static int end_relaying(struct object_reader *reader)
+{
+    bool was_relaying = reader->is_relaying;
+
+    reader->is_relaying = false;
+    return was_relaying ? relay_end(reader->relay) : 0;
+}
+
 static int decode(struct object_reader *reader, const void *data, size_t length)
 {
-    struct sink sink = {hash_and_pass, reader};
+    struct sink sink = plain_sink(reader);
 
     if (decoder_write(reader->decoder, data, length, &sink) == 0)
         return 0;
-    if (decoder_error(reader->decoder) == NULL)
+    if (end_relaying(reader) != 0 || decoder_error(reader->decoder) == NULL)
         return -1;
     return damaged(reader, decoder_error(reader->decoder));
 }
@@ -377,6 +411,8 @@ int object_reader_finish(struct object_reader *reader, struct object_facts *fact
     unsigned char digest[SHA256_BYTES];
     uint64_t total = *reader->total_bytes;
 
+    if (end_relaying(reader) != 0)
+        return -1;
     if (total < OBJECT_TRAILER_BYTES || reader->received != total)
         return damaged(reader, "it is too short");
     if (object_trailer_parse(reader->trailer, total, reader->what, facts) != 0) {
@@ -404,6 +440,7 @@ void object_reader_free(struct object_reader *reader)
 {
     if (reader == NULL)
         return;
+    end_relaying(reader);
     decoder_free(reader->decoder);
     sha256_free(&reader->hash);
     free(reader->what);

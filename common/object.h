@@ -11,7 +11,9 @@
 #include "buffer.h"
 #include "codec.h"
 #include "digest.h"
+#include "relay.h"
 #include "wal.h"
+#include "wal_summary.h"
 
 #include <stdbool.h>
 
@@ -21,8 +23,9 @@
 
 /* What an object says of itself. */
 struct object_facts {
-    char kind[16];                /* "segment", "partial", "history", "backup" (wal_kind_name), "files" */
-    char name[OBJECT_NAME_BYTES]; /* the WAL file's name; for "files" the backup's id */
+    char kind[16]; /* "segment", "partial", "history", "backup" (wal_kind_name), "files", "index" */
+    char
+        name[OBJECT_NAME_BYTES]; /* the WAL file's name; for "files" the backup's id, for "index" the log's */
     uint64_t system_identifier;
     uint32_t timeline;
     unsigned postgresql_version;        /* major; 0: unknown */
@@ -30,6 +33,8 @@ struct object_facts {
     unsigned char sha256[SHA256_BYTES]; /* of the plain content; filled by object_writer_end */
     uint64_t frame_bytes;               /* stored bytes before the trailer; filled by object_writer_end */
     enum codec codec;                   /* filled by object_writer_end */
+    bool has_summary;                   /* of a segment, or of all of a log; else nothing is known of it */
+    struct wal_summary summary;
 };
 
 /* Packs plain bytes. One writer packs any number of objects, one after the other. */
@@ -61,6 +66,8 @@ struct object_reader *object_reader_new(const struct sink *plain, const char *wh
 /* Must be told before the first byte: see store_object.total_bytes, which store_get fills first. The reader
  * keeps the pointer and reads it at the first byte (at finish for an empty object). */
 void object_reader_expect_total(struct object_reader *reader, const uint64_t *total_bytes);
+/* What was unpacked is hashed by the relay's thread, and goes on from there. Borrowed; NULL: none. */
+void object_reader_use_relay(struct object_reader *reader, struct relay *relay);
 struct sink object_reader_sink(struct object_reader *reader);
 /* 0: everything arrived, and size and SHA-256 are what the trailer says. -1 after logging what is damaged. */
 int object_reader_finish(struct object_reader *reader, struct object_facts *facts);

@@ -5,6 +5,7 @@
 #include "timestamp.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,12 +35,15 @@ static void print_help(const struct program *program)
     }
     printf("      --config=FILE             configuration file (default: $WALFERRY_CONFIG, else "
            "/etc/walferry.conf)\n"
-           "      --repository=NAME         only this repository of the configuration\n"
+           "      --repository=NAME         only this repository of the configuration%s\n"
            "      --log-json                messages as one JSON object a line\n"
            "  -v, --verbose                 say more\n"
            "  -q, --quiet                   say nothing but errors\n"
            "  -?, --help                    show this help, then exit\n"
-           "  -V, --version                 show the version, then exit\n");
+           "  -V, --version                 show the version, then exit\n",
+           program->takes_several
+               ? "; may be\n                                given several times: these, in this order"
+               : "");
     if (program->epilogue != NULL)
         printf("\n%s\n", program->epilogue);
 }
@@ -109,7 +113,11 @@ static int parse_one(const struct program *program, int value, char **argv, stru
         options->config = optarg;
         return OPTIONS_GO_ON;
     case OPTION_REPOSITORY:
-        options->repository = optarg;
+        if (options->repository_count == OPTIONS_REPOSITORIES_MOST) {
+            log_error("--repository was given more than %d times", OPTIONS_REPOSITORIES_MOST);
+            return wrong(program);
+        }
+        options->repository = options->repositories[options->repository_count++] = optarg;
         return OPTIONS_GO_ON;
     case OPTION_LOG_JSON:
         log_set_json(true);
@@ -155,7 +163,7 @@ int options_parse(const struct program *program, int argc, char **argv, struct o
     struct parsing parsing = {.program = program};
     int value;
 
-    *options = (struct options){NULL, NULL};
+    *options = (struct options){.config = NULL};
     log_open(program->name, LOG_INFO, wants_json(argv));
     process_begin();
     build(&parsing);
@@ -181,10 +189,66 @@ int options_parse(const struct program *program, int argc, char **argv, struct o
 int options_load(const struct options *options, struct config *config, const struct repository_config **only)
 {
     *only = NULL;
+    if (options->repository_count > 1) {
+        log_error("--repository was given several times, but only one can be named here");
+        return -1;
+    }
     if (config_load(options->config, config) != 0)
         return -1;
     if (options->repository == NULL || (*only = config_repository(config, options->repository)) != NULL)
         return 0;
+    config_free(config);
+    return -1;
+}
+
+int options_load_set(const struct options *options, struct config *config)
+{
+    if (config_load(options->config, config) != 0)
+        return -1;
+    if (options->repository_count == 0 ||
+        config_choose(config, options->repositories, options->repository_count) == 0)
+        return 0;
+    config_free(config);
+    return -1;
+}
+
+static bool is_listed(const struct repository_config *const *list, size_t count,
+                      const struct repository_config *repository)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == repository)
+            return true;
+    return false;
+}
+
+static int fill_list(const struct options *options, const struct config *config,
+                     const struct repository_config **list, size_t *count)
+{
+    *count = 0;
+    for (size_t i = 0; i < options->repository_count; i++) {
+        const struct repository_config *named = config_repository(config, options->repositories[i]);
+        if (named == NULL)
+            return -1;
+        if (!is_listed(list, *count, named))
+            list[(*count)++] = named;
+    }
+    for (size_t i = 0; options->repository_count == 0 && i < config->repository_count; i++)
+        list[(*count)++] = &config->repositories[i];
+    return 0;
+}
+
+int options_load_list(const struct options *options, struct config *config,
+                      const struct repository_config ***list, size_t *count)
+{
+    if (config_load(options->config, config) != 0)
+        return -1;
+    *list = calloc(config->repository_count, sizeof(struct repository_config *));
+    if (*list == NULL)
+        log_out_of_memory();
+    else if (fill_list(options, config, *list, count) == 0)
+        return 0;
+    free(*list);
+    *list = NULL;
     config_free(config);
     return -1;
 }
@@ -264,4 +328,46 @@ int options_time_is_past(int64_t value)
         "PostgreSQL could never reach it. For the newest there is, give no target. Otherwise look at the "
         "offset (+00 is UTC) and at the clock.");
     return -1;
+}
+
+/* PostgreSQL reads these with strtoul(..., 0), to which a leading zero means octal: such a number, like one
+ * copied from a file name, is refused. */
+int options_id(const char *what, const char *text, uint64_t *value)
+{
+    bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const char *digits = is_hex ? text + 2 : text;
+    const char *allowed = is_hex ? "0123456789abcdefABCDEF" : "0123456789";
+    size_t length = strspn(digits, allowed);
+
+    if (!is_hex && length > 1 && digits[0] == '0' && digits[length] == '\0') {
+        log_error("%s \"%s\" begins with a zero: it could be decimal, octal or hexadecimal", what, text);
+        log_hint(
+            "Leave the zeros out. Digits of a file name are hexadecimal: write them with 0x before them.");
+        return -1;
+    }
+    errno = 0;
+    *value = strtoull(digits, NULL, is_hex ? 16 : 10);
+    if (length == 0 || digits[length] != '\0' || errno != 0) {
+        log_error("%s \"%s\" is not a number", what, text);
+        if (strspn(text, "0123456789abcdefABCDEF") == strlen(text) && *text != '\0')
+            log_hint("If it is hexadecimal, write 0x before it.");
+        return -1;
+    }
+    return 0;
+}
+
+int options_timeline(const char *text, uint32_t *timeline)
+{
+    uint64_t value;
+
+    if (options_id("timeline", text, &value) != 0) {
+        log_hint("A timeline is \"latest\", \"current\" or a number.");
+        return -1;
+    }
+    if (value == 0 || value > UINT32_MAX) {
+        log_error("there is no timeline %s: they go from 1 to %u", text, UINT32_MAX);
+        return -1;
+    }
+    *timeline = (uint32_t)value;
+    return 0;
 }

@@ -12,9 +12,13 @@
 
 #define WALFERRY_VERSION "0.1.0"
 
+#define OPTIONS_REPOSITORIES_MOST 64
+
 struct options {
-    const char *config;     /* NULL: the default place */
-    const char *repository; /* NULL: all, or the only one */
+    const char *config;                                  /* NULL: the default place */
+    const char *repository;                              /* the last that was named; NULL: all */
+    const char *repositories[OPTIONS_REPOSITORIES_MOST]; /* all that were */
+    size_t repository_count;
 };
 
 enum { OPTIONS_GO_ON = -1, OPTIONS_USAGE_STATUS = 2 };
@@ -36,6 +40,7 @@ struct program {
     const struct option_spec *options; /* may be NULL */
     const char *epilogue; /* behind the options in --help: exit statuses and the like; may be NULL */
     int usage_status;     /* exit status of a usage error; 0 stands for OPTIONS_USAGE_STATUS */
+    bool takes_several;   /* --repository may be given several times */
 };
 
 /* Begins log and process (log.h, process.h), then parses with getopt_long. context goes to the set functions.
@@ -47,10 +52,21 @@ int options_parse(const struct program *program, int argc, char **argv, struct o
 /* The configuration that the options name; *only is the repository that --repository chose, NULL for all.
  * 0, or -1 after logging, with nothing to free. */
 int options_load(const struct options *options, struct config *config, const struct repository_config **only);
+/* The same where --repository may be given several times: the configuration has only those that were named,
+ * in that order. */
+int options_load_set(const struct options *options, struct config *config);
+/* The same, but the configuration is whole, and the list (caller frees) tells which were named; none: all. */
+int options_load_list(const struct options *options, struct config *config,
+                      const struct repository_config ***list, size_t *count);
 
 /* Whole decimal number between least and most. 0, or -1 after logging '%s must be ...'. */
 int options_number(const char *option, const char *text, unsigned long least, unsigned long most,
                    unsigned long *value);
+
+/* The id of a timeline or transaction: decimal, or hexadecimal with 0x. 0, or -1 after logging. */
+int options_id(const char *what, const char *text, uint64_t *value);
+/* A timeline by number; the words that stand for one are the caller's. 0, or -1 after logging. */
+int options_timeline(const char *text, uint32_t *timeline);
 
 /* A size as the configuration file has them. 0, or -1 after logging. */
 int options_bytes(const char *option, const char *text, uint64_t *value);

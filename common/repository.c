@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define SMALL_OBJECT_BYTES (16u * 1024 * 1024)
-#define HISTORY_MOST_BYTES (1024u * 1024)
 #define LATER_SEGMENT_KEYS 20
 #define SEGMENTS_OF_MARKER 256 /* what begins with the same WAL_GAP_COMMON digits */
 
@@ -28,10 +27,18 @@ void repository_close(struct repository *repository)
     if (repository == NULL)
         return;
     store_close(repository->store);
+    relay_free(repository->relay);
     repository->store = NULL;
+    repository->relay = NULL;
     if (repository->cluster_known)
         cluster_free(&repository->cluster);
     repository->cluster_known = false;
+}
+
+int repository_use_relays(struct repository *repository)
+{
+    repository->relay = relay_new();
+    return repository->relay == NULL ? -1 : store_use_relay(repository->store);
 }
 
 /* Keys */
@@ -286,12 +293,13 @@ enum repository_result repository_get_object(struct repository *repository, cons
 
     if (reader == NULL)
         return REPOSITORY_FAILED;
+    object_reader_use_relay(reader, repository->relay);
     object_reader_expect_total(reader, &object.total_bytes);
     struct sink sink = object_reader_sink(reader);
     enum repository_result result = get_failed(store_get(repository->store, key, NULL, &sink, &object));
     if (result == REPOSITORY_OK && object_reader_finish(reader, facts == NULL ? &own_facts : facts) != 0)
-        result = REPOSITORY_DAMAGED;
-    else if (result == REPOSITORY_SINK && object_reader_is_damaged(reader))
+        result = REPOSITORY_SINK;
+    if (result == REPOSITORY_SINK && object_reader_is_damaged(reader))
         result = REPOSITORY_DAMAGED;
     object_reader_free(reader);
     return result;
@@ -317,6 +325,20 @@ enum repository_result repository_get_facts(struct repository *repository, const
         }
     }
     buffer_free(&trailer);
+    return result;
+}
+
+enum repository_result repository_get_segment_facts(struct repository *repository, uint64_t system_identifier,
+                                                    const char *segment, struct object_facts *facts)
+{
+    char *key = repository_wal_key(repository, system_identifier, segment);
+    enum repository_result result =
+        key == NULL ? REPOSITORY_FAILED : repository_get_facts(repository, key, NULL, facts);
+
+    if (result == REPOSITORY_OK && object_facts_check(facts, "segment", segment, system_identifier,
+                                                      store_describe(repository->store, key)) != 0)
+        result = REPOSITORY_DAMAGED;
+    free(key);
     return result;
 }
 
@@ -350,15 +372,45 @@ static enum repository_result limited_result(const struct repository *repository
     return REPOSITORY_DAMAGED;
 }
 
-enum repository_result repository_get_small(struct repository *repository, const char *key,
-                                            const char *version_id, struct buffer *out)
+static enum repository_result get_small(struct repository *repository, const char *key,
+                                        const char *version_id, struct buffer *out,
+                                        struct store_object *object)
 {
     struct limited limited = {out, SMALL_OBJECT_BYTES, false};
     const struct sink sink = {append_limited, &limited};
     enum repository_result result =
-        get_failed(store_get_version(repository->store, key, version_id, NULL, &sink, NULL));
+        get_failed(store_get_version(repository->store, key, version_id, NULL, &sink, object));
 
     return limited_result(repository, key, result, &limited);
+}
+
+enum repository_result repository_get_small(struct repository *repository, const char *key,
+                                            const char *version_id, struct buffer *out)
+{
+    return get_small(repository, key, version_id, out, NULL);
+}
+
+enum repository_result repository_get_document(struct repository *repository, const char *key,
+                                               struct buffer *out, struct store_object *object)
+{
+    *object = (struct store_object){.total_bytes = 0};
+    return get_small(repository, key, NULL, out, object);
+}
+
+static enum repository_result get_limited_object(struct repository *repository, const char *key,
+                                                 size_t most_bytes, struct buffer *out,
+                                                 struct object_facts *facts)
+{
+    struct limited limited = {out, most_bytes, false};
+    const struct sink sink = {append_limited, &limited};
+
+    return limited_result(repository, key, repository_get_object(repository, key, &sink, facts), &limited);
+}
+
+enum repository_result repository_get_small_object(struct repository *repository, const char *key,
+                                                   struct buffer *out, struct object_facts *facts)
+{
+    return get_limited_object(repository, key, SMALL_OBJECT_BYTES, out, facts);
 }
 
 /* Timelines */
@@ -429,8 +481,6 @@ enum repository_result repository_get_history(struct repository *repository, uin
     char name[WAL_SEGMENT_NAME_BYTES];
     struct object_facts facts;
     struct buffer text = BUFFER_EMPTY;
-    struct limited limited = {&text, HISTORY_MOST_BYTES, false};
-    const struct sink sink = {append_limited, &limited};
     const char *problem;
     enum repository_result result = REPOSITORY_FAILED;
 
@@ -438,7 +488,7 @@ enum repository_result repository_get_history(struct repository *repository, uin
     char *key = repository_wal_key(repository, system_identifier, name);
     if (key == NULL)
         return REPOSITORY_FAILED;
-    result = limited_result(repository, key, repository_get_object(repository, key, &sink, &facts), &limited);
+    result = get_limited_object(repository, key, TIMELINE_HISTORY_MOST_BYTES, &text, &facts);
     if (result == REPOSITORY_OK) {
         const char *what = store_describe(repository->store, key);
         if (object_facts_check(&facts, "history", name, system_identifier, what) != 0) {

@@ -4,13 +4,17 @@
  *     <name>/cluster.json
  *     <name>/<system identifier>/wal/<timeline+log>/<segment>[.partial|.<offset>.backup]
  *     <name>/<system identifier>/wal/<timeline>.history
- *     <name>/<system identifier>/base/<backup id>/...                       (backup.h) */
+ *     <name>/<system identifier>/restore-points/<segment>.<8 hex of its SHA-256>  (restore_point.h)
+ *     <name>/<system identifier>/index/<timeline+log>                       (wal_index.h)
+ *     <name>/<system identifier>/base/<backup id>/...                       (backup.h)
+ *     <name>/<system identifier>/notes/...                                  (note.h) */
 #ifndef WALFERRY_REPOSITORY_H
 #define WALFERRY_REPOSITORY_H
 
 #include "config.h"
 #include "object.h"
 #include "pg_control.h"
+#include "relay.h"
 #include "state.h"
 #include "store.h"
 
@@ -44,6 +48,7 @@ struct repository {
     const struct repository_config *settings; /* borrowed */
     const struct state *state;                /* borrowed; NULL: nothing is remembered */
     struct store *store;
+    struct relay *relay; /* of repository_use_relays; NULL: none */
     bool cluster_known;
     struct cluster cluster; /* when cluster_known */
 };
@@ -63,6 +68,9 @@ int repository_open(const struct config *config, const struct repository_config 
                     const struct state *state, const struct store_limits *limits,
                     struct repository *repository);
 void repository_close(struct repository *repository);
+/* From now on what is got is unpacked by a thread of the store's own, and hashed by another, while more
+ * comes: for whoever reads much. 0, or -1 after logging. */
+int repository_use_relays(struct repository *repository);
 
 /* Knows repository->cluster afterwards (when REPOSITORY_OK). A copy of at most most_age_seconds remembered in
  * state_dir will do for s3; a directory is always looked at. ABSENT means: no cluster.json in a place that
@@ -72,6 +80,9 @@ enum repository_result repository_load_cluster(struct repository *repository, in
 
 /* Logs that cluster.json was read and does not accept this system, and the ways out. */
 void repository_tell_foreign(const struct repository *repository, uint64_t system_identifier);
+
+/* Stores repository->cluster as cluster.json, whatever is there. 0, or -1 after logging. */
+int repository_replace_cluster(struct repository *repository);
 
 /* Keys; caller frees; NULL after logging. */
 char *repository_cluster_key(const struct repository *repository);
@@ -94,11 +105,20 @@ enum repository_result repository_get_object(struct repository *repository, cons
 /* Only the trailer: one ranged GET. version_id here and below: NULL for what is served. */
 enum repository_result repository_get_facts(struct repository *repository, const char *key,
                                             const char *version_id, struct object_facts *facts);
+/* The same of a WAL segment; DAMAGED if it is another's. */
+enum repository_result repository_get_segment_facts(struct repository *repository, uint64_t system_identifier,
+                                                    const char *segment, struct object_facts *facts);
 
 /* A small whole object (a document), appended to *out; limit 16 MiB. */
 enum repository_result repository_get_small(struct repository *repository, const char *key,
                                             const char *version_id, struct buffer *out);
-/* Puts one, if absent. IDENTICAL or COLLISION when something is there. */
+/* The same, with what the store tells of it. */
+enum repository_result repository_get_document(struct repository *repository, const char *key,
+                                               struct buffer *out, struct store_object *object);
+/* The same of a sealed object: its plain content. facts may be NULL. */
+enum repository_result repository_get_small_object(struct repository *repository, const char *key,
+                                                   struct buffer *out, struct object_facts *facts);
+/* Puts a document, if absent. IDENTICAL or COLLISION when something is there. */
 enum repository_result repository_put_small(struct repository *repository, const char *key,
                                             const struct buffer *data);
 

@@ -19,10 +19,11 @@ struct s3_client {
     struct credentials credentials;
     struct http_limits limits;
     char region[64];
-    char *origin;         /* "https://host[:port]" */
-    char *host;           /* of the Host header */
-    char *root;           /* path of the bucket, plain: "/bucket" or "" */
-    int64_t clock_offset; /* the server's clock less ours, once it complained */
+    char *origin;               /* "https://host[:port]" */
+    char *host;                 /* of the Host header */
+    char *root;                 /* path of the bucket, plain: "/bucket" or "" */
+    int64_t clock_offset;       /* the server's clock less ours, once it complained */
+    int64_t told_time, told_at; /* by the last answer, and when, monotonic; 0: by none */
     unsigned slow_downs;
 };
 
@@ -141,6 +142,23 @@ const char *s3_client_address(const struct s3_client *client)
 unsigned s3_client_slow_downs(const struct s3_client *client)
 {
     return client->slow_downs;
+}
+
+int64_t s3_client_now(const struct s3_client *client)
+{
+    return client->told_at == 0 ? timestamp_now() : client->told_time + (monotonic_now() - client->told_at);
+}
+
+static void note_time(struct s3_client *client, const struct http_response *response)
+{
+    const char *date = http_header(response, "date");
+    int64_t told;
+
+    if (date == NULL || !http_parse_date(date, &told))
+        return;
+    client->told_time =
+        told + 999999; /* it tells whole seconds: what was stored just now is not of the future */
+    client->told_at = monotonic_now();
 }
 
 void s3_request_query(struct s3_request *request, const char *name, const char *value)
@@ -349,6 +367,7 @@ static enum http_verdict classify(void *context, struct http_response *response)
     struct s3_error *error = &exchange->answer->error;
     bool adopted = false;
 
+    note_time(exchange->client, response);
     s3_error_read(response, error);
     if (s3_error_is_none(response, error))
         return HTTP_DONE;

@@ -18,6 +18,9 @@ void s3_client_set_limits(struct s3_client *client, unsigned operation_seconds, 
 /* Where the keys came from, and "https://host[:port]" as it is asked now; borrowed. */
 const char *s3_client_credentials_source(const struct s3_client *client);
 const char *s3_client_address(const struct s3_client *client);
+/* The store's time: what the last answer told, and what has passed since. A timestamp; this machine's as long
+ * as none told it. */
+int64_t s3_client_now(const struct s3_client *client);
 /* How many answers so far asked for fewer requests (503, 429, SlowDown). */
 unsigned s3_client_slow_downs(const struct s3_client *client);
 

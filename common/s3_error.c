@@ -55,7 +55,7 @@ static bool is_among(const char *code, const char *const *codes)
 }
 
 /* By code, whatever the status: a store may say 200 and put the error in the body. */
-static bool is_passing(const char *code)
+bool s3_error_is_passing(const char *code)
 {
     static const char *const codes[] = {"InternalError",
                                         "SlowDown",
@@ -107,7 +107,7 @@ enum s3_action s3_error_action(const struct http_response *response, const struc
     /* 400 is AuthorizationHeaderMalformed, or a HEAD's answer, which has no body to say so */
     if ((status == 301 || status == 400) && error->region[0] != '\0' && strcmp(error->region, region) != 0)
         return S3_ACTION_REGION;
-    if (is_passing_status(status) || is_passing(error->code))
+    if (is_passing_status(status) || s3_error_is_passing(error->code))
         return S3_ACTION_RETRY;
     if (status >= 200 && status < 300 && !is_lasting(error->code))
         return S3_ACTION_RETRY;

@@ -29,6 +29,9 @@ enum s3_action {
 enum s3_action s3_error_action(const struct http_response *response, const struct s3_error *error,
                                const char *region);
 
+/* Does another try, later, better an error of this code? Also of one key among many. */
+bool s3_error_is_passing(const char *code);
+
 /* AWS's refusal of a body without a checksum header, in a bucket with object lock and a default retention. */
 bool s3_error_wants_checksum(const struct s3_error *error);
 

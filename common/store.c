@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "store_driver.h"
+#include "timestamp.h"
 
 #include <stdlib.h>
 
@@ -27,13 +28,25 @@ void store_close(struct store *store)
     if (store == NULL)
         return;
     store->driver->close(store);
+    relay_free(store->relay);
     free(store->description);
     free(store);
+}
+
+int store_use_relay(struct store *store)
+{
+    store->relay = relay_new();
+    return store->relay == NULL ? -1 : 0;
 }
 
 unsigned store_slow_downs(const struct store *store)
 {
     return store->driver->slow_downs != NULL ? store->driver->slow_downs(store) : 0;
+}
+
+int64_t store_now(const struct store *store)
+{
+    return store->driver->now != NULL ? store->driver->now(store) : timestamp_now();
 }
 
 void store_set_limits(struct store *store, const struct store_limits *limits)
@@ -74,6 +87,17 @@ enum store_result store_get(struct store *store, const char *key, const struct s
     return store_get_version(store, key, NULL, range, sink, object);
 }
 
+static enum store_result get_relayed(struct store *store, const char *key, const char *version_id,
+                                     const struct store_range *range, const struct sink *sink,
+                                     struct store_object *object)
+{
+    const struct sink relayed = relay_sink(store->relay);
+
+    relay_begin(store->relay, sink);
+    enum store_result result = store->driver->get(store, key, version_id, range, &relayed, object);
+    return relay_end(store->relay) == 0 ? result : STORE_STOPPED;
+}
+
 enum store_result store_get_version(struct store *store, const char *key, const char *version_id,
                                     const struct store_range *range, const struct sink *sink,
                                     struct store_object *object)
@@ -81,8 +105,40 @@ enum store_result store_get_version(struct store *store, const char *key, const 
     const struct store_range whole = {0, 0, 0};
     struct store_object ignored;
 
-    return store->driver->get(store, key, version_id, range == NULL ? &whole : range, sink,
-                              object == NULL ? &ignored : object);
+    if (range == NULL)
+        range = &whole;
+    if (object == NULL)
+        object = &ignored;
+    return store->relay != NULL ? get_relayed(store, key, version_id, range, sink, object)
+                                : store->driver->get(store, key, version_id, range, sink, object);
+}
+
+static int discard(void *context, const void *data, size_t length)
+{
+    (void)context;
+    (void)data;
+    (void)length;
+    return 0;
+}
+
+int store_time_of(struct store *store, const char *key, int64_t *time)
+{
+    const struct store_range one_byte = {.length = 1};
+    const struct sink nowhere = {discard, NULL};
+    struct store_object object = {.modified = 0};
+
+    *time = 0;
+    switch (store_get(store, key, &one_byte, &nowhere, &object)) {
+    case STORE_OK:
+    case STORE_SHORT:
+        *time = object.modified;
+        return 1;
+    case STORE_ABSENT:
+    case STORE_DELETED:
+        return 0;
+    default:
+        return -1;
+    }
 }
 
 enum store_result store_list(struct store *store, const struct store_listing *listing)
@@ -103,6 +159,23 @@ enum store_result store_versions(struct store *store, const char *key,
     return store->driver->versions(store, key, each, context);
 }
 
+enum store_result store_list_versions(struct store *store, const struct store_version_listing *listing)
+{
+    return store->driver->list_versions(store, listing);
+}
+
+enum store_result
+store_list_unfinished(struct store *store, const char *prefix,
+                      bool (*each)(void *context, const struct store_unfinished *unfinished), void *context)
+{
+    return store->driver->list_unfinished(store, prefix, each, context);
+}
+
+enum store_result store_abort_unfinished(struct store *store, const char *key, const char *upload_id)
+{
+    return store->driver->abort_unfinished(store, key, upload_id);
+}
+
 enum store_result store_put_back(struct store *store, const char *key, const char *version_id)
 {
     return store->driver->put_back(store, key, version_id);
@@ -116,6 +189,26 @@ enum store_result store_copy(struct store *store, const char *from, const char *
 enum store_result store_delete(struct store *store, const char *key, const char *version_id)
 {
     return store->driver->delete (store, key, version_id);
+}
+
+enum store_result store_delete_many(struct store *store, struct store_deletion *deletions, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        deletions[i].result = STORE_FAILED;
+    return store->driver->delete_many(store, deletions, count);
+}
+
+void store_remove_folder(struct store *store, const char *folder)
+{
+    if (store->driver->remove_folder != NULL)
+        store->driver->remove_folder(store, folder);
+}
+
+enum store_result store_get_lock(struct store *store, const char *key, const char *version_id,
+                                 struct store_lock *lock)
+{
+    *lock = (struct store_lock){.is_locked = false};
+    return store->driver->get_lock != NULL ? store->driver->get_lock(store, key, version_id, lock) : STORE_OK;
 }
 
 struct store_upload {

@@ -21,6 +21,7 @@ enum store_result {
     STORE_DELETED, /* a delete marker is the newest version: logged as an error for whoever counts on the
                       object */
     STORE_SHORT,   /* get: the object ends before the range that was asked for; nothing is logged */
+    STORE_DENIED,  /* delete_many: a lock in the store, or a grant that is missing; nothing is logged */
     STORE_STOPPED, /* the sink of a get failed (and logged), or it asked to stop: no retry was made */
 };
 
@@ -45,8 +46,14 @@ struct store_limits {
 struct store *store_open(const struct repository_config *config, const struct store_limits *limits);
 void store_close(struct store *store); /* NULL-safe */
 void store_set_limits(struct store *store, const struct store_limits *limits);
+/* From now on the sink of a get is called by a thread of the store's own, while more comes (relay.h): for one
+ * that has much to do with the bytes. 0, or -1 after logging. */
+int store_use_relay(struct store *store);
 /* How many answers so far asked for fewer requests. */
 unsigned store_slow_downs(const struct store *store);
+/* The time by the store's own clock, as its last answer told it; a directory, and a store that told none, has
+ * this machine's. A timestamp. */
+int64_t store_now(const struct store *store);
 /* "s3://bucket/prefix/KEY" or "/dir/KEY" for messages: borrowed, valid until the next call with this store.
  */
 const char *store_describe(struct store *store, const char *key);
@@ -56,6 +63,7 @@ struct store_object {
     uint64_t total_bytes;   /* whole object, also when a range was asked for */
     bool versioned;         /* the store named a version id: the bucket keeps versions */
     char version_id[128];   /* "" when not versioned */
+    int64_t modified;       /* got: when it was stored, by the store's clock; 0: it does not say */
     bool condition_refused; /* a put that ended STORE_FAILED: because the store refuses If-None-Match */
 };
 
@@ -83,6 +91,10 @@ struct store_range {
 enum store_result store_get(struct store *store, const char *key, const struct store_range *range,
                             const struct sink *sink, struct store_object *object);
 
+/* Is an object there, and since when, by the store's clock? *time 0: it is not, or the store does not say. 1,
+ * 0, or -1 after logging. */
+int store_time_of(struct store *store, const char *key, int64_t *time);
+
 /* Keys with this prefix and greater than start_after (NULL: all), in byte order of the whole key, until all
  * are told or each returns false. page_keys: how many to ask for at once (0: 1000). STORE_OK also for none.
  */
@@ -103,6 +115,7 @@ enum store_result store_list_folders(struct store *store, const char *prefix,
 /* All versions of exactly this key, newest first; on a store without versions the one object, with version_id
  * "". */
 struct store_version {
+    const char *key; /* borrowed, as version_id */
     const char *version_id;
     uint64_t bytes;
     bool is_delete_marker;
@@ -111,10 +124,33 @@ struct store_version {
 enum store_result store_versions(struct store *store, const char *key,
                                  bool (*each)(void *context, const struct store_version *version),
                                  void *context);
+/* The same of all keys with this prefix and greater than start_after (NULL: all), in byte order of the keys,
+ * until all are told or each returns false. */
+struct store_version_listing {
+    const char *prefix;
+    const char *start_after;
+    bool (*each)(void *context, const struct store_version *version);
+    void *context;
+};
+enum store_result store_list_versions(struct store *store, const struct store_version_listing *listing);
 /* Reads one version: as store_get, with the version named. */
 enum store_result store_get_version(struct store *store, const char *key, const char *version_id,
                                     const struct store_range *range, const struct sink *sink,
                                     struct store_object *object);
+
+/* What was begun below prefix (which ends with a slash) and is not finished: multipart uploads, or temporary
+ * files of a directory. It may be at work. */
+struct store_unfinished {
+    const char *key;       /* that it was to become; of a temporary file its own name */
+    const char *upload_id; /* "" of a file */
+    uint64_t bytes;        /* 0 of an upload */
+    int64_t begun;         /* timestamp: S3's clock; when the file was last written to */
+};
+enum store_result
+store_list_unfinished(struct store *store, const char *prefix,
+                      bool (*each)(void *context, const struct store_unfinished *unfinished), void *context);
+/* Gives one of them up: what it has taken of room is free. STORE_OK also when it was not there any more. */
+enum store_result store_abort_unfinished(struct store *store, const char *key, const char *upload_id);
 
 /* Puts the content of an earlier version under its key again, as the newest one. Never for a directory. */
 enum store_result store_put_back(struct store *store, const char *key, const char *version_id);
@@ -127,6 +163,30 @@ enum store_result store_copy(struct store *store, const char *from, const char *
 
 /* STORE_OK also when it was not there. version_id NULL: a plain delete. */
 enum store_result store_delete(struct store *store, const char *key, const char *version_id);
+
+/* One of many. */
+struct store_deletion {
+    const char *key;          /* borrowed, as version_id */
+    const char *version_id;   /* NULL: a plain delete */
+    enum store_result result; /* OK: also when it was not there; DENIED; FAILED (logged) */
+};
+/* Deletes them, up to a thousand in one request where the store can do that, else one by one. STORE_OK: each
+ * has its result. STORE_FAILED: the store could not be asked (logged); those not OK are FAILED. */
+enum store_result store_delete_many(struct store *store, struct store_deletion *deletions, size_t count);
+
+/* A directory: removes what has become empty there. folder ends with a slash. For folders that nobody will
+ * write to any more. */
+void store_remove_folder(struct store *store, const char *folder);
+
+/* Does the store keep this object from being deleted? version_id "": it has none. */
+struct store_lock {
+    bool is_locked;
+    bool is_legal_hold; /* until somebody takes it off; else: */
+    int64_t until;      /* a timestamp */
+};
+/* STORE_OK or STORE_FAILED after logging. */
+enum store_result store_get_lock(struct store *store, const char *key, const char *version_id,
+                                 struct store_lock *lock);
 
 /* A large object in parts of bounded memory. Files: written to an unnamed file, linked by finish.
  * S3: a multipart upload; finish believes the completion only if its body says so. An object that stays under

@@ -117,7 +117,7 @@ static int open_temporary(struct pending *pending)
     if (random_bytes(random, sizeof random) != 0)
         return -1;
     hex_encode(random, sizeof random, hex);
-    pending->temporary = string_printf("%s/.%s.walferry-tmp", pending->directory, hex);
+    pending->temporary = string_printf("%s/.%s" STORE_FILE_TEMPORARY, pending->directory, hex);
     if (pending->temporary == NULL)
         return -1;
     pending->fd = open(pending->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -391,7 +391,9 @@ static enum store_result get_open_file(int fd, const char *path, const struct st
         return STORE_FAILED;
     }
     uint64_t total = (uint64_t)status.st_size, offset = range->offset, length = range->length;
-    *object = (struct store_object){.total_bytes = total};
+    *object = (struct store_object){.total_bytes = total,
+                                    .modified = (int64_t)status.st_mtim.tv_sec * 1000000 +
+                                                status.st_mtim.tv_nsec / 1000};
     if (range->suffix != 0) {
         offset = range->suffix < total ? total - range->suffix : 0;
         length = 0;
@@ -439,9 +441,26 @@ static enum store_result versions(struct store *store, const char *key,
     if (path == NULL)
         return STORE_FAILED;
     if (stat(path, &status) == 0)
-        each(context, &(struct store_version){"", (uint64_t)status.st_size, false, true});
+        each(context, &(struct store_version){key, "", (uint64_t)status.st_size, false, true});
     free(path);
     return STORE_OK;
+}
+
+static bool tell_only_version(void *context, const char *key, uint64_t bytes)
+{
+    const struct store_version_listing *wanted = context;
+
+    return wanted->each(wanted->context, &(struct store_version){key, "", bytes, false, true});
+}
+
+static enum store_result list_versions(struct store *store, const struct store_version_listing *wanted)
+{
+    const struct store_listing listing = {.prefix = wanted->prefix,
+                                          .start_after = wanted->start_after,
+                                          .each = tell_only_version,
+                                          .context = (void *)wanted};
+
+    return store_file_list(store, &listing);
 }
 
 /* No earlier content is kept here, and none is ever overwritten. */
@@ -504,6 +523,58 @@ done:
     return result;
 }
 
+/* Unlinks those of one directory, and syncs it once. */
+static void delete_of_directory(struct store *store, struct store_deletion *deletions, size_t count)
+{
+    char *first = store_file_path(store, deletions[0].key);
+    char *directory = first == NULL ? NULL : path_directory(first);
+
+    for (size_t i = 0; i < count && directory != NULL; i++) {
+        char *path = store_file_path(store, deletions[i].key);
+        if (path != NULL && (unlink(path) == 0 || errno == ENOENT))
+            deletions[i].result = STORE_OK;
+        else if (path != NULL)
+            log_error("could not remove file \"%s\": %m", path);
+        free(path);
+    }
+    if (directory != NULL && file_exists(directory) && file_sync_directory(directory) != 0)
+        for (size_t i = 0; i < count; i++)
+            deletions[i].result = STORE_FAILED;
+    free(directory);
+    free(first);
+}
+
+static size_t directory_length(const char *key)
+{
+    const char *slash = strrchr(key, '/');
+
+    return slash == NULL ? 0 : (size_t)(slash - key);
+}
+
+static enum store_result delete_many(struct store *store, struct store_deletion *deletions, size_t count)
+{
+    if (!store_file_root_is_there(store))
+        return STORE_FAILED;
+    for (size_t i = 0, next; i < count; i = next) {
+        size_t length = directory_length(deletions[i].key);
+        for (next = i + 1; next < count && directory_length(deletions[next].key) == length &&
+                           strncmp(deletions[i].key, deletions[next].key, length) == 0;
+             next++)
+            ;
+        delete_of_directory(store, deletions + i, next - i);
+    }
+    return store_file_root_is_there(store) ? STORE_OK : STORE_FAILED;
+}
+
+static void remove_folder(struct store *store, const char *folder)
+{
+    char *path = store_file_path(store, folder);
+
+    if (path != NULL && rmdir(path) != 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST)
+        log_debug("could not remove directory \"%s\": %m", path);
+    free(path);
+}
+
 int store_file_open(struct store *store)
 {
     static const struct store_driver driver = {
@@ -515,9 +586,14 @@ int store_file_open(struct store *store)
         .list = store_file_list,
         .list_folders = store_file_list_folders,
         .versions = versions,
+        .list_versions = list_versions,
+        .list_unfinished = store_file_list_unfinished,
+        .abort_unfinished = delete_key, /* a file of that name, and no version */
         .put_back = put_back,
         .copy = copy,
         .delete = delete_key,
+        .delete_many = delete_many,
+        .remove_folder = remove_folder,
         .upload_begin = upload_begin,
         .upload_write = upload_write,
         .upload_finish = upload_finish,

@@ -15,5 +15,13 @@ bool store_file_root_is_there(struct store *store);
 enum store_result store_file_list(struct store *store, const struct store_listing *listing);
 enum store_result store_file_list_folders(struct store *store, const char *prefix,
                                           bool (*each)(void *context, const char *name), void *context);
+enum store_result store_file_list_unfinished(struct store *store, const char *prefix,
+                                             bool (*each)(void *context,
+                                                          const struct store_unfinished *unfinished),
+                                             void *context);
+/* How a temporary file's name ends, where unnamed ones are not to be had; it begins with a dot. That of what
+ * replaces a file (file_replace) does, too, and ends with the second. */
+#define STORE_FILE_TEMPORARY ".walferry-tmp"
+#define STORE_FILE_REPLACEMENT ".walferry"
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -202,4 +203,108 @@ enum store_result store_file_list_folders(struct store *store, const char *prefi
     }
     free_entries(&entries);
     return STORE_OK;
+}
+
+/* Temporary files */
+
+struct unfinished_walk {
+    struct store *store;
+    bool (*each)(void *context, const struct store_unfinished *unfinished);
+    void *context;
+    bool stopped;
+};
+
+static bool ends_with(const char *name, const char *ending)
+{
+    size_t length = strlen(name), ending_length = strlen(ending);
+
+    return length > ending_length && strcmp(name + length - ending_length, ending) == 0;
+}
+
+static bool is_temporary(const char *name)
+{
+    return name[0] == '.' &&
+           (ends_with(name, STORE_FILE_TEMPORARY) || ends_with(name, STORE_FILE_REPLACEMENT));
+}
+
+/* One that has been finished meanwhile is none. 0, or -1 after logging. */
+static int tell_temporary(struct unfinished_walk *walk, const char *key, int directory_fd, const char *name)
+{
+    struct stat status;
+
+    if (fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT)
+            return 0;
+        log_error("could not stat file \"%s\": %m", key);
+        return -1;
+    }
+    struct store_unfinished unfinished = {key, "", (uint64_t)status.st_size,
+                                          status.st_mtim.tv_sec * 1000000ll + status.st_mtim.tv_nsec / 1000};
+    if (S_ISREG(status.st_mode))
+        walk->stopped = !walk->each(walk->context, &unfinished);
+    return 0;
+}
+
+static int walk_unfinished(struct unfinished_walk *walk, const char *below);
+
+/* 0, or -1 after logging. */
+static int walk_entry(struct unfinished_walk *walk, const char *below, int directory_fd,
+                      const struct dirent *item)
+{
+    int result = 0;
+
+    if (item->d_name[0] == '.' && !is_temporary(item->d_name))
+        return 0;
+    int is_below = item->d_name[0] == '.' ? 0 : is_directory(directory_fd, below, item);
+    if (is_below == 0 && item->d_name[0] != '.')
+        return 0;
+    char *key = is_below < 0 ? NULL : string_printf("%s%s%s", below, item->d_name, is_below ? "/" : "");
+    if (key == NULL)
+        return -1;
+    if (is_below)
+        result = walk_unfinished(walk, key);
+    else
+        result = tell_temporary(walk, key, directory_fd, item->d_name);
+    free(key);
+    return result;
+}
+
+static int walk_unfinished(struct unfinished_walk *walk, const char *below)
+{
+    char *path = store_file_path(walk->store, below);
+    DIR *directory = path == NULL ? NULL : opendir(path);
+    int result = path == NULL ? -1 : 0;
+
+    if (path != NULL && directory == NULL && errno != ENOENT) {
+        log_error("could not open directory \"%s\": %m", path);
+        result = -1;
+    }
+    for (struct dirent *item; directory != NULL && result == 0 && !walk->stopped;) {
+        errno = 0;
+        if ((item = readdir(directory)) == NULL) {
+            if (errno != 0) {
+                log_error("could not read directory \"%s\": %m", path);
+                result = -1;
+            }
+            break;
+        }
+        result = walk_entry(walk, below, dirfd(directory), item);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    free(path);
+    return result;
+}
+
+enum store_result store_file_list_unfinished(struct store *store, const char *prefix,
+                                             bool (*each)(void *context,
+                                                          const struct store_unfinished *unfinished),
+                                             void *context)
+{
+    struct unfinished_walk walk = {store, each, context, false};
+
+    return store_file_root_is_there(store) && walk_unfinished(&walk, prefix) == 0 &&
+                   store_file_root_is_there(store)
+               ? STORE_OK
+               : STORE_FAILED;
 }

@@ -31,8 +31,11 @@ void store_s3_describe_object(const struct s3_answer *answer, uint64_t total_byt
                               struct store_object *object)
 {
     const char *version = http_header(&answer->response, "x-amz-version-id");
+    const char *modified = http_header(&answer->response, "last-modified");
 
     *object = (struct store_object){.total_bytes = total_bytes};
+    if (modified != NULL && !http_parse_date(modified, &object->modified))
+        object->modified = 0;
     /* "null": written while the bucket kept no versions */
     if (version != NULL && strcmp(version, "null") != 0 && strlen(version) < sizeof object->version_id) {
         object->versioned = true;
@@ -200,7 +203,7 @@ static enum store_result copy(struct store *store, const char *from, const char 
     return result;
 }
 
-static enum store_result delete_object(struct store *store, const char *key, const char *version_id)
+enum store_result store_s3_delete(struct store *store, const char *key, const char *version_id)
 {
     char *whole_key = store_s3_key(store, key);
     struct s3_request request = {
@@ -240,19 +243,30 @@ static unsigned slow_downs(const struct store *store)
     return s3_client_slow_downs(store_s3_client(store));
 }
 
+static int64_t now(const struct store *store)
+{
+    return s3_client_now(store_s3_client(store));
+}
+
 static const struct store_driver driver = {
     .close = close_store,
     .set_limits = set_limits,
     .slow_downs = slow_downs,
+    .now = now,
     .put_absent = put_absent,
     .replace = replace,
     .get = store_s3_get,
     .list = store_s3_list,
     .list_folders = store_s3_list_folders,
     .versions = store_s3_versions,
+    .list_versions = store_s3_list_versions,
+    .list_unfinished = store_s3_list_unfinished,
+    .abort_unfinished = store_s3_abort_unfinished,
     .put_back = put_back,
     .copy = copy,
-    .delete = delete_object,
+    .delete = store_s3_delete,
+    .delete_many = store_s3_delete_many,
+    .get_lock = store_s3_get_lock,
     .upload_begin = store_s3_upload_begin,
     .upload_write = store_s3_upload_write,
     .upload_finish = store_s3_upload_finish,

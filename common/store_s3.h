@@ -36,7 +36,19 @@ enum store_result store_s3_list_folders(struct store *store, const char *prefix,
 enum store_result store_s3_versions(struct store *store, const char *key,
                                     bool (*each)(void *context, const struct store_version *version),
                                     void *context);
+enum store_result store_s3_list_versions(struct store *store, const struct store_version_listing *listing);
+enum store_result store_s3_list_unfinished(struct store *store, const char *prefix,
+                                           bool (*each)(void *context,
+                                                        const struct store_unfinished *unfinished),
+                                           void *context);
 
+enum store_result store_s3_list_versions(struct store *store, const struct store_version_listing *listing);
+enum store_result store_s3_delete(struct store *store, const char *key, const char *version_id);
+enum store_result store_s3_delete_many(struct store *store, struct store_deletion *deletions, size_t count);
+enum store_result store_s3_get_lock(struct store *store, const char *key, const char *version_id,
+                                    struct store_lock *lock);
+
+enum store_result store_s3_abort_unfinished(struct store *store, const char *key, const char *upload_id);
 void *store_s3_upload_begin(struct store *store, const char *key, uint64_t expected_bytes,
                             enum store_condition condition);
 int store_s3_upload_write(void *upload, const void *data, size_t length);

@@ -1,8 +1,9 @@
-/* Listing in S3: ListObjectsV2 and ListObjectVersions, page by page. A page is told only when it is known to
- * be whole. */
+/* Listing in S3: ListObjectsV2, ListObjectVersions and ListMultipartUploads, page by page. A page is told
+ * only when it is known to be whole. */
 #include "store_s3.h"
 
 #include "log.h"
+#include "timestamp.h"
 #include "xml.h"
 
 #include <errno.h>
@@ -11,9 +12,10 @@
 #include <string.h>
 
 struct entry {
-    char *name; /* key or common prefix */
-    char *version_id;
+    char *name;       /* key or common prefix */
+    char *version_id; /* or the id of an upload */
     uint64_t bytes;
+    int64_t begun; /* of an upload; 0: not told */
     bool is_folder, is_delete_marker, is_latest;
 };
 
@@ -24,8 +26,8 @@ struct page {
     size_t count, capacity;
     struct entry open; /* being read */
     bool is_truncated, told_truncated;
-    char *next_token; /* of the keys; or of the versions: */
-    char *next_key, *next_version;
+    char *next_token;              /* of the keys; or of the versions: */
+    char *next_key, *next_version; /* or of the uploads */
     bool out_of_memory, malformed;
 };
 
@@ -86,8 +88,11 @@ static void take_member(struct page *page, const char *name, const char *text)
 
     if (strcmp(name, "Key") == 0 || strcmp(name, "Prefix") == 0) {
         keep(page, &page->open.name, text);
-    } else if (strcmp(name, "VersionId") == 0) {
+    } else if (strcmp(name, "VersionId") == 0 || strcmp(name, "UploadId") == 0) {
         keep(page, &page->open.version_id, text);
+    } else if (strcmp(name, "Initiated") == 0) {
+        if (timestamp_parse(text, &page->open.begun) != TIMESTAMP_OK)
+            page->malformed = true;
     } else if (strcmp(name, "IsLatest") == 0) {
         page->open.is_latest = strcmp(text, "true") == 0;
     } else if (strcmp(name, "Size") == 0) {
@@ -107,14 +112,14 @@ static void take_top(struct page *page, const char *name, const char *text)
         keep(page, &page->next_token, text);
     } else if (strcmp(name, "NextKeyMarker") == 0) {
         keep(page, &page->next_key, text);
-    } else if (strcmp(name, "NextVersionIdMarker") == 0) {
+    } else if (strcmp(name, "NextVersionIdMarker") == 0 || strcmp(name, "NextUploadIdMarker") == 0) {
         keep(page, &page->next_version, text);
     }
 }
 
 static bool take_element(void *context, const char *path, const char *text)
 {
-    static const char *const kinds[] = {"Contents", "CommonPrefixes", "Version", "DeleteMarker"};
+    static const char *const kinds[] = {"Contents", "CommonPrefixes", "Version", "DeleteMarker", "Upload"};
     struct page *page = context;
     size_t root_length = strlen(page->root);
 
@@ -311,47 +316,50 @@ enum store_result store_s3_list_folders(struct store *store, const char *prefix,
  * ------------------------------------------------------------------------------------------------------ */
 
 struct version_listing {
-    const char *key; /* whole */
-    bool (*each)(void *context, const struct store_version *version);
+    const char *verb;        /* for messages */
+    const char *description; /* copied */
+    const char *prefix;      /* whole */
+    const char *after;       /* whole; NULL: from the beginning */
+    size_t hidden;           /* bytes of the repository's prefix in every key */
+    /* Tells one entry, whose name is without what is hidden. False: no more are wanted. */
+    bool (*tell)(void *context, const struct entry *entry, const char *key);
     void *context;
 };
 
-/* STORE_STOPPED: no more are wanted, or names behind the key have been reached. */
 static enum store_result tell_versions(const struct version_listing *listing, const struct page *page)
 {
     for (size_t i = 0; i < page->count; i++) {
         const struct entry *entry = &page->entries[i];
-        int order = strcmp(entry->name, listing->key);
-        struct store_version version = {"", entry->bytes, entry->is_delete_marker, entry->is_latest};
-
-        if (order > 0)
-            return STORE_STOPPED;
-        if (order < 0 || entry->is_folder)
-            continue;
-        if (entry->version_id != NULL && strcmp(entry->version_id, "null") != 0)
-            version.version_id = entry->version_id;
-        if (!listing->each(listing->context, &version))
+        if (!entry->is_folder && strncmp(entry->name, listing->prefix, strlen(listing->prefix)) == 0 &&
+            !listing->tell(listing->context, entry, entry->name + listing->hidden))
             return STORE_STOPPED;
     }
     return STORE_OK;
 }
 
-static enum store_result list_version_pages(struct store *store, const struct version_listing *listing,
-                                            const char *description)
+/* What a page of such a listing is asked for by, and how the answer is called. */
+struct version_query {
+    const char *what, *root, *key_marker, *second_marker;
+};
+
+static enum store_result list_version_pages(struct store *store, const struct version_query *query,
+                                            const struct version_listing *listing)
 {
-    struct page page = {.root = "ListVersionsResult"};
+    struct page page = {.root = query->root};
     enum store_result result;
-    char *next_key = NULL, *next_version = NULL;
+    char *next_key = listing->after == NULL ? NULL : string_copy(listing->after), *next_version = NULL;
 
+    if (listing->after != NULL && next_key == NULL)
+        return STORE_FAILED;
     do {
-        struct s3_request request = {.verb = "list the versions of", .object = description, .method = "GET"};
+        struct s3_request request = {.verb = listing->verb, .object = listing->description, .method = "GET"};
 
-        s3_request_query(&request, "versions", "");
-        s3_request_query(&request, "prefix", listing->key);
+        s3_request_query(&request, query->what, "");
+        s3_request_query(&request, "prefix", listing->prefix);
         if (next_key != NULL)
-            s3_request_query(&request, "key-marker", next_key);
+            s3_request_query(&request, query->key_marker, next_key);
         if (next_version != NULL)
-            s3_request_query(&request, "version-id-marker", next_version);
+            s3_request_query(&request, query->second_marker, next_version);
         page_free(&page);
         result = fetch_page(store, &request, &page);
         if (result == STORE_OK)
@@ -360,7 +368,7 @@ static enum store_result list_version_pages(struct store *store, const struct ve
             next_version == NULL ? page.next_version == NULL
                                  : page.next_version != NULL && strcmp(next_version, page.next_version) == 0;
         if (result == STORE_OK && page.is_truncated &&
-            !goes_on(description, is_same_version ? next_key : NULL, page.next_key))
+            !goes_on(listing->description, is_same_version ? next_key : NULL, page.next_key))
             result = STORE_FAILED;
         free(next_key);
         free(next_version);
@@ -374,17 +382,111 @@ static enum store_result list_version_pages(struct store *store, const struct ve
     return result == STORE_STOPPED ? STORE_OK : result;
 }
 
+/* after: a key; NULL: from the beginning. */
+static enum store_result run_version_listing(struct store *store, const struct version_query *query,
+                                             const char *prefix, const char *after,
+                                             struct version_listing *listing)
+{
+    const char *own_prefix = store->config->path;
+    char *whole_prefix = store_s3_key(store, prefix);
+    char *whole_after = after == NULL ? NULL : store_s3_key(store, after);
+    char *description = string_copy(store_describe(store, prefix));
+    enum store_result result = STORE_FAILED;
+
+    listing->prefix = whole_prefix;
+    listing->after = whole_after;
+    listing->description = description;
+    listing->hidden = *own_prefix != '\0' ? strlen(own_prefix) + 1 : 0;
+    if (whole_prefix != NULL && description != NULL && (after == NULL || whole_after != NULL))
+        result = list_version_pages(store, query, listing);
+    free(whole_prefix);
+    free(whole_after);
+    free(description);
+    return result;
+}
+
+static const struct version_query version_query = {"versions", "ListVersionsResult", "key-marker",
+                                                   "version-id-marker"};
+
+static struct store_version version_of(const struct entry *entry, const char *key)
+{
+    struct store_version version = {key, "", entry->bytes, entry->is_delete_marker, entry->is_latest};
+
+    if (entry->version_id != NULL && strcmp(entry->version_id, "null") != 0)
+        version.version_id = entry->version_id;
+    return version;
+}
+
+/* Of one key: the listing is of all that begin with it. */
+struct key_versions {
+    const char *key;
+    bool (*each)(void *context, const struct store_version *version);
+    void *context;
+};
+
+static bool tell_version_of_key(void *context, const struct entry *entry, const char *key)
+{
+    const struct key_versions *wanted = context;
+    struct store_version version = version_of(entry, key);
+
+    return strcmp(key, wanted->key) == 0 && wanted->each(wanted->context, &version);
+}
+
 enum store_result store_s3_versions(struct store *store, const char *key,
                                     bool (*each)(void *context, const struct store_version *version),
                                     void *context)
 {
-    char *whole_key = store_s3_key(store, key), *description = string_copy(store_describe(store, key));
-    const struct version_listing listing = {whole_key, each, context};
-    enum store_result result = STORE_FAILED;
+    struct key_versions wanted = {key, each, context};
+    struct version_listing listing = {
+        .verb = "list the versions of", .tell = tell_version_of_key, .context = &wanted};
 
-    if (whole_key != NULL && description != NULL)
-        result = list_version_pages(store, &listing, description);
-    free(whole_key);
-    free(description);
-    return result;
+    return run_version_listing(store, &version_query, key, NULL, &listing);
+}
+
+static bool tell_version(void *context, const struct entry *entry, const char *key)
+{
+    const struct store_version_listing *wanted = context;
+    struct store_version version = version_of(entry, key);
+
+    return wanted->each(wanted->context, &version);
+}
+
+enum store_result store_s3_list_versions(struct store *store, const struct store_version_listing *wanted)
+{
+    struct version_listing listing = {
+        .verb = "list the versions below", .tell = tell_version, .context = (void *)wanted};
+
+    return run_version_listing(store, &version_query, wanted->prefix, wanted->start_after, &listing);
+}
+
+/* --- uploads
+ * ------------------------------------------------------------------------------------------------------- */
+
+static const struct version_query upload_query = {"uploads", "ListMultipartUploadsResult", "key-marker",
+                                                  "upload-id-marker"};
+
+struct all_uploads {
+    bool (*each)(void *context, const struct store_unfinished *unfinished);
+    void *context;
+};
+
+static bool tell_upload(void *context, const struct entry *entry, const char *key)
+{
+    const struct all_uploads *wanted = context;
+    struct store_unfinished unfinished = {key, entry->version_id == NULL ? "" : entry->version_id, 0,
+                                          entry->begun};
+
+    return wanted->each(wanted->context, &unfinished);
+}
+
+enum store_result store_s3_list_unfinished(struct store *store, const char *prefix,
+                                           bool (*each)(void *context,
+                                                        const struct store_unfinished *unfinished),
+                                           void *context)
+{
+    struct all_uploads wanted = {each, context};
+    struct version_listing listing = {
+        .verb = "list the uploads below", .tell = tell_upload, .context = &wanted};
+
+    return run_version_listing(store, &upload_query, prefix, NULL, &listing);
 }

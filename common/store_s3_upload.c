@@ -365,25 +365,43 @@ done:
 }
 
 /* Parts that are left behind cost money until the bucket's life-cycle rule, if there is one, removes them. */
-static void abort_parts(struct upload *upload)
+static enum store_result abort_upload(struct store *store, const char *description, const char *whole_key,
+                                      const char *id)
 {
-    struct s3_client *client = store_s3_client(upload->store);
-    struct s3_request request = {.verb = "abort the upload of",
-                                 .object = upload->description,
-                                 .method = "DELETE",
-                                 .key = upload->whole_key};
+    struct s3_client *client = store_s3_client(store);
+    struct s3_request request = {
+        .verb = "abort the upload of", .object = description, .method = "DELETE", .key = whole_key};
     struct s3_answer answer = {0};
 
-    if (upload->id == NULL)
-        return;
-    s3_request_query(&request, "uploadId", upload->id);
+    s3_request_query(&request, "uploadId", id);
     enum s3_result answered = s3_perform(client, &request, &answer);
-    if (answered == S3_REFUSED && !s3_answer_is(&answer, 404, "NoSuchUpload"))
+    bool is_gone =
+        answered == S3_SUCCEEDED || (answered == S3_REFUSED && s3_answer_is(&answer, 404, "NoSuchUpload"));
+    if (answered == S3_REFUSED && !is_gone)
         s3_report(client, &request, &answer,
                   "Its parts stay in the bucket: grant s3:AbortMultipartUpload, and give the bucket a "
                   "life-cycle rule that "
                   "aborts incomplete multipart uploads.");
     s3_answer_free(&answer);
+    return is_gone ? STORE_OK : STORE_FAILED;
+}
+
+enum store_result store_s3_abort_unfinished(struct store *store, const char *key, const char *upload_id)
+{
+    char *whole_key = store_s3_key(store, key), *description = string_copy(store_describe(store, key));
+    enum store_result result = whole_key != NULL && description != NULL
+                                   ? abort_upload(store, description, whole_key, upload_id)
+                                   : STORE_FAILED;
+
+    free(description);
+    free(whole_key);
+    return result;
+}
+
+static void abort_parts(const struct upload *upload)
+{
+    if (upload->id != NULL)
+        abort_upload(upload->store, upload->description, upload->whole_key, upload->id);
 }
 
 enum store_result store_s3_upload_finish(void *own, struct store_object *object)

@@ -68,14 +68,14 @@ bool wal_segment_size_is_legal(uint64_t bytes)
     return bytes >= WAL_SEGMENT_LEAST_BYTES && bytes <= WAL_SEGMENT_MOST_BYTES && (bytes & (bytes - 1)) == 0;
 }
 
-static uint64_t segments_per_log(uint32_t segment_bytes)
+uint64_t wal_segments_per_log(uint32_t segment_bytes)
 {
     return 0x100000000u / segment_bytes;
 }
 
 bool wal_segment_number(const struct wal_name *name, uint32_t segment_bytes, uint64_t *number)
 {
-    uint64_t per_log = segments_per_log(segment_bytes);
+    uint64_t per_log = wal_segments_per_log(segment_bytes);
 
     if (name->segment >= per_log)
         return false;
@@ -86,7 +86,7 @@ bool wal_segment_number(const struct wal_name *name, uint32_t segment_bytes, uin
 void wal_segment_name(uint32_t timeline, uint64_t number, uint32_t segment_bytes,
                       char out[WAL_SEGMENT_NAME_BYTES])
 {
-    uint64_t per_log = segments_per_log(segment_bytes);
+    uint64_t per_log = wal_segments_per_log(segment_bytes);
 
     snprintf(out, WAL_SEGMENT_NAME_BYTES, "%08X%08X%08X", timeline, (uint32_t)(number / per_log),
              (uint32_t)(number % per_log));
@@ -109,6 +109,14 @@ bool wal_gap_name_parse(const char *name, char first[WAL_SEGMENT_NAME_BYTES],
     snprintf(last, WAL_SEGMENT_NAME_BYTES, "%.24s", name + digits + 1);
     return wal_name_parse(first).kind == WAL_SEGMENT && wal_name_parse(last).kind == WAL_SEGMENT &&
            memcmp(first, last, WAL_GAP_COMMON) == 0 && strcmp(first, last) <= 0;
+}
+
+bool wal_points_name_parse(const char *name, char segment[WAL_SEGMENT_NAME_BYTES])
+{
+    if (strlen(name) != WAL_POINTS_NAME_BYTES - 1 || !is_hash_suffix(name + WAL_SEGMENT_NAME_BYTES - 1))
+        return false;
+    snprintf(segment, WAL_SEGMENT_NAME_BYTES, "%.24s", name);
+    return wal_name_parse(segment).kind == WAL_SEGMENT;
 }
 
 /* Up to 8 hex digits of either case, then end. */

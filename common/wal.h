@@ -34,6 +34,7 @@ struct wal_name wal_name_parse(const char *name);
 const char *wal_kind_name(enum wal_kind kind); /* "segment", "partial", "history", "backup" */
 
 bool wal_segment_size_is_legal(uint64_t bytes);
+uint64_t wal_segments_per_log(uint32_t segment_bytes);
 /* Number of the segment in the stream of its timeline; false if the low part is impossible with this segment
  * size. */
 bool wal_segment_number(const struct wal_name *name, uint32_t segment_bytes, uint64_t *number);
@@ -49,6 +50,12 @@ void wal_history_name(uint32_t timeline, char out[WAL_SEGMENT_NAME_BYTES]);
 /* False for any other name. */
 bool wal_gap_name_parse(const char *name, char first[WAL_SEGMENT_NAME_BYTES],
                         char last[WAL_SEGMENT_NAME_BYTES]);
+
+/* The name of a document of restore points (restore_point.h): "<segment>.<8 hex of the segment's SHA-256>".
+ */
+#define WAL_POINTS_NAME_BYTES 34
+/* False for any other name. */
+bool wal_points_name_parse(const char *name, char segment[WAL_SEGMENT_NAME_BYTES]);
 
 /* "0/3000028". False unless it is well formed. */
 bool lsn_parse(const char *text, uint64_t *lsn);
@@ -67,6 +74,21 @@ struct wal_page {
 /* False when it is no long page header at all: flag missing, impossible sizes, all zero. */
 bool wal_page_parse(const void *first_page, size_t length, struct wal_page *page);
 
+/* All other pages' headers, and those of records: nothing but this of their format is needed in two places.
+ */
+#define WAL_SHORT_HEADER_BYTES 24 /* with its padding */
+#define WAL_RECORD_HEADER_BYTES 24
+#define WAL_RECORD_INFO 16 /* where it stands in the header */
+#define WAL_RECORD_MANAGER 17
+#define WAL_RM_XLOG 0
+#define WAL_XLOG_OPERATION 0xF0 /* of the info */
+#define WAL_XLOG_SWITCH 0x40
+static inline bool wal_record_is_switch(const unsigned char *header)
+{
+    return header[WAL_RECORD_MANAGER] == WAL_RM_XLOG &&
+           (header[WAL_RECORD_INFO] & WAL_XLOG_OPERATION) == WAL_XLOG_SWITCH;
+}
+
 /* Major version that writes this page magic (13..19), or 0 when unknown: a newer server is not refused for
  * it. */
 unsigned wal_magic_version(uint16_t magic);
@@ -81,6 +103,8 @@ struct timeline_history {
     struct timeline_switch *ancestors; /* owned */
     size_t count;
 };
+
+#define TIMELINE_HISTORY_MOST_BYTES (1024u * 1024) /* a longer file is none */
 
 /* text: the file's content. *problem says what is wrong in a few words. A history that names a timeline at or
  * above its own, or in descending order, is malformed. 0 or -1 (also when out of memory); nothing is logged.

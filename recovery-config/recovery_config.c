@@ -2,7 +2,7 @@
  *
  * Settings go into postgresql.auto.conf, which PostgreSQL reads last, then the signal file is made. Nothing
  * is written unless all checks were passed: the target is in the past, after the end of the backup, on a
- * timeline that can be reached. */
+ * timeline that can be reached, and the WAL up to it is there. */
 #include "data_directory.h"
 #include "recovery_files.h"
 #include "report.h"
@@ -108,6 +108,13 @@ static int set_accept_end(void *context, const char *value)
     return set_once("--accept-end", &((struct arguments *)context)->request.accept_end, value);
 }
 
+static int set_unproven(void *context, const char *value)
+{
+    (void)value;
+    ((struct arguments *)context)->request.unproven = true;
+    return 0;
+}
+
 static int set_dry_run(void *context, const char *value)
 {
     (void)value;
@@ -144,6 +151,7 @@ static const struct option_spec option_specs[] = {
      "switch archive_mode off (default but for --standby),\nor keep it: for "
      "the server that replaces the original"},
     {"accept-end", 0, "SEGMENT", set_accept_end, "give up the WAL from this missing segment on"},
+    {"unproven", 0, NULL, set_unproven, "don't look whether the WAL up to the target is there"},
     {"dry-run", 0, NULL, set_dry_run, "print what would be written, change nothing"},
     {"show", 0, NULL, set_show, "print the recovery settings that are in force"},
     {"clear", 0, NULL, set_clear, "take all back: settings and signal file"},
@@ -155,6 +163,7 @@ static const struct program program = {
     .summary = "prepares a data directory for recovery to a target, or as a standby",
     .operands = "-D DIR",
     .options = option_specs,
+    .takes_several = true,
     .epilogue =
         "Without a target it recovers to the newest there is.\n"
         "Exit status: 0 done, 1 refused or failed (nothing is written then), 2 wrong usage or configuration.",
@@ -164,7 +173,8 @@ static bool has_request(const struct target_request *request)
 {
     return request->time != NULL || request->xid != NULL || request->lsn != NULL || request->name != NULL ||
            request->immediate || request->standby || request->timeline != NULL || request->exclusive ||
-           request->action != NULL || request->archive != NULL || request->accept_end != NULL;
+           request->action != NULL || request->archive != NULL || request->accept_end != NULL ||
+           request->unproven;
 }
 
 static int check_arguments(const struct arguments *arguments)
@@ -299,12 +309,14 @@ static int check_writable(const struct data_directory *directory, bool dry_run)
     return -1;
 }
 
-static int make_settings(const struct config *config, const char *repository,
+static int make_settings(const struct config *config, const struct options *options,
                          const struct data_directory *directory, const struct target *target,
                          struct settings *settings)
 {
-    struct restore_command parts = {
-        .config = config->path, .repository = repository, .end_at = target->end_at};
+    struct restore_command parts = {.config = config->path,
+                                    .repositories = options->repositories,
+                                    .repository_count = options->repository_count,
+                                    .end_at = target->end_at};
     struct setting_list list = {.count = 0};
     char *program_path = restore_command_find_program();
     char timeline[16];
@@ -340,24 +352,23 @@ static int write_all(const struct data_directory *directory, const struct target
 }
 
 static enum exit_status prepare(const struct arguments *arguments, const struct options *options,
-                                const struct target *target, const struct data_directory *directory)
+                                struct target *target, const struct data_directory *directory)
 {
     struct config config;
-    const struct repository_config *only;
     struct settings settings = {NULL, 0, 0};
     enum exit_status status = STATUS_FAILED;
 
     if ((target->kind == TARGET_TIME && options_time_is_past(target->time) != 0) ||
         check_writable(directory, arguments->dry_run) != 0)
         return STATUS_FAILED;
-    if (options_load(options, &config, &only) != 0)
+    if (options_load_set(options, &config) != 0)
         return STATUS_USAGE;
-    if (target_check(&config, options->repository, directory, target) != 0)
+    if (target_check(&config, directory, target) != 0)
         goto done;
     if (target->end_at != NULL)
         report_accepted_end(target);
     if (recovery_files_read(directory, &settings) == 0 &&
-        make_settings(&config, options->repository, directory, target, &settings) == 0 &&
+        make_settings(&config, options, directory, target, &settings) == 0 &&
         write_all(directory, target, &settings, arguments->dry_run) == 0)
         status = STATUS_DONE;
 done:

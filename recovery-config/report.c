@@ -202,8 +202,9 @@ void report_written(const struct data_directory *directory, const struct target 
         report_action(target);
     else
         log_hint("Start the server. It replays all WAL there is, then opens for writing on a new timeline.");
-    if (target->kind == TARGET_TIME) {
-        log_info("the time must lie before the last commit in the repository, which is not known here");
+    if (target->kind == TARGET_TIME && !target->is_proven) {
+        log_info(
+            "the time must lie before the last commit in the repository, which is not known for certain");
         log_hint(
             "If PostgreSQL says \"recovery ended before configured recovery target was reached\", the WAL "
             "ends before it. If the original still runs, SELECT pg_switch_wal() there, then start this one "

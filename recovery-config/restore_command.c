@@ -50,6 +50,15 @@ static int append_option(const char *option, const char *value, struct buffer *o
     return buffer_printf(out, " %s ", option) != 0 ? -1 : restore_command_quote(value, out);
 }
 
+static int append_repositories(const struct restore_command *command, struct buffer *out)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < command->repository_count && result == 0; i++)
+        result = append_option("--repository", command->repositories[i], out);
+    return result;
+}
+
 char *restore_command_build(const struct restore_command *command)
 {
     struct buffer text = BUFFER_EMPTY;
@@ -57,8 +66,7 @@ char *restore_command_build(const struct restore_command *command)
 
     /* %p in quotes: pg_rewind -c passes an absolute path, which may hold blanks. */
     if (restore_command_quote(command->program, &text) == 0 &&
-        append_option("--config", command->config, &text) == 0 &&
-        append_option("--repository", command->repository, &text) == 0 &&
+        append_option("--config", command->config, &text) == 0 && append_repositories(command, &text) == 0 &&
         append_option("--timeline", command->timeline, &text) == 0 &&
         append_option("--end-at", command->end_at, &text) == 0 &&
         buffer_append_string(&text, " %f \"%p\"") == 0)

@@ -7,11 +7,12 @@
 #include "common/buffer.h"
 
 struct restore_command {
-    const char *program;    /* absolute path of wal-fetch */
-    const char *config;     /* absolute path */
-    const char *repository; /* NULL: all */
-    const char *timeline;   /* NULL, or the number of the one that is recovered */
-    const char *end_at;     /* NULL, or the segment from which on nothing is fetched any more */
+    const char *program;             /* absolute path of wal-fetch */
+    const char *config;              /* absolute path */
+    const char *const *repositories; /* names, in any number; none: all */
+    size_t repository_count;
+    const char *timeline; /* NULL, or the number of the one that is recovered */
+    const char *end_at;   /* NULL, or the segment from which on nothing is fetched any more */
 };
 
 /* Appends text so that the shell that PostgreSQL starts sees exactly these bytes as one word (or part of

@@ -3,9 +3,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/timestamp.h"
-#include "common/wal.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,38 +19,12 @@ static int resolve_time(const char *text, struct target *target)
     return options_time(text, &target->time);
 }
 
-/* Decimal, or hexadecimal with 0x. PostgreSQL reads these with strtoul(..., 0), to which a leading zero means
- * octal: such a number, like one copied from a file name, is refused. */
-static int parse_number(const char *what, const char *text, uint64_t *value)
-{
-    bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-    const char *digits = is_hex ? text + 2 : text;
-    const char *allowed = is_hex ? "0123456789abcdefABCDEF" : "0123456789";
-    size_t length = strspn(digits, allowed);
-
-    if (!is_hex && length > 1 && digits[0] == '0' && digits[length] == '\0') {
-        log_error("%s \"%s\" begins with a zero: it could be decimal, octal or hexadecimal", what, text);
-        log_hint(
-            "Leave the zeros out. Digits of a file name are hexadecimal: write them with 0x before them.");
-        return -1;
-    }
-    errno = 0;
-    *value = strtoull(digits, NULL, is_hex ? 16 : 10);
-    if (length == 0 || digits[length] != '\0' || errno != 0) {
-        log_error("%s \"%s\" is not a number", what, text);
-        if (strspn(text, "0123456789abcdefABCDEF") == strlen(text) && *text != '\0')
-            log_hint("If it is hexadecimal, write 0x before it.");
-        return -1;
-    }
-    return 0;
-}
-
 static int resolve_xid(const char *text, struct target *target)
 {
     uint64_t value;
 
     target->kind = TARGET_XID;
-    if (parse_number("transaction id", text, &value) != 0)
+    if (options_id("transaction id", text, &value) != 0)
         return -1;
     /* pg_current_xact_id() shows the epoch too; the WAL knows the low 32 bits. */
     target->xid = (uint32_t)value;
@@ -95,23 +67,12 @@ static int resolve_name(const char *text, struct target *target)
 
 static int resolve_timeline(const char *text, struct target *target)
 {
-    uint64_t value;
-
     if (strcmp(text, "latest") == 0 || strcmp(text, "current") == 0) {
         target->timeline_choice = *text == 'l' ? TIMELINE_LATEST : TIMELINE_CURRENT;
         return 0;
     }
-    if (parse_number("timeline", text, &value) != 0) {
-        log_hint("A timeline is \"latest\", \"current\" or a number.");
-        return -1;
-    }
-    if (value == 0 || value > UINT32_MAX) {
-        log_error("there is no timeline %s: they go from 1 to %u", text, UINT32_MAX);
-        return -1;
-    }
     target->timeline_choice = TIMELINE_NUMBER;
-    target->timeline = (uint32_t)value;
-    return 0;
+    return options_timeline(text, &target->timeline);
 }
 
 static int resolve_accept_end(const struct target_request *request, struct target *target)
@@ -218,6 +179,7 @@ int target_resolve(const struct target_request *request, struct target *target)
         check_combination(request, target) != 0)
         return -1;
     target->exclusive = request->exclusive;
+    target->without_proof = request->unproven;
     if (target_is_set(target) &&
         resolve_action(request->action == NULL ? "pause" : request->action, target) != 0)
         return -1;
@@ -228,38 +190,41 @@ int target_resolve(const struct target_request *request, struct target *target)
     return request->archive == NULL ? 0 : resolve_archive(request->archive, target);
 }
 
+void target_turn(struct target *target, uint64_t lsn)
+{
+    target->kind = TARGET_LSN;
+    target->lsn = lsn;
+    target->exclusive = false;
+}
+
 bool target_is_set(const struct target *target)
 {
     return target->kind != TARGET_NEWEST && target->kind != TARGET_STANDBY;
 }
 
+void target_as_wanted(const struct target *target, struct window_target *wanted)
+{
+    static const enum window_target_kind kinds[] = {
+        [TARGET_NEWEST] = WINDOW_NEWEST, [TARGET_TIME] = WINDOW_TIME, [TARGET_XID] = WINDOW_XID,
+        [TARGET_LSN] = WINDOW_LSN,       [TARGET_NAME] = WINDOW_NAME, [TARGET_IMMEDIATE] = WINDOW_IMMEDIATE,
+        [TARGET_STANDBY] = WINDOW_NEWEST};
+
+    *wanted = (struct window_target){.kind = kinds[target->kind],
+                                     .time = target->time,
+                                     .lsn = target->lsn,
+                                     .xid = target->xid,
+                                     .name = target->name,
+                                     .exclusive = target->exclusive,
+                                     .is_on_latest = target->timeline_choice == TIMELINE_LATEST,
+                                     .accept_end = target->end_at};
+}
+
 void target_describe(const struct target *target, char *out, size_t length)
 {
-    char text[TIMESTAMP_TEXT_BYTES];
+    struct window_target wanted;
 
-    switch (target->kind) {
-    case TARGET_TIME:
-        timestamp_format(target->time, text);
-        snprintf(out, length, "time %s", text);
-        return;
-    case TARGET_XID:
-        snprintf(out, length, "transaction %u", target->xid);
-        return;
-    case TARGET_LSN:
-        lsn_format(target->lsn, text);
-        snprintf(out, length, "LSN %s", text);
-        return;
-    case TARGET_NAME:
-        snprintf(out, length, "restore point \"%s\"", target->name);
-        return;
-    case TARGET_IMMEDIATE:
-        snprintf(out, length, "the end of the base backup");
-        return;
-    case TARGET_NEWEST:
-    case TARGET_STANDBY:
-        break;
-    }
-    snprintf(out, length, "the end of the WAL");
+    target_as_wanted(target, &wanted);
+    window_target_describe(&wanted, out, length);
 }
 
 /* Settings */

@@ -2,6 +2,7 @@
 #ifndef WALFERRY_TARGET_H
 #define WALFERRY_TARGET_H
 
+#include "common/window.h"
 #include "settings.h"
 
 #include <stdint.h>
@@ -32,6 +33,7 @@ struct target_request {
     const char *action;
     const char *archive;
     const char *accept_end;
+    bool unproven;
 };
 
 /* Strings are borrowed from the request. */
@@ -47,15 +49,22 @@ struct target {
     uint32_t timeline; /* TIMELINE_NUMBER */
     enum target_archive archive;
     const char *end_at; /* segment; NULL */
+    bool without_proof; /* nobody is to look whether the WAL to get there is there */
+    bool is_proven;     /* by target_check: it is */
 };
 
 /* 0, or -1 after logging what is wrong with the options: more than one target, a malformed value, a time
  * without an offset, options that contradict each other. */
 int target_resolve(const struct target_request *request, struct target *target);
 
+/* Makes it this LSN. */
+void target_turn(struct target *target, uint64_t lsn);
+
 /* Recovery stops somewhere: not for the newest and for a standby. */
 bool target_is_set(const struct target *target);
-/* "time 2026-11-20 14:29:59.000000+00", "the end of the WAL"; for messages. */
+/* As a proof wants it. */
+void target_as_wanted(const struct target *target, struct window_target *wanted);
+/* As window_target_describe. */
 void target_describe(const struct target *target, char *out, size_t length);
 
 /* All settings for the target, in the order in which they must stand (rule 21). major: PostgreSQL's. 0, or -1

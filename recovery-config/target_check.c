@@ -1,15 +1,13 @@
 #include "target_check.h"
 
-#include "common/backup.h"
-#include "common/file.h"
+#include "common/histories.h"
 #include "common/log.h"
 #include "common/timestamp.h"
+#include "common/window.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HISTORY_FILE_MOST_BYTES (1024 * 1024)
 
 /* One repository that could be asked and that knows this directory's system. */
 struct source {
@@ -20,9 +18,13 @@ struct source {
 struct check {
     const struct config *config;
     const struct data_directory *directory;
-    const struct target *target;
+    struct target *target;
     struct source *sources;
     size_t source_count;
+    size_t silent_count;              /* repositories that could not be asked */
+    struct repository **repositories; /* the sources' */
+    char *pg_wal;
+    struct history_sources histories;
     const struct backup *backup; /* the directory's; NULL when it isn't known */
     struct source *backup_source;
     /* Where recovery can stop at the earliest, as far as is known: the backup's end, else a point before it.
@@ -33,21 +35,22 @@ struct check {
 
 static bool is_needed(const struct target *target)
 {
-    return target->kind == TARGET_TIME || target->kind == TARGET_LSN || target->end_at != NULL ||
+    return target->kind == TARGET_TIME || target->kind == TARGET_LSN || target->kind == TARGET_XID ||
+           target->kind == TARGET_NAME || target->end_at != NULL ||
            (target->timeline_choice == TIMELINE_NUMBER && target->kind != TARGET_STANDBY);
 }
 
 /* Repositories */
 
-/* 1: it can be used. 0: it can't, logged. */
-static int open_source(struct check *check, const struct repository_config *settings, struct source *source)
+/* False if it can't be used (logged). */
+static bool open_source(struct check *check, const struct repository_config *settings, struct source *source)
 {
     const struct store_limits limits = {.operation_seconds = check->config->wal_fetch_timeout_seconds};
     uint64_t system = check->directory->control.system_identifier;
 
     *source = (struct source){.backups = {NULL, 0, 0}};
     if (repository_open(check->config, settings, NULL, &limits, &source->repository) != 0)
-        return 0;
+        return false;
     if (repository_load_cluster(&source->repository, 0) != REPOSITORY_OK)
         goto fail;
     if (cluster_generation(&source->repository.cluster, system) == NULL) {
@@ -56,25 +59,30 @@ static int open_source(struct check *check, const struct repository_config *sett
     }
     if (backup_list_load(&source->repository, &source->backups) != REPOSITORY_OK)
         goto fail;
-    return 1;
+    return true;
 fail:
     repository_close(&source->repository);
-    return 0;
+    return false;
 }
 
-static int open_sources(struct check *check, const char *repository)
+static int open_sources(struct check *check)
 {
     const struct config *config = check->config;
 
     check->sources = calloc(config->repository_count, sizeof *check->sources);
-    if (check->sources == NULL)
+    check->repositories = calloc(config->repository_count, sizeof *check->repositories);
+    check->pg_wal = string_printf("%s/pg_wal", check->directory->path);
+    if (check->sources == NULL || check->repositories == NULL || check->pg_wal == NULL)
         return log_out_of_memory();
-    for (size_t i = 0; i < config->repository_count; i++) {
-        const struct repository_config *settings = &config->repositories[i];
-
-        if (repository == NULL || strcmp(repository, settings->name) == 0)
-            check->source_count += (size_t)open_source(check, settings, &check->sources[check->source_count]);
-    }
+    for (size_t i = 0; i < config->repository_count; i++)
+        if (open_source(check, &config->repositories[i], &check->sources[check->source_count]))
+            check->source_count++;
+        else
+            check->silent_count++;
+    for (size_t i = 0; i < check->source_count; i++)
+        check->repositories[i] = &check->sources[i].repository;
+    check->histories = (struct history_sources){check->repositories, check->source_count,
+                                                check->directory->control.system_identifier, check->pg_wal};
     if (check->source_count > 0)
         return 0;
     log_error("could not check the target: no repository can be used");
@@ -90,6 +98,8 @@ static void close_sources(struct check *check)
         repository_close(&check->sources[i].repository);
     }
     free(check->sources);
+    free(check->repositories);
+    free(check->pg_wal);
 }
 
 /* The directory's backup */
@@ -236,67 +246,6 @@ static int check_start(const struct check *check, const struct timeline_history 
 
 /* Timelines */
 
-/* PostgreSQL looks into pg_wal for what the archive doesn't have. */
-static enum repository_result read_local_history(const struct check *check, uint32_t timeline,
-                                                 struct timeline_history *history)
-{
-    struct buffer text = BUFFER_EMPTY;
-    char *path = string_printf("%s/pg_wal/%08X.history", check->directory->path, timeline);
-    enum file_result read = path == NULL ? FILE_FAILED : file_read_all(path, HISTORY_FILE_MOST_BYTES, &text);
-    enum repository_result result = read == FILE_ABSENT ? REPOSITORY_ABSENT : REPOSITORY_FAILED;
-    const char *problem;
-
-    if (read == FILE_OK) {
-        if (timeline_history_parse(timeline, buffer_string(&text), text.length, history, &problem) == 0)
-            result = REPOSITORY_OK;
-        else
-            log_error("file \"%s\" is damaged: %s", path, problem);
-    }
-    buffer_free(&text);
-    free(path);
-    return result;
-}
-
-/* OK, ABSENT when it is nowhere, FAILED when somebody who may have it could not be asked. */
-static enum repository_result find_history(struct check *check, uint32_t timeline,
-                                           struct timeline_history *history)
-{
-    bool failed = false;
-
-    for (size_t i = 0; i < check->source_count; i++) {
-        enum repository_result result = repository_get_history(
-            &check->sources[i].repository, check->directory->control.system_identifier, timeline, history);
-        if (result == REPOSITORY_OK)
-            return result;
-        failed = failed || result != REPOSITORY_ABSENT;
-    }
-    if (failed)
-        return REPOSITORY_FAILED;
-    return read_local_history(check, timeline, history);
-}
-
-/* The timeline that "latest" will be, found as PostgreSQL finds it: up to the first gap (rule 12). */
-static enum repository_result find_latest(struct check *check, struct timeline_history *history)
-{
-    uint32_t newest = check->timeline;
-
-    *history = (struct timeline_history){newest, NULL, 0};
-    for (;;) {
-        struct timeline_history next = {0, NULL, 0};
-        enum repository_result result = find_history(check, newest + 1, &next);
-
-        if (result == REPOSITORY_ABSENT)
-            return REPOSITORY_OK;
-        if (result != REPOSITORY_OK) {
-            timeline_history_free(history);
-            return result;
-        }
-        timeline_history_free(history);
-        *history = next;
-        newest++;
-    }
-}
-
 static int explain_other_branch(const struct check *check, const struct timeline_history *history)
 {
     uint64_t left;
@@ -356,9 +305,9 @@ static int resolve_timeline(struct check *check, struct timeline_history *histor
 
     *history = (struct timeline_history){wanted, NULL, 0};
     if (target->timeline_choice == TIMELINE_LATEST)
-        result = find_latest(check, history);
-    else if (target->timeline_choice == TIMELINE_NUMBER && wanted != 1) /* timeline 1 has no history */
-        result = find_history(check, wanted, history);
+        result = histories_latest(&check->histories, wanted, history);
+    else if (target->timeline_choice == TIMELINE_NUMBER)
+        result = histories_get(&check->histories, wanted, history);
     if (result == REPOSITORY_ABSENT)
         return absent_history(check, wanted);
     if (result != REPOSITORY_OK) {
@@ -367,44 +316,6 @@ static int resolve_timeline(struct check *check, struct timeline_history *histor
         return -1;
     }
     return 0;
-}
-
-/* The timeline, on the way described by history, to which this LSN belongs. */
-static uint32_t timeline_of(const struct timeline_history *history, uint64_t lsn)
-{
-    for (size_t i = 0; i < history->count; i++)
-        if (lsn < history->ancestors[i].lsn)
-            return history->ancestors[i].timeline;
-    return history->timeline;
-}
-
-/* A target LSN behind the end of the archived WAL is fatal at the end of recovery. It may still be in pg_wal,
- * so only a warning. */
-static void look_for_segment(struct check *check, const struct timeline_history *history)
-{
-    uint32_t segment_bytes = check->directory->control.segment_bytes;
-    uint64_t system = check->directory->control.system_identifier;
-    uint32_t timeline = timeline_of(history, check->target->lsn);
-    char name[WAL_SEGMENT_NAME_BYTES];
-    char lsn[24];
-
-    wal_segment_name(timeline, check->target->lsn / segment_bytes, segment_bytes, name);
-    for (size_t i = 0; i < check->source_count; i++) {
-        struct repository *repository = &check->sources[i].repository;
-        struct object_facts facts;
-        char *key = repository_wal_key(repository, system, name);
-        enum repository_result result =
-            key == NULL ? REPOSITORY_FAILED : repository_get_facts(repository, key, NULL, &facts);
-
-        free(key);
-        if (result != REPOSITORY_ABSENT)
-            return;
-    }
-    lsn_format(check->target->lsn, lsn);
-    log_warning("WAL segment %s, which holds LSN %s, is not in the repository", name, lsn);
-    log_hint("Unless it lies in pg_wal or arrives in time, PostgreSQL will say \"recovery ended before "
-             "configured recovery "
-             "target was reached\".");
 }
 
 static int check_end(const struct check *check, const struct timeline_history *history)
@@ -438,38 +349,105 @@ static int check_end(const struct check *check, const struct timeline_history *h
     return 0;
 }
 
+/* Proof */
+
+/* What recovery has from here on: of all repositories, and in pg_wal. */
+static int load_archive(struct check *check, const struct timeline_history *history, uint64_t first,
+                        struct wal_archive *archive)
+{
+    const struct pg_control *control = &check->directory->control;
+
+    wal_archive_begin(control->system_identifier, control->segment_bytes, archive);
+    archive->unasked_count = check->silent_count;
+    for (size_t i = 0; i < check->source_count; i++)
+        archive->unasked_count +=
+            wal_archive_add(archive, check->repositories[i], history, first) != REPOSITORY_OK;
+    return archive->source_count > 0 ? wal_archive_add_pg_wal(archive, check->pg_wal) : -1;
+}
+
+static void fill_origin(const struct check *check, struct window_origin *origin)
+{
+    const struct data_directory *directory = check->directory;
+
+    origin->backup = check->backup;
+    origin->start_lsn = directory->is_fresh ? directory->start_lsn : directory->control.redo_lsn;
+    origin->stop_lsn = check->backup == NULL ? 0 : check->backup->stop_lsn;
+}
+
+static int conclude(struct check *check, const struct wal_archive *archive,
+                    const struct timeline_history *history, const struct window_target *wanted,
+                    const struct window_proof *proof)
+{
+    char what[128];
+
+    target_describe(check->target, what, sizeof what);
+    if (proof->verdict == WINDOW_FAILED) {
+        log_error("could not check the target: what WAL there is could not be found out");
+        log_hint("Nothing was written. repository-check says what is wrong with the repository.");
+        return -1;
+    }
+    window_tell(archive, history, wanted, what, proof);
+    check->target->is_proven = proof->verdict == WINDOW_PROVEN || proof->verdict == WINDOW_TURNED;
+    if (proof->verdict == WINDOW_TURNED)
+        target_turn(check->target, proof->lsn);
+    return proof->verdict == WINDOW_REFUSED ? -1 : 0;
+}
+
+static int prove(struct check *check, const struct timeline_history *history)
+{
+    const struct source *source = check->backup_source == NULL ? &check->sources[0] : check->backup_source;
+    struct window_origin origin;
+    struct window_target wanted;
+    struct wal_archive archive;
+    struct window_proof proof = {.verdict = WINDOW_FAILED};
+
+    fill_origin(check, &origin);
+    target_as_wanted(check->target, &wanted);
+    if (load_archive(check, history, origin.start_lsn / check->directory->control.segment_bytes, &archive) ==
+        0)
+        window_prove(&archive, history, &origin, &source->backups, &wanted, &proof);
+    int result = conclude(check, &archive, history, &wanted, &proof);
+    wal_archive_close(&archive);
+    return result;
+}
+
+static int check_way(struct check *check, const struct timeline_history *history)
+{
+    uint64_t left;
+
+    if (!timeline_history_find(history, check->timeline, &left) || left < check->lsn)
+        return explain_other_branch(check, history);
+    if (check_start(check, history) != 0)
+        return -1;
+    tell_latest(check, history);
+    if (check->target->end_at != NULL && check_end(check, history) != 0)
+        return -1;
+    if (check->target->without_proof) {
+        log_warning("whether the WAL up to the target is there was not looked at (--unproven)");
+        return 0;
+    }
+    return prove(check, history);
+}
+
 static int check_timelines(struct check *check)
 {
     struct timeline_history history = {0, NULL, 0};
-    uint64_t left;
-    int result = -1;
+    int result = resolve_timeline(check, &history);
 
-    if (resolve_timeline(check, &history) != 0)
-        return -1;
-    if (!timeline_history_find(&history, check->timeline, &left) || left < check->lsn) {
-        explain_other_branch(check, &history);
-        goto done;
-    }
-    if (check_start(check, &history) != 0)
-        goto done;
-    tell_latest(check, &history);
-    if (check->target->kind == TARGET_LSN)
-        look_for_segment(check, &history);
-    result = check->target->end_at == NULL ? 0 : check_end(check, &history);
-done:
+    if (result == 0)
+        result = check_way(check, &history);
     timeline_history_free(&history);
     return result;
 }
 
-int target_check(const struct config *config, const char *repository, const struct data_directory *directory,
-                 const struct target *target)
+int target_check(const struct config *config, const struct data_directory *directory, struct target *target)
 {
     struct check check = {.config = config, .directory = directory, .target = target};
     int result = -1;
 
     if (!is_needed(target))
         return 0;
-    if (open_sources(&check, repository) == 0) {
+    if (open_sources(&check) == 0) {
         find_origin(&check);
         result = check_timelines(&check);
     }

@@ -75,23 +75,14 @@ static void tell(const struct repository *repository, const char *what)
                "(docs/stores.md)\n");
 }
 
-static int store_cluster(struct repository *repository, bool replace)
+static int put_cluster(struct repository *repository)
 {
     struct buffer text = BUFFER_EMPTY;
-    struct body body = {.fd = -1};
     char *key = repository_cluster_key(repository);
     int result = -1;
 
     if (key == NULL || cluster_seal(&repository->cluster, &text) != 0)
         goto done;
-    body.data = text.data;
-    body.length = text.length;
-    if (sha256_of(text.data, text.length, body.sha256) != 0)
-        goto done;
-    if (replace) {
-        result = store_replace(repository->store, key, &body) == STORE_OK ? 0 : -1;
-        goto done;
-    }
     switch (repository_put_small(repository, key, &text)) {
     case REPOSITORY_OK:
     case REPOSITORY_IDENTICAL: /* our own first try, whose answer was lost */
@@ -136,7 +127,7 @@ static int make(struct init *init, struct repository *repository)
     cluster->generations[0] = init->here;
     cluster->generation_count = 1;
     if (repository_probe(repository, &cluster->condition, &cluster->versioned) != 0 ||
-        store_cluster(repository, false) != 0)
+        put_cluster(repository) != 0)
         return -1;
     tell(repository, "made");
     return 0;
@@ -151,7 +142,7 @@ static int add_generation(struct init *init, struct repository *repository)
         return log_out_of_memory();
     cluster->generations = grown;
     grown[cluster->generation_count++] = init->here;
-    if (store_cluster(repository, true) != 0)
+    if (repository_replace_cluster(repository) != 0)
         return -1;
     forget(init, repository);
     tell(repository, "a new generation was added");
@@ -163,7 +154,7 @@ static int probe_again(struct init *init, struct repository *repository)
     struct cluster *cluster = &repository->cluster;
 
     if (repository_probe(repository, &cluster->condition, &cluster->versioned) != 0 ||
-        store_cluster(repository, true) != 0)
+        repository_replace_cluster(repository) != 0)
         return -1;
     forget(init, repository);
     tell(repository, "probed again");

@@ -33,8 +33,7 @@ static char *identity(const struct ahead *ahead, const struct stat *data_directo
                                situation->postmaster_pid, situation->postmaster_started);
 
     for (size_t i = 0; failed == 0 && i < config->repository_count; i++)
-        if (ahead->only == NULL || strcmp(ahead->only, config->repositories[i].name) == 0)
-            failed = state_identity(config, &config->repositories[i], &text);
+        failed = state_identity(config, &config->repositories[i], &text);
     if (failed == 0)
         return (char *)text.data;
     buffer_free(&text);
@@ -98,13 +97,12 @@ static bool concerns(const struct situation *situation)
            (situation->parsed.kind == WAL_SEGMENT && strcmp(name, "RECOVERYXLOG") == 0);
 }
 
-void ahead_open(const struct config *config, const char *only, const struct state *state, const char *end_at,
+void ahead_open(const struct config *config, const struct state *state, const char *end_at,
                 struct situation *situation, struct ahead *ahead)
 {
     *ahead = (struct ahead){.config = config,
                             .state = state,
                             .situation = situation,
-                            .only = only,
                             .end_at = end_at,
                             .directory = -1,
                             .fd = -1,

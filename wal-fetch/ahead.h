@@ -14,7 +14,6 @@ struct ahead {
     const struct config *config; /* borrowed, as the next three */
     const struct state *state;
     struct situation *situation;
-    const char *only; /* --repository, or NULL */
     const char *end_at;
     unsigned segments; /* how many are read ahead; 0: none are, for this call */
     char name[AHEAD_NAME_BYTES];
@@ -27,7 +26,7 @@ struct ahead {
 };
 
 /* Never fails: where anything is odd, nothing is read ahead. end_at: the accepted end, or NULL. */
-void ahead_open(const struct config *config, const char *only, const struct state *state, const char *end_at,
+void ahead_open(const struct config *config, const struct state *state, const char *end_at,
                 struct situation *situation, struct ahead *ahead);
 /* True when the segment was read ahead and is, looked at once more, what it must be; ahead_finish then gives
  * it its name. A damaged one is removed, and logged as a warning. What waiting took is given back to the

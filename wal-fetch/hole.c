@@ -3,112 +3,28 @@
 #include "common/file.h"
 #include "common/gap.h"
 #include "common/log.h"
+#include "common/pg_wal.h"
 #include "common/timestamp.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define HISTORY_MOST_BYTES (1024 * 1024)
-
-#define SHORT_HEADER_BYTES 24 /* of a page, with its padding */
-#define RECORD_HEADER_BYTES 24
-#define RMGR_XLOG 0
-#define XLOG_SWITCH 0x40
-
-struct page_place {
-    int fd;
-    size_t block_bytes;
-    uint64_t offset; /* of the page in its segment */
-};
-
-/* Bytes of this page that are not zero, up to the last of them. -1: could not read. */
-static int64_t page_used(const struct page_place *place, unsigned char *page)
-{
-    size_t used = place->block_bytes;
-
-    if (file_pread_fully(place->fd, page, used, place->offset) != 0)
-        return -1;
-    while (used > 0 && page[used - 1] == 0)
-        used--;
-    return (int64_t)used;
-}
-
-/* Is the last record of this page, the rest of which is zero, a switch to the next segment? */
-static bool ends_with_switch(const struct page_place *place, const unsigned char *page, size_t used)
-{
-    const size_t header = place->offset == 0 ? WAL_LONG_HEADER_BYTES : SHORT_HEADER_BYTES;
-    const size_t end = (used + 7) / 8 * 8;
-    unsigned char record[RECORD_HEADER_BYTES] = {0};
-    uint32_t length;
-
-    if (end <= header)
-        return false;
-    size_t here = end - header < sizeof record ? end - header : sizeof record, before = sizeof record - here;
-    if (before > 0 &&
-        (place->offset == 0 || file_pread_fully(place->fd, record, before, place->offset - before) != 0))
-        return false;
-    memcpy(record + before, page + end - here, here);
-    memcpy(&length, record, sizeof length);
-    return length == RECORD_HEADER_BYTES && record[17] == RMGR_XLOG && (record[16] & 0xF0) == XLOG_SWITCH;
-}
-
-/* A server that died, or a standby that received no more, leaves its last segment in its full length: behind
- * what was written are zeros, or the pages of the segment whose file was used again. Zeros alone are right
- * behind a switch. */
-static bool is_written_to_its_end(int fd, const struct wal_page *first)
-{
-    struct page_place place = {fd, first->block_bytes, first->segment_bytes};
-    unsigned char *page = malloc(place.block_bytes);
-    int64_t used = 0;
-    bool written = false;
-
-    while (page != NULL && used == 0 && place.offset > 0) {
-        place.offset -= place.block_bytes;
-        used = page_used(&place, page);
-    }
-    if (used > 0) {
-        uint64_t address;
-        memcpy(&address, page + 8, sizeof address);
-        written = memcmp(page, &first->magic, sizeof first->magic) == 0 &&
-                  address == first->address + place.offset &&
-                  (place.offset + place.block_bytes == first->segment_bytes ||
-                   ends_with_switch(&place, page, (size_t)used));
-    }
-    free(page);
-    return written;
-}
-
-static bool holds_segment(int fd, const struct situation *situation, bool *begun)
-{
-    unsigned char header[WAL_LONG_HEADER_BYTES];
-    struct wal_page page;
-    struct stat status;
-
-    *begun = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-             (uint64_t)status.st_size == situation->control.segment_bytes &&
-             file_pread_fully(fd, header, sizeof header, 0) == 0 &&
-             situation_fits_page(situation, header, &page) &&
-             page.segment_bytes == situation->control.segment_bytes;
-    return *begun && is_written_to_its_end(fd, &page);
-}
 
 bool hole_is_in_pg_wal(const struct situation *situation, bool say)
 {
+    const struct pg_control *control = &situation->control;
     char *path = path_join(situation->directory, situation->name);
+    struct pg_wal_segment segment;
     bool holds = false, begun = false;
+    uint64_t number;
 
-    if (path == NULL)
-        return false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0) {
-        holds = holds_segment(fd, situation, &begun);
-        close(fd);
+    if (path != NULL && wal_segment_number(&situation->parsed, control->segment_bytes, &number) &&
+        pg_wal_open(path, number, control->system_identifier, control->segment_bytes, &segment) == 0) {
+        begun = segment.page.block_bytes == control->wal_block_bytes;
+        holds = begun && pg_wal_is_written_to_its_end(segment.fd, &segment.page);
+        pg_wal_close(&segment);
     }
     if (say && begun && !holds)
         log_warning("\"%s\" is in pg_wal, but not written to its end", situation->name);
@@ -149,7 +65,7 @@ static uint64_t left_at(const struct situation *situation, uint32_t timeline, ui
 
     wal_history_name(timeline, name);
     char *path = path_join(situation->directory, name);
-    if (path != NULL && file_read_all(path, HISTORY_MOST_BYTES, &text) == FILE_OK &&
+    if (path != NULL && file_read_all(path, TIMELINE_HISTORY_MOST_BYTES, &text) == FILE_OK &&
         timeline_history_parse(timeline, buffer_string(&text), text.length, &history, &problem) == 0) {
         if (!timeline_history_find(&history, earlier, &end))
             end = 0;
@@ -167,19 +83,47 @@ uint64_t hole_timeline_end(const struct situation *situation, uint32_t timeline)
     return recovered > timeline ? left_at(situation, recovered, timeline) : 0;
 }
 
-static void explain(const struct situation *situation, const char *why)
+/* Whom this call asks. */
+struct places {
+    struct repository *repositories;
+    size_t count;
+};
+
+/* "" where the segment's trailer does not tell. */
+static void describe_last_commit(const struct situation *situation, const struct places *places,
+                                 const char *segment, char *out, size_t length)
 {
-    char before[WAL_SEGMENT_NAME_BYTES] = "the one before it";
+    char time[TIMESTAMP_TEXT_BYTES];
+    struct object_facts facts;
+
+    *out = '\0';
+    log_mute_thread(true); /* the hole is what there is to be told */
+    for (size_t i = 0; *out == '\0' && i < places->count; i++) {
+        if (repository_get_segment_facts(&places->repositories[i], situation->control.system_identifier,
+                                         segment, &facts) != REPOSITORY_OK ||
+            !facts.has_summary || facts.summary.transactions == 0)
+            continue;
+        timestamp_format(facts.summary.most_time, time);
+        snprintf(out, length, ", whose last commit is of %s,", time);
+    }
+    log_mute_thread(false);
+}
+
+static void explain(const struct situation *situation, const struct places *places, const char *why)
+{
+    char before[WAL_SEGMENT_NAME_BYTES] = "the one before it", commit[80] = "";
     uint64_t number;
 
-    if (wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) && number > 0)
+    if (wal_segment_number(&situation->parsed, situation->control.segment_bytes, &number) && number > 0) {
         wal_segment_name(situation->parsed.timeline, number - 1, situation->control.segment_bytes, before);
+        describe_last_commit(situation, places, before, commit, sizeof commit);
+    }
     log_error("WAL segment \"%s\" is missing, but %s: a hole, not the end of the archive", situation->name,
               why);
     log_hint(
         "If the lost server's pg_wal still has \"%s\", copy it into \"%s\" and start again. To end "
-        "recovery with \"%s\" and give up everything from \"%s\" on, run: recovery-config --accept-end %s",
-        situation->name, situation->directory, before, situation->name, situation->name);
+        "recovery with \"%s\"%s and give up everything from \"%s\" on, run: recovery-config --accept-end %s",
+        situation->name, situation->directory, before, commit, situation->name, situation->name);
 }
 
 /* Where, if at all, the timeline being recovered left that of the segment asked for; where the segment ends.
@@ -203,7 +147,7 @@ static bool find_fork(const struct situation *situation, struct fork *fork)
 }
 
 /* Rule 3(b): the history says that the server wrote beyond this segment before it changed its timeline. */
-static bool fork_is_beyond(const struct situation *situation, bool say)
+static bool fork_is_beyond(const struct situation *situation, const struct places *places, bool say)
 {
     struct fork fork;
     char why[128], lsn[24];
@@ -214,7 +158,7 @@ static bool fork_is_beyond(const struct situation *situation, bool say)
     snprintf(why, sizeof why, "timeline %u left timeline %u only at %s", fork.timeline,
              situation->parsed.timeline, lsn);
     if (say)
-        explain(situation, why);
+        explain(situation, places, why);
     return true;
 }
 
@@ -265,11 +209,12 @@ static enum hole_result explain_gap(const struct situation *situation, struct re
 enum hole_result hole_look(const struct situation *situation, struct repository *repositories, size_t count,
                            struct hole_report *report, bool say)
 {
+    const struct places places = {repositories, count};
     char nearest[WAL_SEGMENT_NAME_BYTES] = "", why[64];
     struct later_segment later;
 
     *report = (struct hole_report){.partial = false, .place_is_alive = true};
-    if (fork_is_beyond(situation, say))
+    if (fork_is_beyond(situation, &places, say))
         return HOLE_FOUND;
     for (size_t i = 0; i < count; i++) {
         if (repository_later_segment(&repositories[i], situation->control.system_identifier, situation->name,
@@ -288,6 +233,6 @@ enum hole_result hole_look(const struct situation *situation, struct repository 
         return HOLE_NONE;
     snprintf(why, sizeof why, "\"%s\" is there", nearest);
     if (say)
-        explain(situation, why);
+        explain(situation, &places, why);
     return HOLE_FOUND;
 }

@@ -15,10 +15,9 @@
 #define REST_SECONDS 30          /* how long reading ahead leaves a repository alone that has failed */
 #define PAUSE_SECONDS_MOST 5
 
-int inquiry_open(const struct config *config, const char *only, const struct state *state,
-                 const struct situation *situation, struct landing *landing, struct inquiry *inquiry)
+int inquiry_open(const struct config *config, const struct state *state, const struct situation *situation,
+                 struct landing *landing, struct inquiry *inquiry)
 {
-    const struct repository_config *chosen = only == NULL ? NULL : config_repository(config, only);
     const struct store_limits limits = {.operation_seconds = 86400, .deadline = situation->deadline};
 
     *inquiry = (struct inquiry){.config = config,
@@ -26,15 +25,11 @@ int inquiry_open(const struct config *config, const char *only, const struct sta
                                 .situation = situation,
                                 .landing = landing,
                                 .deadline = situation->deadline};
-    if (only != NULL && chosen == NULL)
-        return -1;
     inquiry->repositories = calloc(config->repository_count, sizeof *inquiry->repositories);
     if (inquiry->repositories == NULL)
         return log_out_of_memory();
     for (size_t i = 0; i < config->repository_count; i++) {
         const struct repository_config *settings = &config->repositories[i];
-        if (chosen != NULL && chosen != settings)
-            continue;
         if (repository_open(config, settings, state, &limits, &inquiry->repositories[inquiry->count]) == 0)
             inquiry->count++;
         else
@@ -200,11 +195,12 @@ static enum outcome ask_all(struct inquiry *inquiry, int64_t most_seconds)
         if (outcome == OUTCOME_ABSENT)
             continue;
         if (inquiry->count > 1) {
-            log_warning("repository \"%s\" did not answer for \"%s\"", repository->settings->name,
+            log_warning("repository \"%s\" %s \"%s\"", repository->settings->name,
+                        outcome == OUTCOME_DAMAGED ? "has no good copy of" : "did not answer for",
                         inquiry->situation->name);
-            log_hint("If it will never answer again, name another with --repository in restore_command "
-                     "(recovery-config "
-                     "--repository NAME).");
+            log_hint(
+                "The others are asked. If it will never answer again, leave it out: name each of the others "
+                "with --repository NAME in restore_command (recovery-config --repository NAME).");
         }
         if (worst == OUTCOME_ABSENT || outcome == OUTCOME_WRONG)
             worst = outcome;
@@ -329,8 +325,9 @@ enum outcome inquiry_ask_once(struct inquiry *inquiry, unsigned seconds, int64_t
             continue;
         store_set_limits(inquiry->repositories[i].store, &limits);
         enum outcome outcome = get_from(inquiry, &inquiry->repositories[i]);
-        if (outcome == OUTCOME_FOUND)
-            return OUTCOME_FOUND;
+        if (outcome == OUTCOME_FOUND ||
+            outcome == OUTCOME_DAMAGED) /* which the call itself is to find, and say */
+            return outcome;
         if (outcome == OUTCOME_ABSENT)
             continue;
         worst = outcome;

@@ -19,9 +19,10 @@ struct inquiry {
     struct object_facts facts; /* of what was found */
 };
 
-/* only: --repository, or NULL. Asks nothing yet. 0, or -1 after logging. inquiry_close in any case. */
-int inquiry_open(const struct config *config, const char *only, const struct state *state,
-                 const struct situation *situation, struct landing *landing, struct inquiry *inquiry);
+/* Of all repositories of the configuration. Asks nothing yet. 0, or -1 after logging. inquiry_close in any
+ * case. */
+int inquiry_open(const struct config *config, const struct state *state, const struct situation *situation,
+                 struct landing *landing, struct inquiry *inquiry);
 
 /* OUTCOME_FOUND: the whole, verified content is in the landing, which is not finished yet. */
 enum outcome inquiry_run(struct inquiry *inquiry);

@@ -134,8 +134,8 @@ static bool start_workers(struct helper *helper)
         struct worker *worker = &helper->workers[i];
         worker->situation = helper->situation;
         worker->rest = calloc(ahead->config->repository_count, sizeof *worker->rest);
-        if (worker->rest == NULL || inquiry_open(ahead->config, ahead->only, NULL, &worker->situation,
-                                                 &worker->landing, &worker->inquiry) != 0)
+        if (worker->rest == NULL ||
+            inquiry_open(ahead->config, NULL, &worker->situation, &worker->landing, &worker->inquiry) != 0)
             return false;
         contexts[i] = worker;
     }

@@ -67,7 +67,7 @@ static enum outcome land(struct fetch *fetch, enum outcome outcome, bool was_ahe
 }
 
 /* 0 with the outcome; -1 after logging: nothing can be asked. */
-static int ask(struct fetch *fetch, const char *only, enum outcome *outcome)
+static int ask(struct fetch *fetch, enum outcome *outcome)
 {
     const struct situation *situation = &fetch->situation;
     enum wal_kind kind = situation->parsed.kind;
@@ -75,25 +75,25 @@ static int ask(struct fetch *fetch, const char *only, enum outcome *outcome)
         kind == WAL_HISTORY || kind == WAL_BACKUP ? SMALL_FILE_MOST_BYTES : situation->control.segment_bytes;
 
     *outcome = OUTCOME_UNKNOWN;
-    if (inquiry_open(&fetch->config, only, &fetch->state, situation, &fetch->landing, &fetch->inquiry) != 0)
+    if (inquiry_open(&fetch->config, &fetch->state, situation, &fetch->landing, &fetch->inquiry) != 0)
         return -1;
     if (landing_open(situation->path, most, &fetch->landing) == 0)
         *outcome = land(fetch, inquiry_run(&fetch->inquiry), false);
     return 0;
 }
 
-static int run(struct fetch *fetch, const char *only)
+static int run(struct fetch *fetch)
 {
     enum outcome outcome = OUTCOME_ABSENT;
     int status = STATUS_STOP;
 
-    ahead_open(&fetch->config, only, &fetch->state, fetch->end_at, &fetch->situation, &fetch->ahead);
+    ahead_open(&fetch->config, &fetch->state, fetch->end_at, &fetch->situation, &fetch->ahead);
     if (is_at_accepted_end(fetch)) {
         status = STATUS_ABSENT;
     } else if (ahead_take(&fetch->ahead, &fetch->landing)) {
         outcome = land(fetch, OUTCOME_FOUND, true);
         status = situation_status(&fetch->situation, outcome);
-    } else if (ask(fetch, only, &outcome) == 0) {
+    } else if (ask(fetch, &outcome) == 0) {
         status = situation_status(&fetch->situation, outcome);
     }
     landing_close(&fetch->landing);
@@ -155,6 +155,7 @@ int main(int argc, char **argv)
                     "find out, damaged, wrong\n"
                     "place or usage: PostgreSQL stops and can be started again.",
         .usage_status = STATUS_STOP,
+        .takes_several = true,
     };
     struct options options;
     struct fetch fetch = {.landing.fd = -1, .ahead = {.directory = -1, .fd = -1, .part = -1}};
@@ -167,7 +168,7 @@ int main(int argc, char **argv)
      * depend on anything. */
     if (strcmp(operands[0], "00000001.history") == 0)
         return STATUS_ABSENT;
-    if (config_load(options.config, &fetch.config) != 0)
+    if (options_load_set(&options, &fetch.config) != 0)
         return STATUS_STOP;
     if (fetch.end_at == NULL)
         fetch.end_at = fetch.config.wal_fetch_end_at;
@@ -175,7 +176,7 @@ int main(int argc, char **argv)
     status = STATUS_STOP;
     if (situation_open(&fetch.config, operands[0], operands[1], &fetch.situation) == 0) {
         fetch.situation.recovered_timeline = fetch.timeline;
-        status = run(&fetch, options.repository);
+        status = run(&fetch);
     }
     close_all(&fetch);
     return status;

@@ -3,6 +3,7 @@
 #include "gaps.h"
 
 #include "common/log.h"
+#include "common/restore_point.h"
 #include "common/timestamp.h"
 
 #include <inttypes.h>
@@ -66,7 +67,10 @@ int shipper_open(const struct config *config, const struct state *state, const s
     };
     shipper->places = calloc(config->repository_count, sizeof *shipper->places);
     shipper->lanes = calloc(config->repository_count, sizeof *shipper->lanes);
-    return shipper->places == NULL || shipper->lanes == NULL ? log_out_of_memory() : open_lanes(shipper);
+    if (shipper->places == NULL || shipper->lanes == NULL)
+        return log_out_of_memory();
+    shipper->scan = wal_scan_new();
+    return shipper->scan == NULL ? -1 : open_lanes(shipper);
 }
 
 void shipper_close(struct shipper *shipper)
@@ -78,8 +82,11 @@ void shipper_close(struct shipper *shipper)
         object_writer_free(shipper->lanes[i].writer);
         object_spool_free(&shipper->lanes[i].spool);
     }
+    wal_scan_free(shipper->scan);
+    buffer_free(&shipper->restore_points);
     free(shipper->places);
     free(shipper->lanes);
+    shipper->scan = NULL;
     shipper->places = NULL;
     shipper->lanes = NULL;
     shipper->lane_count = 0;
@@ -133,16 +140,16 @@ static int write_lanes(void *context, const void *data, size_t length)
     return 0;
 }
 
-/* Reads, checks, hashes and compresses: one read, one pass. */
-static int pack(struct shipper *shipper, struct source *source)
+static int scan_and_write_lanes(void *context, const void *data, size_t length)
 {
-    const struct sink sink = {write_lanes, shipper};
+    struct shipper *shipper = context;
 
-    for (size_t i = 0; i < shipper->lane_count; i++)
-        if (begin_lane(shipper, i, source) != 0)
-            return -1;
-    if (source_read(source, &sink) != 0)
-        return -1;
+    wal_scan_feed(shipper->scan, data, length);
+    return write_lanes(context, data, length);
+}
+
+static int end_lanes(struct shipper *shipper)
+{
     for (size_t i = 0; i < shipper->lane_count; i++) {
         struct shipper_lane *lane = &shipper->lanes[i];
         if (object_writer_end(lane->writer, &lane->facts) != 0)
@@ -150,6 +157,41 @@ static int pack(struct shipper *shipper, struct source *source)
         object_spool_body(&lane->spool, &lane->body);
     }
     return 0;
+}
+
+/* What a segment's records say goes into its trailers, and its restore points into a document. */
+static int pack_segment(struct shipper *shipper, struct source *source)
+{
+    const struct sink sink = {scan_and_write_lanes, shipper};
+    const struct object_facts *facts = &shipper->lanes[0].facts;
+    const struct wal_restore_point *points;
+    struct wal_summary summary;
+
+    wal_scan_begin(shipper->scan);
+    if (source_read(source, &sink) != 0)
+        return -1;
+    wal_scan_end(shipper->scan, &summary, &points);
+    for (size_t i = 0; i < shipper->lane_count; i++) {
+        shipper->lanes[i].facts.has_summary = true;
+        shipper->lanes[i].facts.summary = summary;
+    }
+    if (end_lanes(shipper) != 0)
+        return -1;
+    return restore_points_are_in(&summary) ? restore_points_seal(facts, points, &shipper->restore_points) : 0;
+}
+
+/* Reads, checks, hashes and compresses: one read, one pass. */
+static int pack(struct shipper *shipper, struct source *source)
+{
+    const struct sink sink = {write_lanes, shipper};
+
+    buffer_clear(&shipper->restore_points);
+    for (size_t i = 0; i < shipper->lane_count; i++)
+        if (begin_lane(shipper, i, source) != 0)
+            return -1;
+    if (source->parsed.kind == WAL_SEGMENT)
+        return pack_segment(shipper, source);
+    return source_read(source, &sink) == 0 ? end_lanes(shipper) : -1;
 }
 
 /* Is this cluster at home there? A remembered answer is asked for again before it becomes a refusal. */
@@ -180,23 +222,39 @@ static int check_cluster(const struct shipment *shipment, struct repository *rep
     return 0;
 }
 
-static void explain_collision(const struct source *source, const struct repository *repository)
+static void explain_collision(const char *kind, const struct source *source,
+                              const struct repository *repository)
 {
-    log_error("%s \"%s\" is in repository \"%s\" already, with other content, which stays",
-              wal_kind_name(source->parsed.kind), source->name, repository->settings->name);
+    log_error("%s \"%s\" is in repository \"%s\" already, with other content, which stays", kind,
+              source->name, repository->settings->name);
     log_hint("Two servers archive to one place, or this one was set back (restored copy, snapshot, repeated "
              "recovery without a new "
              "timeline). On a copy: archive_mode = off. See COLLISIONS in wal-push(1) for finding out which "
              "is right, and the way out.");
 }
 
-static void explain_damage(const struct source *source, const struct repository *repository)
+static void explain_damage(const char *kind, const struct source *source, const struct repository *repository)
 {
-    log_error("what repository \"%s\" holds as \"%s\" is damaged, and nothing is overwritten",
-              repository->settings->name, source->name);
+    log_error("what repository \"%s\" holds as %s \"%s\" is damaged, and nothing is overwritten",
+              repository->settings->name, kind, source->name);
     log_hint("Move that object out of the way, under another name; PostgreSQL asks again, and the file is "
              "stored anew. "
              "See COLLISIONS in wal-push(1).");
+}
+
+/* 0 if it is there now, else -1 after logging. */
+static int judge(const struct shipment *shipment, const struct repository *repository, const char *kind,
+                 enum repository_result result)
+{
+    const struct source *source = shipment->source;
+
+    if (result == REPOSITORY_COLLISION)
+        explain_collision(kind, source, repository);
+    if (result == REPOSITORY_DAMAGED)
+        explain_damage(kind, source, repository);
+    if (result == REPOSITORY_COLLISION || result == REPOSITORY_DAMAGED)
+        shipment->shipper->is_refused = true;
+    return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
 }
 
 /* Two standbys promoted one after the other archive different .partial files of one name, both rightly (rule
@@ -219,31 +277,38 @@ static enum repository_result put_other_partial(const struct shipment *shipment,
     return result;
 }
 
+/* Before the segment itself: where that is, all its restore points are known. */
+static int put_restore_points(const struct shipment *shipment, const struct shipper_lane *lane,
+                              struct repository *repository)
+{
+    const struct buffer *document = &shipment->shipper->restore_points;
+
+    return document->length == 0 ? 0
+                                 : judge(shipment, repository, "document of restore points",
+                                         restore_points_put(repository, &lane->facts, document));
+}
+
 static int put_into(const struct shipment *shipment, struct shipper_place *place)
 {
     const struct shipper_lane *lane = &shipment->shipper->lanes[place->lane];
     const struct source *source = shipment->source;
     struct repository *repository = &place->repository;
-    char *key = repository_wal_key(repository, source->system_identifier, source->name);
 
+    if (put_restore_points(shipment, lane, repository) != 0)
+        return -1;
+    char *key = repository_wal_key(repository, source->system_identifier, source->name);
     if (key == NULL)
         return -1;
     enum repository_result result = repository_put_object(repository, key, &lane->body, &lane->facts);
     free(key);
     if (result == REPOSITORY_COLLISION && source->parsed.kind == WAL_PARTIAL)
         result = put_other_partial(shipment, lane, repository);
-    if (result == REPOSITORY_COLLISION)
-        explain_collision(source, repository);
-    if (result == REPOSITORY_DAMAGED)
-        explain_damage(source, repository);
-    if (result == REPOSITORY_COLLISION || result == REPOSITORY_DAMAGED)
-        shipment->shipper->is_refused = true;
     if (result == REPOSITORY_IDENTICAL)
         log_debug("\"%s\" was in repository \"%s\" already, identical", source->name,
                   repository->settings->name);
     if (result == REPOSITORY_OK)
         log_debug("stored \"%s\" in repository \"%s\"", source->name, repository->settings->name);
-    return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
+    return judge(shipment, repository, wal_kind_name(source->parsed.kind), result);
 }
 
 /* A store that hangs must not use up the time of the others: each gets an equal share of what is left. */

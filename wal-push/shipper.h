@@ -9,6 +9,7 @@
 #include "common/object.h"
 #include "common/repository.h"
 #include "common/state.h"
+#include "common/wal_summary.h"
 
 struct shipper_place {
     struct repository repository;
@@ -34,6 +35,8 @@ struct shipper {
     size_t memory_bytes; /* compressed files over this, of all lanes, go through unlinked ones */
     struct shipper_lane *lanes;
     size_t lane_count;
+    struct wal_scan *scan;
+    struct buffer restore_points; /* a segment's, sealed (restore_point.h); empty: it has none */
     struct shipper_place *places; /* one for each repository of the configuration */
     bool is_refused; /* what failed last was not that a store could not be used: the file, a collision,
                         damage, a foreign place */

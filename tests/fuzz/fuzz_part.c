@@ -4,9 +4,9 @@
 #include "fuzz.h"
 
 #include "basebackup/restore_part.h"
-#include "basebackup/tar.h"
 #include "common/backup_index.h"
 #include "common/codec.h"
+#include "common/tar.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ static const struct restore_places fuzz_part_places = {
     .items = fuzz_part_items, .count = 3, .has_external = true};
 
 struct fuzz_part {
-    struct restore_part *parts[FUZZ_PARTS_MOST];
+    struct backup_part *parts[FUZZ_PARTS_MOST];
     struct restore_split *split;
     struct buffer stored[FUZZ_PARTS_MOST];
     size_t count;
@@ -117,7 +117,7 @@ static int fuzz_part_entry(void *context, struct index_entry *entry)
     if (entry->line == INDEX_PART) {
         if (test->count == FUZZ_PARTS_MOST)
             return -1;
-        test->parts[test->count] = restore_part_new(entry);
+        test->parts[test->count] = backup_part_new(entry);
         encoder_free(test->encoder);
         test->encoder = encoder_new(&(struct compression){entry->codec, 1});
         FUZZ_CHECK(test->parts[test->count] != NULL && test->encoder != NULL);
@@ -125,15 +125,16 @@ static int fuzz_part_entry(void *context, struct index_entry *entry)
         return 0;
     }
     FUZZ_CHECK(test->count > 0);
-    struct restore_part *part = test->parts[test->count - 1];
+    struct backup_part *part = test->parts[test->count - 1];
     if (entry->of != 0) {
-        part->split = restore_split_for(&test->split, &fuzz_part_places, part->name, entry);
-        if (part->split == NULL)
+        struct restore_split *split = restore_split_for(&test->split, &fuzz_part_places, part->name, entry);
+        if (split == NULL)
             return -1;
+        restore_part_attach(part, split);
     }
     if (test->is_made)
         fuzz_part_make(test, entry);
-    return restore_part_add(part, entry);
+    return backup_part_add(part, entry);
 }
 
 static void fuzz_part_restore(struct fuzz_part *test, uint8_t how)
@@ -158,8 +159,8 @@ static void fuzz_part_restore(struct fuzz_part *test, uint8_t how)
                 test->parts[i]->bytes = stored->length;
         }
         total = stored->length;
-        struct restore_range range;
-        if (!restore_part_range(test->parts[i], 0, &range))
+        struct part_range range;
+        if (!backup_part_range(test->parts[i], 0, &range))
             continue;
         FUZZ_CHECK(unpacker_begin(unpacker, test->parts[i], &range, "the input", &total) == 0);
         const struct sink sink = unpacker_sink(unpacker);
@@ -187,7 +188,7 @@ FUZZ_TARGET(part)
     encoder_free(test.encoder);
     restore_split_release(test.split);
     for (size_t i = 0; i < test.count; i++) {
-        restore_part_free(test.parts[i]);
+        backup_part_free(test.parts[i]);
         buffer_free(&test.stored[i]);
     }
     free(index);

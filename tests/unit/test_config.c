@@ -99,6 +99,16 @@ static void test_bad(void)
         BASE "level = 0\n",
         BASE "codec = zstd\nlevel = 20\n",
         BASE "level = 1\ncodec = none\n",
+        BASE "keep_wal = 0\n",
+        BASE "keep_wal = 7\n",
+        BASE "keep_wal = 59 min\n",
+        BASE "keep_wal = 7 dayss\n",
+        BASE "keep_wal = -7 days\n",
+        BASE "keep_wal = 9999999 weeks\n",
+        BASE "keep_last = 0\n",
+        BASE "keep_daily = 7 days\n",
+        BASE "keep_wal = 2 days\nkeep_for = 1 day\n",
+        BASE "orphan_age = 1 day\n", /* without a policy */
         BASE "[compression]\ncodec = LZ4\n",
         BASE "[compression]\nlevel = 13\n",
         BASE "[compression]\ncodec = none\nlevel = 1\n",
@@ -130,6 +140,31 @@ static void test_bad(void)
             fprintf(stderr, "accepted: %s\n", table[i]);
         CHECK(result == -1);
     }
+}
+
+static void test_retention(void)
+{
+    struct config config;
+    const struct retention_policy *policy;
+
+    REQUIRE(load(BASE "", 0600, &config) == 0);
+    CHECK(!retention_policy_is_given(&config.repositories[0].retention));
+    config_free(&config);
+    REQUIRE(load(BASE
+                 "keep_wal = 36 hours\nkeep_for = 2 weeks\nkeep_last = 3\nkeep_daily = 4\nkeep_weekly = 5\n"
+                 "keep_monthly = 6\nkeep_yearly = 7\n",
+                 0600, &config) == 0);
+    policy = &config.repositories[0].retention;
+    CHECK(retention_policy_is_given(policy) && policy->keep_wal_seconds == 129600 &&
+          policy->keep_for_seconds == 1209600 && policy->orphan_age_seconds == 604800);
+    CHECK(policy->keep_last == 3 && policy->keep_daily == 4 && policy->keep_weekly == 5 &&
+          policy->keep_monthly == 6 && policy->keep_yearly == 7);
+    config_free(&config);
+    REQUIRE(load(BASE "keep_yearly = 1\norphan_age = 90min\n", 0600, &config) == 0);
+    policy = &config.repositories[0].retention;
+    CHECK(retention_policy_is_given(policy) && policy->keep_wal_seconds == 0 &&
+          policy->orphan_age_seconds == 5400);
+    config_free(&config);
 }
 
 /* What a repository does not say holds as [compression] says; a level only for the same codec. */
@@ -288,6 +323,7 @@ int main(void)
     test_bytes();
     test_basebackup();
     test_compression();
+    test_retention();
     test_long_lines();
     test_permissions();
     log_set_threshold(LOG_ERROR);

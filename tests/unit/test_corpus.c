@@ -21,12 +21,16 @@
 #include "tests/fuzz/fuzz_manifest.c"
 #include "tests/fuzz/fuzz_object.c"
 #include "tests/fuzz/fuzz_part.c"
+#include "tests/fuzz/fuzz_records.c"
+#include "tests/fuzz/fuzz_removal.c"
+#include "tests/fuzz/fuzz_restore_points.c"
 #include "tests/fuzz/fuzz_s3.c"
 #include "tests/fuzz/fuzz_settings.c"
 #include "tests/fuzz/fuzz_stored.c"
 #include "tests/fuzz/fuzz_timestamp.c"
 #include "tests/fuzz/fuzz_upload.c"
 #include "tests/fuzz/fuzz_wal.c"
+#include "tests/fuzz/fuzz_wal_index.c"
 
 #define CORPUS "tests/fuzz/corpus"
 #define INPUT_BYTES_MOST (1u << 20)
@@ -46,12 +50,16 @@ static const struct {
     {"manifest", fuzz_manifest},
     {"object", fuzz_object},
     {"part", fuzz_part},
+    {"records", fuzz_records},
+    {"removal", fuzz_removal},
+    {"restore_points", fuzz_restore_points},
     {"s3", fuzz_s3},
     {"settings", fuzz_settings},
     {"stored", fuzz_stored},
     {"timestamp", fuzz_timestamp},
     {"upload", fuzz_upload},
     {"wal", fuzz_wal},
+    {"wal_index", fuzz_wal_index},
 };
 #define TARGETS (sizeof targets_of_corpus / sizeof targets_of_corpus[0])
 

@@ -2,6 +2,7 @@
  * ranges are fetched, which files come without content. */
 #include "basebackup/restore_clean.h"
 #include "basebackup/restore_compare.h"
+#include "basebackup/restore_marker.h"
 #include "common/log.h"
 #include "unit.h"
 
@@ -55,48 +56,48 @@ static void test_databases(void)
 
 /* Ranges */
 
-static struct restore_part *make_part(size_t files, uint64_t stored)
+static struct backup_part *make_part(size_t files, uint64_t stored)
 {
     char name[] = "main-00000001", path[] = "base/1/0";
     struct index_entry line = {.line = INDEX_PART, .path = name, .bytes = 512 + files * stored};
-    struct restore_part *part = restore_part_new(&line);
+    struct backup_part *part = backup_part_new(&line);
 
     REQUIRE(part != NULL);
     for (size_t i = 0; i < files; i++) { /* behind a directory member */
         struct index_entry file = {
             .line = INDEX_FILE, .path = path, .offset = 512 + i * stored, .stored = stored};
-        CHECK(restore_part_add(part, &file) == 0);
+        CHECK(backup_part_add(part, &file) == 0);
     }
     return part;
 }
 
 static void test_ranges(void)
 {
-    struct restore_part *part = make_part(1000, 8192);
-    struct restore_range range;
+    struct backup_part *part = make_part(1000, 8192);
+    struct part_range range;
 
-    CHECK(restore_part_range(part, 0, &range)); /* all of it */
+    CHECK(backup_part_range(part, 0, &range)); /* all of it */
     CHECK(range.offset == 0 && range.end == part->bytes && range.first == 0 && range.last == 1000);
-    CHECK(!restore_part_range(part, range.last, &range));
+    CHECK(!backup_part_range(part, range.last, &range));
     memset(part->left_out, true, 1000 * sizeof *part->left_out);
-    CHECK(!restore_part_range(part, 0, &range));
+    CHECK(!backup_part_range(part, 0, &range));
 
     part->left_out[3] = part->left_out[5] = part->left_out[500] = false; /* near each other, and far away */
-    CHECK(restore_part_range(part, 0, &range));
+    CHECK(backup_part_range(part, 0, &range));
     CHECK(range.offset == 512 + 3 * 8192 && range.end == 512 + 6 * 8192);
     CHECK(range.first == 3 && range.last == 6);
-    CHECK(restore_part_range(part, range.last, &range));
+    CHECK(backup_part_range(part, range.last, &range));
     CHECK(range.offset == 512 + 500 * 8192 && range.end == 512 + 501 * 8192 && range.last == 501);
-    CHECK(!restore_part_range(part, range.last, &range));
+    CHECK(!backup_part_range(part, range.last, &range));
 
     memset(part->left_out, false, 600 * sizeof *part->left_out); /* a fourth more does not matter then */
     part->left_out[0] = true;
     part->left_out[700] = false;
-    CHECK(restore_part_range(part, 0, &range));
+    CHECK(backup_part_range(part, 0, &range));
     CHECK(range.first == 1 && range.last == 701);
     part->left_out[999] = false;
-    CHECK(restore_part_range(part, range.last, &range) && range.first == 999 && range.last == 1000);
-    restore_part_free(part);
+    CHECK(backup_part_range(part, range.last, &range) && range.first == 999 && range.last == 1000);
+    backup_part_free(part);
 }
 
 /* What is removed */
@@ -140,7 +141,7 @@ static void make_trees(void)
     make_file("data/base/1/extra", 0);
     make_file("data/base/1/twice", 10);
     make_file("data/base/2/1259", 8192);
-    make_file("data/" FORMER_MARKER, 10);
+    make_file("data/" RESTORE_MARKER, 10);
     make_file("data/extra/deep/file", 0);
     make_file("fast/PG_15_1/1/16385", 0);
     make_file("fast/PG_15_1/1/16386", 0);
@@ -195,8 +196,8 @@ uid_t geteuid(void)
 static void test_cleaning(void)
 {
     static const char *const left[] = {
-        "data/base/1/1259", ("data/" FORMER_MARKER), "fast/PG_15_1/1/16385", "fast/PG_14_9/16385",
-        "outside/1259",     "outside/twice",         "data/pg_tblspc/16400", "former/PG_14_9/1"};
+        "data/base/1/1259", ("data/" RESTORE_MARKER), "fast/PG_15_1/1/16385", "fast/PG_14_9/16385",
+        "outside/1259",     "outside/twice",          "data/pg_tblspc/16400", "former/PG_14_9/1"};
     static const char *const gone[] = {"data/base/1/1249",    "data/base/1/extra", "data/base/1/twice",
                                        "data/base/2",         "data/base/3",       "data/base/1/2600",
                                        "data/extra",          "former/PG_15_1",    "fast/PG_15_1/1/16386",

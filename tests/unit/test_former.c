@@ -1,4 +1,5 @@
 /* basebackup-fetch: what is in the places before something is restored into them. */
+#include "basebackup/restore_marker.h"
 #include "basebackup/restore_place.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -42,7 +43,7 @@ static void open_places(void)
 /* What is found when the lock is held counts, not what was found before. */
 static void test_lock(void)
 {
-    static const char *const in_the_way[] = {"data/file", "fast/file", "data/" FORMER_MARKER};
+    static const char *const in_the_way[] = {"data/file", "fast/file", ("data/" RESTORE_MARKER)};
 
     for (size_t i = 0; i < places.count; i++) {
         int fd = open(items[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -70,7 +71,7 @@ static void test_marker(void)
     CHECK(former_look(data_path, true, &now) == 0);
     CHECK(now.kind == FORMER_HALF_DONE && now.system_identifier == 4711);
     CHECK(former_has_tablespace(&now, fast_path) && !former_has_tablespace(&now, base));
-    CHECK(former_end(&places) == 0);
+    CHECK(restore_marker_remove(&places) == 0);
     CHECK(former_look(data_path, false, &now) == 0 && !former_has_tablespace(&now, fast_path));
     take("fast/file");
 }
@@ -96,9 +97,9 @@ static void test_pending(void)
     CHECK(former_has_written(&now));
     CHECK(former_begin(&places, &backup, NULL) == 0 && former_has_written(&now));
     former_give_back(&places, &now); /* it was half done before */
-    CHECK(file_exists(unit_path("%s/" FORMER_MARKER, data_path)));
+    CHECK(file_exists(unit_path("%s/" RESTORE_MARKER, data_path)));
     former_give_back(&places, &cluster);
-    CHECK(!file_exists(unit_path("%s/" FORMER_MARKER, data_path)));
+    CHECK(!file_exists(unit_path("%s/" RESTORE_MARKER, data_path)));
     take("data/global/pg_control");
     CHECK(rmdir(unit_path("%s/data/global", base)) == 0);
 }
@@ -110,15 +111,15 @@ static void test_leftover(void)
     struct former now;
     char found[NAME_MAX + 1];
 
-    put("data/." FORMER_MARKER ".0123456789abcde.walferry"); /* not of ours */
+    put("data/." RESTORE_MARKER ".0123456789abcde.walferry"); /* not of ours */
     CHECK(former_look(data_path, false, &now) != 0);
-    take("data/." FORMER_MARKER ".0123456789abcde.walferry");
-    put("data/." FORMER_MARKER ".0123456789abcdef.walferry");
+    take("data/." RESTORE_MARKER ".0123456789abcde.walferry");
+    put("data/." RESTORE_MARKER ".0123456789abcdef.walferry");
     CHECK(former_look(data_path, false, &now) == 0 && now.kind == FORMER_NOTHING);
     CHECK(former_look(data_path, true, &now) == 0 && now.kind == FORMER_NOTHING);
     CHECK(former_lock(&places, &now) == 0 && former_begin(&places, &backup, NULL) == 0);
-    CHECK(!file_exists(unit_path("%s/." FORMER_MARKER ".0123456789abcdef.walferry", data_path)));
-    CHECK(former_end(&places) == 0);
+    CHECK(!file_exists(unit_path("%s/." RESTORE_MARKER ".0123456789abcdef.walferry", data_path)));
+    CHECK(restore_marker_remove(&places) == 0);
     CHECK(restore_look_into(data_path, found) == 0);
     CHECK_TEXT(found, "");
 }

@@ -88,7 +88,7 @@ static void expect(enum outcome outcome, const char *why)
 
     CHECK(situation_open(&config, SEGMENT, landed, &situation) == 0);
     CHECK(landing_open(landed, control.segment_bytes, &landing) == 0);
-    CHECK(inquiry_open(&config, NULL, &state, &situation, &landing, &inquiry) == 0);
+    CHECK(inquiry_open(&config, &state, &situation, &landing, &inquiry) == 0);
     unit_listen();
     enum outcome found = inquiry_run(&inquiry);
     const char *said = unit_listened();
@@ -121,27 +121,12 @@ static void test_contents(void)
     expect(OUTCOME_DAMAGED, SEGMENT " is damaged: it holds more than the 16777216 bytes that it may have");
 }
 
-static void test_no_repository(void)
-{
-    struct situation situation;
-    struct landing landing = {.fd = -1};
-    struct inquiry inquiry;
-
-    CHECK(situation_open(&config, SEGMENT, landed, &situation) == 0);
-    unit_listen();
-    CHECK(inquiry_open(&config, "there", NULL, &situation, &landing, &inquiry) == -1);
-    CHECK(strstr(unit_listened(), "\"there\"") != NULL);
-    inquiry_close(&inquiry);
-    situation_close(&situation);
-}
-
 int main(void)
 {
     log_open("test_inquiry", LOG_INFO, false);
     if (make_directories() != 0)
         return 1;
     test_contents();
-    test_no_repository();
     unit_remove_tree(directory);
     return unit_done("inquiry");
 }

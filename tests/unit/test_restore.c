@@ -4,10 +4,10 @@
 #include "basebackup/restore_mapping.h"
 #include "basebackup/restore_part.h"
 #include "basebackup/restore_place.h"
-#include "basebackup/tar.h"
 #include "common/codec.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/tar.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -174,7 +174,7 @@ static void test_linking(void)
 /* Parts */
 
 static struct buffer stored;
-static struct restore_part *part;
+static struct backup_part *part;
 
 static void add_member(struct encoder *encoder, const char *path, bool is_directory, const char *content,
                        size_t length)
@@ -199,7 +199,7 @@ static void add_member(struct encoder *encoder, const char *path, bool is_direct
     entry.modified = 1000000000ll * 1000000;
     CHECK(sha256_of(content, length, entry.sha256) == 0);
     if (!is_directory)
-        CHECK(restore_part_add(part, &entry) == 0);
+        CHECK(backup_part_add(part, &entry) == 0);
     index_entry_free(&entry);
     buffer_free(&header);
 }
@@ -217,7 +217,7 @@ static void make_part(void)
     memset(long_name + 7, 'n', 200);
     stored = (struct buffer)BUFFER_EMPTY;
     entry.path = string_copy("main-00000001");
-    part = restore_part_new(&entry);
+    part = backup_part_new(&entry);
     index_entry_free(&entry);
     add_member(encoder, "base", true, "", 0);
     add_member(encoder, "base/1/empty", false, "", 0);
@@ -241,10 +241,10 @@ static int unpack(struct unpacker *unpacker, const unsigned char *data, size_t l
                   size_t step)
 {
     struct sink sink = unpacker_sink(unpacker);
-    struct restore_range range;
+    struct part_range range;
     int result = 0;
 
-    CHECK(restore_part_range(part, 0, &range));
+    CHECK(backup_part_range(part, 0, &range));
     CHECK(unpacker_begin(unpacker, part, &range, "the part", &total) == 0);
     for (size_t at = 0; result == 0 && at < length; at += step)
         result = sink_write(&sink, data + at, step < length - at ? step : length - at);
@@ -394,13 +394,13 @@ static void make_piece(size_t number, struct buffer *out, struct index_entry *en
 
 struct pieces {
     struct buffer stored[3];
-    struct restore_part *parts[3];
+    struct backup_part *parts[3];
 };
 
 static void free_parts(struct pieces *pieces)
 {
     for (size_t i = 0; i < 3; i++) {
-        restore_part_free(pieces->parts[i]);
+        backup_part_free(pieces->parts[i]);
         pieces->parts[i] = NULL;
     }
 }
@@ -426,24 +426,26 @@ static int make_pieces(struct pieces *pieces)
         make_piece(i, &pieces->stored[i], &entry);
         line.path = name;
         line.bytes = pieces->stored[i].length;
-        pieces->parts[i] = restore_part_new(&line);
-        CHECK(restore_part_add(pieces->parts[i], &entry) == 0);
-        pieces->parts[i]->split = restore_split_for(&current, &places, name, &entry);
-        if (pieces->parts[i]->split == NULL)
+        pieces->parts[i] = backup_part_new(&line);
+        CHECK(backup_part_add(pieces->parts[i], &entry) == 0);
+        struct restore_split *split = restore_split_for(&current, &places, name, &entry);
+        if (split == NULL)
             result = -1;
+        else
+            restore_part_attach(pieces->parts[i], split);
         index_entry_free(&entry);
     }
     CHECK(current == NULL);
     return result;
 }
 
-static int unpack_piece(struct unpacker *unpacker, const struct restore_part *one, const struct buffer *bytes)
+static int unpack_piece(struct unpacker *unpacker, const struct backup_part *one, const struct buffer *bytes)
 {
     struct sink sink = unpacker_sink(unpacker);
     uint64_t total = bytes->length;
-    struct restore_range range;
+    struct part_range range;
 
-    CHECK(restore_part_range(one, 0, &range));
+    CHECK(backup_part_range(one, 0, &range));
     CHECK(unpacker_begin(unpacker, one, &range, "the part", &total) == 0);
     return unpacker_end(unpacker, sink_write(&sink, bytes->data, bytes->length) == 0);
 }
@@ -591,7 +593,7 @@ int main(int argc, char **argv)
         test_pieces_elsewhere();
     }
     unpacker_free(unpacker);
-    restore_part_free(part);
+    backup_part_free(part);
     buffer_free(&stored);
     close_places();
     return unit_done("test_restore");

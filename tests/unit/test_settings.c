@@ -298,8 +298,11 @@ static void run_in_shell(char *command, char *output, size_t length)
 /* Through all three readers: configuration file, placeholders, shell. */
 static void check_command(const char *program, const char *config, const char *repository, const char *end_at)
 {
-    const struct restore_command parts = {
-        .program = program, .config = config, .repository = repository, .end_at = end_at};
+    const struct restore_command parts = {.program = program,
+                                          .config = config,
+                                          .repositories = &repository,
+                                          .repository_count = repository != NULL,
+                                          .end_at = end_at};
     struct setting_list list = {.count = 0};
     struct buffer text = BUFFER_EMPTY;
     struct settings settings;
@@ -371,12 +374,20 @@ static void test_restore_command(void)
 
 static void test_command_is_readable(void)
 {
-    const struct restore_command usual = {
-        .program = "/usr/local/bin/wal-fetch", .config = "/etc/walferry.conf", .repository = "offsite"};
+    const char *const offsite[] = {"offsite", "local"};
+    const struct restore_command usual = {.program = "/usr/local/bin/wal-fetch",
+                                          .config = "/etc/walferry.conf",
+                                          .repositories = offsite,
+                                          .repository_count = 1};
     const struct restore_command other = {
         .program = "wal-fetch", .config = "c", .timeline = "2", .end_at = "000000020000000000000009"};
-    char *command = restore_command_build(&usual);
+    const struct restore_command several = {
+        .program = "wal-fetch", .config = "c", .repositories = offsite, .repository_count = 2};
+    char *command = restore_command_build(&several);
 
+    CHECK_TEXT(command, "wal-fetch --config c --repository offsite --repository local %f \"%p\"");
+    free(command);
+    command = restore_command_build(&usual);
     CHECK_TEXT(command,
                "/usr/local/bin/wal-fetch --config /etc/walferry.conf --repository offsite %f \"%p\"");
     free(command);

@@ -2,7 +2,7 @@
  * them. */
 #include "unit.h"
 
-#include "basebackup/tar.h"
+#include "common/tar.h"
 
 #include <stdlib.h>
 #include <string.h>

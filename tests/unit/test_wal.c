@@ -64,6 +64,23 @@ static void test_gap_names(void)
         CHECK(!wal_gap_name_parse(others[i], first, last));
 }
 
+static void test_points_names(void)
+{
+    char segment[WAL_SEGMENT_NAME_BYTES];
+    static const char *const others[] = {
+        "000000010000000A00000010",           "000000010000000A00000010.",
+        "000000010000000A00000010.0123456",   "000000010000000A00000010.012345678",
+        "000000010000000A00000010.0123456A",  "000000010000000A00000010-01234567",
+        "000000000000000A00000010.01234567",  "000000010000000a00000010.01234567",
+        "000000010000000A00000010.01234567/", "00000002.history.000000.01234567",
+    };
+
+    CHECK(wal_points_name_parse("000000010000000A00000010.0123cdef", segment));
+    CHECK(strcmp(segment, "000000010000000A00000010") == 0);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        CHECK(!wal_points_name_parse(others[i], segment));
+}
+
 static void test_numbers(void)
 {
     static const uint32_t sizes[] = {1 << 20, 16 << 20, 64 << 20, 1 << 30};
@@ -194,6 +211,7 @@ int main(void)
 {
     test_names();
     test_gap_names();
+    test_points_names();
     test_numbers();
     test_lsn();
     test_pages();

@@ -1,0 +1,187 @@
+/* basebackup-pin: a pinned backup stays, whatever the retention policy says. A note in the repository; the
+ * manifest is not touched. */
+#include "common/log.h"
+#include "common/note.h"
+#include "common/options.h"
+#include "common/timestamp.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct request {
+    const char *backup;
+    const char *reason; /* "" */
+    bool removes;
+};
+
+static int set_remove(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->removes = true;
+    return 0;
+}
+
+static int set_reason(void *context, const char *value)
+{
+    struct request *request = context;
+
+    if (strlen(value) >= NOTE_REASON_BYTES) {
+        log_error("a reason has at most %d bytes", NOTE_REASON_BYTES - 1);
+        return -1;
+    }
+    request->reason = value;
+    return 0;
+}
+
+static const struct option_spec own_options[] = {
+    {"reason", 0, "TEXT", set_reason, "why; basebackup-list shows it"},
+    {"remove", 0, NULL, set_remove, "take the pin off"},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+static const struct program program = {
+    .name = "basebackup-pin",
+    .summary = "keeps a base backup, whatever the retention policy says",
+    .operands = "BACKUP",
+    .operand_count = 1,
+    .options = own_options,
+    .epilogue = "Exit status: 0 it is so in each repository that has the backup; 1 failed, or none has it;\n"
+                "2 usage or configuration error.",
+};
+
+/* Which of the cluster's systems the backup is of. OK, ABSENT, DAMAGED or FAILED. */
+static enum repository_result find_system(struct repository *repository, const char *id, uint64_t *system)
+{
+    const struct cluster *cluster = &repository->cluster;
+    enum repository_result result = REPOSITORY_ABSENT;
+
+    for (size_t i = 0; i < cluster->generation_count && result == REPOSITORY_ABSENT; i++) {
+        struct store_object object;
+        struct backup backup;
+        *system = cluster->generations[i].system_identifier;
+        result = backup_get(repository, *system, id, &backup, &object);
+        if (result == REPOSITORY_OK)
+            backup_free(&backup);
+    }
+    return result;
+}
+
+/* An expiry that had asked for the notes before may have removed it. 0, or -1 after logging. */
+static int is_still_there(struct repository *repository, const char *id)
+{
+    uint64_t system;
+    enum repository_result result = find_system(repository, id, &system);
+
+    if (result == REPOSITORY_ABSENT)
+        log_error("%s: backup %s was removed while it was being pinned", repository->settings->name, id);
+    return result == REPOSITORY_OK || result == REPOSITORY_DAMAGED ? 0 : -1;
+}
+
+static int add_note(struct repository *repository, const struct request *request, uint64_t system)
+{
+    struct note note = {.system_identifier = system,
+                        .event = request->removes ? NOTE_UNPIN : NOTE_PIN,
+                        .time = timestamp_now()};
+    struct notes notes;
+
+    if (notes_load(repository, &notes) != REPOSITORY_OK)
+        return -1;
+    const struct noted *pin = notes_pin(&notes, system, request->backup);
+    bool is_so = request->removes ? pin == NULL : pin != NULL && !pin->is_damaged;
+    notes_free(&notes);
+    if (is_so) {
+        printf("%s: backup %s was %s already\n", repository->settings->name, request->backup,
+               request->removes ? "not pinned" : "pinned");
+        return 0;
+    }
+    snprintf(note.backup, sizeof note.backup, "%s", request->backup);
+    snprintf(note.reason, sizeof note.reason, "%s", request->reason);
+    gethostname(note.host, sizeof note.host - 1);
+    if (note_add(repository, &note) != REPOSITORY_OK ||
+        (!request->removes && is_still_there(repository, request->backup) != 0))
+        return -1;
+    printf("%s: backup %s is %s\n", repository->settings->name, request->backup,
+           request->removes ? "no longer pinned" : "pinned");
+    return 0;
+}
+
+/* 0, 1: this repository does not have it, or -1 after logging. */
+static int pin_in(const struct config *config, const struct repository_config *settings,
+                  const struct request *request)
+{
+    const struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
+    struct repository repository;
+    uint64_t system;
+    int result = -1;
+
+    if (repository_open(config, settings, NULL, &limits, &repository) != 0)
+        return -1;
+    if (repository_load_cluster(&repository, 0) == REPOSITORY_OK) {
+        switch (find_system(&repository, request->backup, &system)) {
+        case REPOSITORY_OK:
+        case REPOSITORY_DAMAGED: /* all the more */
+            result = add_note(&repository, request, system);
+            break;
+        case REPOSITORY_ABSENT:
+            result = 1;
+            break;
+        default:
+            break;
+        }
+    }
+    repository_close(&repository);
+    return result;
+}
+
+static int pin_everywhere(const struct config *config, const struct repository_config *only,
+                          const struct request *request)
+{
+    unsigned have = 0, failed = 0;
+
+    for (size_t i = 0; i < config->repository_count; i++) {
+        if (only != NULL && only != &config->repositories[i])
+            continue;
+        int result = pin_in(config, &config->repositories[i], request);
+        have += result == 0;
+        failed += result < 0;
+    }
+    if (have == 0 && failed == 0) {
+        log_error("there is no complete backup \"%s\" of cluster \"%s\"", request->backup,
+                  config->cluster_name);
+        log_hint("basebackup-list shows the backups that there are.");
+    }
+    return have > 0 && failed == 0 ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct config config;
+    const struct repository_config *only;
+    struct request request = {.reason = ""};
+    char **operands;
+    int status = options_parse(&program, argc, argv, &options, &request, &operands);
+
+    if (status != OPTIONS_GO_ON)
+        return status;
+    request.backup = operands[0];
+    if (!backup_id_is_valid(request.backup)) {
+        log_error("\"%s\" is not the id of a backup", request.backup);
+        log_hint("basebackup-list shows the ids.");
+        return EXIT_USAGE;
+    }
+    if (options_load(&options, &config, &only) != 0)
+        return EXIT_USAGE;
+    status = pin_everywhere(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
+    config_free(&config);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        log_error("could not write to standard output: %m");
+        status = EXIT_FAILED;
+    }
+    return status;
+}

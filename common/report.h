@@ -1,0 +1,53 @@
+/* What is found out about a repository's content later: "reports/", one document an event, never changed. So
+ * far one kind: a unit of the content (a backup, a log of WAL) was read and verified, or a part of it. What a
+ * next verification needs stands in the name, so that one listing tells it. Layer 3. Format: docs/format.md.
+ */
+#ifndef WALFERRY_REPORT_H
+#define WALFERRY_REPORT_H
+
+#include "repository.h"
+
+#define REPORT_UNIT_BYTES 72
+#define REPORT_HOST_BYTES 256
+#define REPORT_OBJECT_BYTES 128
+/* Clocks differ a little, and a store's Date has whole seconds; a report that is later than now by more was
+ * written by a clock that was wrong. */
+#define REPORT_AHEAD_MICROSECONDS 60000000ll
+
+/* Of a unit, from where the verification before stopped. */
+struct verified {
+    char unit[REPORT_UNIT_BYTES];   /* as in docs/format.md: "base-<backup id>" and others */
+    int64_t time;                   /* of its end, by the store's clock: a timestamp */
+    char last[REPORT_OBJECT_BYTES]; /* name of the last object that is done, when it was cut short; "": all
+                                       are */
+    bool is_damaged;                /* something in the unit was missing or damaged */
+    uint64_t objects, bytes;        /* that were read; stored */
+    char host[REPORT_HOST_BYTES];
+};
+
+/* What the reports of a unit tell together. */
+struct verified_state {
+    int64_t time;                   /* of the last one; 0: there is none */
+    char last[REPORT_OBJECT_BYTES]; /* as in that */
+    bool has_damage;                /* what was read up to last has some */
+    int64_t damaged;       /* when it was found damaged and not read since from its beginning to its end; 0 */
+    int64_t ahead_damaged; /* the same by a clock that was ahead: nothing tells when that was */
+};
+
+/* One more, in the order of verified_list. None that a wrong clock has written says that all is well, but for
+ * one that is later by that clock than the damage. now: by the store's clock. */
+void verified_take(struct verified_state *state, const struct verified *verified, int64_t now);
+
+/* Since when is it known to be damaged? 0: it is not. */
+int64_t verified_damaged(const struct verified_state *state);
+
+/* 0, or -1 after logging. */
+int verified_put(struct repository *repository, uint64_t system_identifier, const struct verified *verified);
+
+/* All of them in the order of their time; only what the name tells is set. OK or FAILED; each returns false
+ * to end it. */
+enum repository_result verified_list(struct repository *repository, uint64_t system_identifier,
+                                     bool (*each)(void *context, const struct verified *verified),
+                                     void *context);
+
+#endif

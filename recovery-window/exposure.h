@@ -1,0 +1,29 @@
+/* What would be lost if the server were lost now (the recovery point objective, as it is): the newest commit
+ * that a repository can bring back, beside the newest in the server's own pg_wal. */
+#ifndef WALFERRY_EXPOSURE_H
+#define WALFERRY_EXPOSURE_H
+
+#include "common/window.h"
+
+struct exposure {
+    bool is_known;     /* this machine has the server's pg_wal, and it could be read */
+    uint32_t timeline; /* of the server */
+    size_t waiting;    /* segments in pg_wal that are not in the repository, with the one being written */
+    bool has_safe; /* something can be recovered along that timeline, with all that was committed until: */
+    int64_t safe;
+    bool has_newer; /* the newest one in those segments: */
+    int64_t newest;
+    size_t cut_off;   /* segments in the repository behind a hole that no backup leads past: lost, too */
+    bool has_cut_off; /* the newest commit in them: */
+    int64_t cut_off_time;
+};
+
+/* pgdata: NULL when it is not configured. Not known: it is not here, may not be read, or is another system's.
+ * 0, or -1 after logging that it could not be read. */
+int exposure_find(const char *pgdata, struct wal_archive *archive, const struct windows *windows,
+                  struct exposure *exposure);
+
+/* How much the newest safe commit is behind the server's newest; 0: nothing is missing. Microseconds. */
+int64_t exposure_behind(const struct exposure *exposure);
+
+#endif

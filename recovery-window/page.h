@@ -1,0 +1,9 @@
+/* What can be recovered, as a page for people. */
+#ifndef WALFERRY_PAGE_H
+#define WALFERRY_PAGE_H
+
+#include "survey.h"
+
+void page_print(const struct survey *survey);
+
+#endif
