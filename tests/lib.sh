@@ -130,10 +130,11 @@ make_room() {
     fi
     REPO=$root/main/$system REFUSED=$1 expect_status 0 sh -eu "$T/make_room.sh"
     aside=$(ls -d "$root/main/$system/aside-$1"-*)
-    moved=$(ls "$aside")
-    [ "$STORE" = file ] || for key in $(cat "$aside"/*); do
+    moved=$(find "$aside" -maxdepth 1 -type f -printf '%f\n' | LC_ALL=C sort)
+    [ "$STORE" = file ] || find "$aside" -type f | while read -r file; do
+        key=$(cat "$file")
         object_get "$key" "$T/moved"
-        object_put "main/$system/${aside##*/}/${key##*/}" "$T/moved"
+        object_put "main/$system/${file#"$root/main/$system/"}" "$T/moved"
         object_delete "$key"
     done
 }
@@ -208,6 +209,7 @@ backup_by_hand() { # NAME: a .backup file in its pg_wal
     if [ "$major" -ge 15 ]; then sql "$1" "select pg_backup_start('by hand', true)" "select pg_backup_stop(false)"
     else sql "$1" "select pg_start_backup('by hand', true, false)" "select pg_stop_backup(false, false)"; fi >/dev/null
 }
+backup_end() { sed -n 's|.*"End-LSN": "\([0-9A-F/]*\)".*|\1|p' "$1/backup_manifest"; } # DIRECTORY: LSN behind the backup restored there
 system_identifier() { pg_controldata "$T/$1" | sed -n 's/^Database system identifier: *//p'; }
 
 # ---- the ledger: numbered commits of several clients, and what the clients know of them
@@ -245,8 +247,9 @@ ledger_instant() {
     instant=$(cat "$2.time")
     echo "instant $instant: $(wc -l <"$2") entries"
 }
-# What the clients of a life were told is committed, as "LIFE|CLIENT|N": pgbench logs every answered commit.
-ledger_acknowledged() { cat "$T/client.$1".* | awk -v life="$1" '{print life "|" $1 "|" $2}' | sort -t'|' -k2n -k3n; } # LIFE
+# What the clients of a life were told is committed, as "LIFE|CLIENT|N": pgbench logs every answered commit, and what was a
+# deadlock's victim.
+ledger_acknowledged() { cat "$T/client.$1".* | awk -v life="$1" '$3 != "failed" {print life "|" $1 "|" $2}' | sort -t'|' -k2n -k3n; } # LIFE
 # expect_ledger NAME FILE: exactly these entries.
 expect_ledger() {
     ledger "$1" >"$T/found"

@@ -161,14 +161,14 @@ def open_object(data):
     return content, facts
 
 
-def seal(content, kind, name, system, timeline):
+def seal(content, kind, name, system, timeline, **more):
     """The object, as wal-push would store it."""
     preferences = struct.pack("<iiiiQIiiIIIII", 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0) # a checksum of the content
     length = LZ4.LZ4F_compressFrame(PACKED, ctypes.c_size_t(len(PACKED)), content, ctypes.c_size_t(len(content)), preferences)
     require(0 < length < len(PACKED), "LZ4F_compressFrame")
     facts = {"walferry": 1, "kind": kind, "name": name, "codec": "lz4", "plain_bytes": len(content),
              "plain_sha256": hashlib.sha256(content).hexdigest(), "frame_bytes": length, "system_identifier": system,
-             "timeline": timeline, "postgresql_version": 15}
+             "timeline": timeline, "postgresql_version": 15, **more}
     text = json.dumps(facts, separators=(",", ":"))[:-1].encode()
     text += b',"sha256":"' + hashlib.sha256(text).hexdigest().encode() + b'"}'
     return ctypes.string_at(PACKED, length) + struct.pack("<II", 0x184D2A5F, TRAILER_BYTES - 8) + text.ljust(TRAILER_BYTES - 9) + b"\n"

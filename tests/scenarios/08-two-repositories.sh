@@ -261,9 +261,11 @@ use here+down other && expect_status 1 basebackup-list
 expect_output "^$id"
 expect_status 0 basebackup-fetch -D "$T/copy"
 expect_output 'from repository "other"'
-lsn=$(sql main "select pg_switch_wal()" "select pg_current_wal_insert_lsn()" | tail -1)
+lsn=$(backup_end copy)
 expect_status 0 recovery-config -D "$T/copy" --target-lsn "$lsn" --dry-run
 use blind+blind other && expect_status 0 recovery-config -D "$T/copy" --target-lsn "$lsn" --dry-run
+use blind+blind other && expect_status 0 recovery-config -D "$T/copy" --target-lsn 0/70000000 --dry-run
+expect_output "warning: it is not certain that the target .* can be reached: not all repositories could be asked"
 use here+down other+down && expect_status 1 recovery-config -D "$T/copy" --target-lsn "$lsn" --dry-run
 
 step "a recovery does not take one repository's word for the end while the other cannot be asked; --repository is the way out"

@@ -4,6 +4,7 @@
 # limit: 720
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
+. "$here/cases.sh"
 command -v strace >/dev/null || skip "strace is not installed"
 ulimit -c 0
 
@@ -679,6 +680,17 @@ expect_durable "$T/repository/main/$system/base"
 shuffled_tables "${FULL:+20}8"
 expect_true "the server is well" sql_is main 1 "select 1"
 server_stop main
+
+# ---- retention
+
+step "basebackup-expire: what stays is whole at every moment, and the next run does the rest"
+keys=repository
+upkeep_prepare "file://$T/expired" expired
+begin_case expire "$T" basebackup-expire --config "$T/expire.conf"
+again_every=1000000 # it is part of each look
+make_plan
+[ -n "$FULL" ] || { awk -F'\t' -v change=",$changing,exit_group," -v first=$((SEED % 3)) 'index(change, "," $3 ",") && n++ % 3 == first' plan >plan.thin && mv plan.thin plan; }
+kill_table KILL TERM
 
 # ---- the end
 

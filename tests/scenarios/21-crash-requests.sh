@@ -120,7 +120,7 @@ cp copy/postgresql.auto.conf before.conf
 config_reset() { rm -rf copy/*.signal state && cp before.conf copy/postgresql.auto.conf; }
 config_whole() { [ -e copy/recovery.signal ] && grep -q ^restore_command copy/postgresql.auto.conf; }
 config_check() { config_whole || { [ ! -e copy/recovery.signal ] && cmp copy/postgresql.auto.conf before.conf; }; }
-begin_case config recovery-config -D "$T/copy" --target-time "$(date -u '+%F %T.%6N' -d '-1 second')+00"
+begin_case config recovery-config -D "$T/copy" --target-lsn "$(backup_end copy)"
 one_of=6
 strike_all start answer middle
 expect_rows $((FULL ? 100 : 5))+

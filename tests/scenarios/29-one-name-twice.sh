@@ -127,7 +127,7 @@ server_stop fourth
 cp -r fourth snapshot
 server_start fourth
 insert fourth lost
-segment=$(sql fourth "select pg_walfile_name(pg_current_wal_insert_lsn())")
+segment=$(sql fourth "select pg_create_restore_point('lost')" "select pg_walfile_name(pg_current_wal_insert_lsn())" | tail -1)
 archived fourth
 cp "fourth/pg_wal/$segment" lost.segment
 for _ in 1 2 3; do
@@ -154,8 +154,12 @@ step "its new history is to live on: room is made in the same way"
 make_room "$segment"
 expect_equal "segments moved aside" "$segment" "$(head -1 <<<"$moved")"
 expect_true "also the one behind it" test "$(wc -w <<<"$moved")" -ge 2
+expect_equal "restore points that lie aside, too" 1 "$(object_list | grep -Ec "/aside-$segment-.*/restore-points/$segment\.[0-9a-f]{8} ")"
+expect_equal "restore points of this timeline" 0 "$(object_list | grep -c "main/$system/restore-points/${segment:0:8}" || true)"
+sql fourth "select pg_create_restore_point('kept')" >/dev/null
 insert fourth on
 archived fourth
+expect_equal "restore points of this timeline" 1 "$(object_list | grep -c "main/$system/restore-points/${segment:0:8}" || true)"
 expect_status 0 wal-fetch "$segment" "$T/served"
 if cmp -s served lost.segment; then fail "$segment is still the one that was lost"; fi
 recovered "1 2 third 3 fourth on kept on"

@@ -26,6 +26,7 @@ expect_status 0 basebackup-push --checkpoint=fast --label two
 two=$(tail -1 <<<"$output")
 sql main "insert into t values (3)"
 time2=$(clock) lsn2=$(lsn)
+sql main "insert into t values (4)" # later than it
 archived main
 drop() { rm -rf copy moved copy.external; }
 fetched() { # ID OPTION...: this backup is restored
@@ -119,7 +120,7 @@ expect_status 0 recovery-config -D "$T/copy"
 expect_equal "modes after recovery-config" "$(printf '640 f\n750 d')" "$(modes copy)"
 server_start copy
 wait_open copy
-expect_equal "rows" "1 2 3" "$(sql copy "select i from t order by 1" | paste -sd' ')"
+expect_equal "rows" "1 2 3 4" "$(sql copy "select i from t order by 1" | paste -sd' ')"
 server_stop copy
 drop
 

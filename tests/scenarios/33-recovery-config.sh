@@ -85,28 +85,38 @@ fetch copy "$late"
 cp copy/postgresql.auto.conf auto.before
 refused 1 "timeline 2 left timeline 1 at LSN .*before the end of the backup.*--timeline 1.*backup $second serves" --target-time "$time13"
 refused 1 "timeline 2 left timeline 1 at LSN" --timeline 2
-expect_status 0 recovery-config -D "$T/copy" --target-time "$time13" --timeline 1 --dry-run
+refused 1 "the latest recoverable instant on timeline 1 is just before" --target-time "$time13" --timeline 1
+expect_status 0 recovery-config -D "$T/copy" --timeline 1 --dry-run
 fetch copy "$early"
 cp copy/postgresql.auto.conf auto.before
 expect_status 0 recovery-config -D "$T/copy" --target-time "$time13" --dry-run
 expect_output "follows the latest timeline, 2, which left timeline 1"
 expect_output "add --timeline 1"
-expect_output "must lie before the last commit|would be made"
+expect_output "would be made"
 
 step "an LSN whose segment, on the timeline to which it belongs, is not in the archive"
 object_get "$(wal_key 00000002.history)" history.stored
 fork=$(lz4 -dcq history.stored | sed -n 's|^1\t0/\([0-9A-F]*\)\t.*|\1|p') # the first LSN of timeline 2
 printf -v forked '00000001%016X' $((16#$fork >> 20))
 lacks() { # SEGMENT or "" LSN
-    expect_status 0 recovery-config -D "$T/copy" --dry-run --target-lsn "$2"
-    expect_equal "segments that are said to be missing for $2" "$1" "$(sed -n 's/.*WAL segment \([0-9A-F]*\), which holds LSN.*/\1/p' <<<"$output")"
+    if [ -z "$1" ]; then
+        expect_status 0 recovery-config -D "$T/copy" --dry-run --target-lsn "$2"
+    else
+        refused 1 "can't be reached on timeline 2: (WAL segment $1 is missing|the WAL ends with segment)" --target-lsn "$2"
+    fi
 }
 lacks "" "0/$fork"
 object_get "$(wal_key "$forked")" saved
 object_delete "$(wal_key "$forked")"
-lacks "" "0/$fork"
-lacks "$forked" "$(printf '0/%X' $((16#$fork - 1)))"
+lacks "" "0/$fork" # it is in the new timeline's, too
+lacks "" "$(printf '0/%X' $((16#$fork - 1)))"
 object_put "$(wal_key "$forked")" saved
+second_forked=00000002${forked:8}
+object_get "$(wal_key "$second_forked")" saved
+object_delete "$(wal_key "$second_forked")"
+lacks "$second_forked" "0/$fork" # not the old timeline's: it would bring what the new one never had
+lacks "$second_forked" "$(printf '0/%X' $((16#$fork - 1)))"
+object_put "$(wal_key "$second_forked")" saved
 lacks "$(printf '00000002%016X' $(((16#$fork >> 20) + 64)))" "$(printf '0/%X' $((16#$fork + (64 << 20))))"
 
 step "wrong usage"
@@ -193,7 +203,7 @@ expect_same "after --clear" auto.before copy/postgresql.auto.conf
 expect_status 0 recovery-config -D "$T/copy" --clear
 expect_output "no settings of recovery-config"
 
-step "shut down at a target, and on to a later one; a target behind the end of the WAL is PostgreSQL's FATAL, without one it opens"
+step "shut down at a target, and on to a later one; a target behind the end of the WAL is refused, by PostgreSQL at its end too; without one it opens"
 fetch copy "$early"
 expect_status 0 recovery-config -D "$T/copy" --target-lsn "$lsn1" --timeline 1 --action shutdown
 pg_ctl -D copy -l copy.log -s -w -o "-k $T/run/copy -c listen_addresses=''" start || true
@@ -202,8 +212,10 @@ mv copy/recovery.signal lost.signal # or removed by hand
 expect_status 0 recovery-config -D "$T/copy" --show
 expect_output "warning: recovery of this directory is not over"
 mv lost.signal copy/recovery.signal
-expect_status 0 recovery-config -D "$T/copy" --target-time "$(date -u '+%F %T')+00" --timeline 1
-expect_output "the time must lie before the last commit"
+expect_status 1 recovery-config -D "$T/copy" --target-time "$(date -u '+%F %T')+00" --timeline 1
+expect_output "the latest recoverable instant on timeline 1 is just before"
+expect_status 0 recovery-config -D "$T/copy" --target-lsn "$lsn1" --timeline 1
+sed -i "s/^recovery_target_lsn = '.\+/recovery_target_time = '$(date -u '+%F %T')+00'/" copy/postgresql.auto.conf
 server_fails copy "recovery ended before configured recovery target was reached"
 expect_status 0 recovery-config -D "$T/copy" --timeline 1
 expect_output "was started since"

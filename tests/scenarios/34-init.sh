@@ -162,7 +162,7 @@ assert systems[sys.argv[1]] == sys.argv[3] and systems[sys.argv[2]] == sys.argv[
 recovered() { # ID ROWS
     rm -rf copy
     expect_status 0 basebackup-fetch --backup "$1" -D "$T/copy"
-    expect_status 0 recovery-config -D "$T/copy" --target-time "$(date -u '+%F %T.%6N')+00" --dry-run
+    expect_status 0 recovery-config -D "$T/copy" --target-lsn "$(backup_end copy)" --dry-run
     expect_status 0 recovery-config -D "$T/copy"
     server_start copy
     wait_open copy

@@ -45,6 +45,8 @@ restored() { # LEDGER [OPTION...]: the backup $id, recovered so far
     expect_status 0 basebackup-fetch --backup "$id" -D "$T/copy" "${@:2}"
     expect_status 0 pg_verifybackup -n copy
     expect_equal "backup_label says so" "BACKUP FROM: standby" "$(grep "^BACKUP FROM" copy/backup_label)"
+    object_get "$(object_list | grep -o "main/[^ ]*/$id/manifest.json")" manifest.json
+    expect_true "no time until when nothing was committed" test "$(grep -c covered_until manifest.json)" -eq 0
     expect_absent copy/standby.signal
     expect_status 0 recovery-config -D "$T/copy" "${@:2}"
     server_start copy

@@ -63,7 +63,7 @@ step "a hole of one segment: the recovery stops and says so; it goes on where th
 take 3
 restore
 is_hole 3
-expect_output "recovery with \"$(segment 2)\".*accept-end $(segment 3)"
+expect_output "recovery with \"$(segment 2)\", whose last commit is of [-0-9]+ [0-9:.]+\+00, and .*accept-end $(segment 3)"
 bring 3
 rows 9
 
@@ -168,7 +168,8 @@ sql other "insert into t values (300)"
 archived other
 server_stop other
 attempted() { # to the latest timeline, 3, which left timeline 1 before timeline 2 did
-    restore --target-name "nowhere"
+    restore --target-name "end of 1"
+    sed -i "s/end of 1/nowhere/" copy/postgresql.auto.conf
     start_fails "recovery ended before configured recovery target"
     expect_true "the history of timeline 3 is in pg_wal" test -e copy/pg_wal/00000003.history
 }

@@ -81,6 +81,8 @@ free=$took
 timed basebackup-fetch -D "$T/limited" --jobs 3 -r "${rate}MB"
 in_time "the restore" $free $took
 expect_status 0 pg_verifybackup -n limited
+timed basebackup-push --checkpoint=fast --jobs 3 --wal=include --max-rate "${rate}MB"
+expect_true "the WAL in a backup keeps to the rate too" test "$took" -ge $(((bytes + 16777216) * 900 / (rate * 1048576)))
 expect_status 2 basebackup-push --max-rate 5
 expect_output "whole number with a unit"
 expect_status 2 basebackup-fetch -D "$T/no" --max-rate fast
@@ -108,7 +110,7 @@ priority_is() { # PRIORITY NICE IO: as the kernel knows them of every thread
     local push task
     sed -i '/^priority/d' "$CONFIG"
     echo "priority = $1" >>"$CONFIG"
-    basebackup-push --checkpoint=fast --jobs 2 >push.log 2>&1 &
+    basebackup-push --checkpoint=fast --jobs 2 --max-rate 500kB >push.log 2>&1 & # so that it is still there
     push=$!
     wait_until 20 "its begin" grep -q "begins at" push.log
     wait_until 20 "its workers" has_threads $push 3

@@ -76,10 +76,9 @@ server_stop copy
 cp one.conf "$CONFIG"
 
 step "stopped in the middle, in whatever way: the helper ends within a second, with what it has; it goes on from there"
-restore --target-time "$(sql main "select clock_timestamp()")"
+half=$(sql main "select ('0/0'::pg_lsn + $((16#$(segment $((count / 2)) | cut -c 17-24))) * 1048576::numeric)")
+restore --target-lsn "$half"
 middle() { # it stands in the middle, and has read ahead
-    printf '%s\n' "recovery_target_time = ''" "recovery_target_lsn = '$(sql main "select ('0/0'::pg_lsn + $((16#$(segment $((count / 2)) | cut -c 17-24))) * 1048576::numeric)")'" \
-        "recovery_target_action = pause" >>copy/postgresql.auto.conf
     server_start copy
     wait_paused copy
     is_ahead() { [ "$(find state -path '*ahead-*/0*-*' | wc -l)" -ge 4 ]; }

@@ -26,18 +26,22 @@ segment=$(cd main/pg_wal/archive_status && ls -- 0*.done | grep -v backup | tail
 segment=${segment%.done}
 stored() { [ -e "$keys/$(wal_key "$segment")" ]; }
 cases_prepare "$([ "$STORE" = file ] || echo "s3://$S3_BUCKET/new")"
+if [ "$STORE" = file ]; then upkeep_prepare "file://$T/expired" expired
+else upkeep_prepare "s3://$S3_BUCKET/expired" "faults/objects/$S3_BUCKET/expired"; fi
 
-for program in push fetch init check list config restore backup; do
+for program in push fetch init check list window config expire verify sync restore backup; do
     step "$program"
     rm -f copy/*.signal && touch copy/recovery.signal
     choose $program
     thin=$([[ $program == @(backup|restore) ]] && { [ "$STORE" = file ] && echo 3 || echo 6; } || echo 1) # these take so long
+    case $program in expire) thin=40 ;; verify) thin=80 ;; sync) thin=120 ;; esac
+    [[ $program.$STORE != @(expire|verify|sync).s3 ]] || thin=$((2 * thin))
     case $program in
     check) unsynced=fsync ;; # of the directory in which the probe was
     backup) unsynced='in (running_begin|sync_lanes)' ;; # what the next one would go on from, if this one were interrupted
     *) unsynced='' ;;
     esac
-    most=$([[ $program.$STORE == @(backup.*|restore.*|*.s3) ]] && echo 2 || echo 1000) # string_copy's come from one place
+    most=$([[ $program.$STORE == @(backup.*|restore.*|verify.*|sync.*|*.s3) ]] && echo 2 || echo 1000) # string_copy's come from one place
     every_call
 done
 
