@@ -132,8 +132,17 @@ restore_check() { # WHO [DIRECTORY]
     if [ "$1" = floor ]; then [ -n "$(ls "$directory")" ]
     else pg_controldata "$directory" >/dev/null && cmp "$cluster/PG_VERSION" "$directory/PG_VERSION"; fi
 }
+# Its files are emptied, and stay until all is over: for minutes after a file was removed ext4 does not use its inode again,
+# but looks at it for each file that is made (recently_deleted() in ialloc.c), which took ten times as long as a restore.
+discards=0
+discard() { # DIRECTORY
+    [ -e "$1" ] || return 0
+    mkdir -p discarded
+    mv "$1" "discarded/$((discards += 1))"
+    find "discarded/$discards" -type f -print0 | xargs -0 -r truncate -s 0
+}
 directory_prepare() { # WHO DIRECTORY
-    rm -rf "$2"
+    discard "$2"
     [ "$1" != pgbackrest ] || mkdir -m 700 "$2"
 }
 need_backup() { # WHO: makes one that can be restored
@@ -151,7 +160,6 @@ backup_measure() { # CLUSTER [CONTENDER...]
     [ $# -gt 1 ] || contenders=(walferry pgbackrest floor)
     [ $# -gt 1 ] || [ "$store" = s3 ] || contenders+=(read pg_basebackup)
     begin() {
-        rm -rf restored*
         set_up "$wanted"
         server_cpu=server_cpu_of_cluster
         fact "bytes.$measure" "$(cluster_bytes "$cluster" | cut -d' ' -f1)"
@@ -178,9 +186,32 @@ restore_measure() { # CLUSTER [CONTENDER...]
     check() { restore_check "$1"; }
     end() {
         local who
-        rm -rf restored
+        discard restored
         for who in "${contenders[@]}"; do backup_forget "$who"; done
     }
+}
+
+# A backup and its WAL, every byte verified, beside a plain download of the same objects by as many connections.
+verify_measure() { # WORKERS [cold]: cold: what is read is not in the page cache
+    workers=$1 cold=${2:-} contenders=(walferry download) rounds=$BACKUP_ROUNDS first_round=1
+    begin() {
+        set_up data
+        need_backup walferry
+        if [ "$store" = file ]; then (cd "$T" && find "repository/$cluster/$system" -type f -size +1k -printf '%p %s\n')
+        else s3 list "$S3_PREFIX/$cluster/$system/" | awk '$2 > 1024'; fi | grep -E '/(wal|base)/' | LC_ALL=C sort >download.list
+        cut -d' ' -f1 download.list >download.keys
+        fact "bytes.$measure" "$(awk '{ sum += $2 } END { printf "%.0f", sum }' download.list)"
+    }
+    prepare() { [ -z "$cold" ] || (cd "$T" && floor forget download.keys); }
+    call() {
+        place=$T
+        case $1 in
+        walferry) command=(basebackup-verify "${walferry[@]}" --full --jobs="$workers") ;;
+        download) command=(floor download "$workers" "$T/download.keys") ;;
+        esac
+    }
+    check() { :; } # they say themselves what they could not read
+    end() { backup_forget walferry; }
 }
 
 # Clock ticks that the server has used up to now, in microseconds: the postmaster with the children that have ended, and those that live

@@ -19,14 +19,18 @@ delta_measure() { # CLUSTER
     correct() { delta_fetched "$1" "$2"; }
     check() { delta_check "$1"; }
     end() {
-        rm -rf restored.*
+        discard restored.walferry
+        discard restored.pgbackrest
         backup_forget walferry
         backup_forget pgbackrest
     }
 }
-# One file in a hundred of those that hold tables and indexes, by name: as large as they come.
+# One file in a hundred of those that hold tables and indexes, by name: as large as they come. Most of them are small
+# where the tables are few: so the largest that has not more than a hundredth of all bytes is changed too.
 delta_choose() {
-    (cd restored.walferry && find base -type f -name '[0-9]*' -size +0 | LC_ALL=C sort | awk 'NR % 100 == 50') >changed
+    (cd restored.walferry && find base -type f -name '[0-9]*' -size +0 -printf '%s %p\n' | LC_ALL=C sort -k2 |
+        awk -v all="$(cluster_bytes "$cluster" | cut -d' ' -f1)" 'NR % 100 == 50 { print $2; next } $1 * 100 <= all && $1 > most { most = $1; largest = $2 }
+            END { if (largest != "") print largest }') >changed
     (cd restored.walferry && xargs sha256sum <"$T/changed") >changed.sums
     delta_bytes=$(cd restored.walferry && xargs stat -c %s <"$T/changed" | awk '{ sum += $1 } END { printf "%.0f", sum }')
     fact "changed-$cluster" "$(wc -l <changed) files, $((delta_bytes >> 20)) MiB"

@@ -11,6 +11,8 @@
  * would have sent
  * - floor restore JOBS KEY DIRECTORY: one file for each frame, so for each file and for each piece of a file
  * that went into several objects; on disk at the end
+ * - floor download JOBS FILE: gets the objects whose keys stand in FILE, a line each, and drops what comes
+ * - floor forget FILE: has the kernel drop what it has cached of the files whose paths stand in FILE
  *
  * The place is FLOOR_DIRECTORY, or S3_ENDPOINT with the other variables that tests/ceph writes. */
 #include <curl/curl.h>
@@ -58,6 +60,7 @@ struct worker {
     unsigned char *plain;  /* CHUNK_BYTES */
     unsigned char *stored; /* compressed bytes of the object at work */
     size_t capacity, length, sent;
+    bool drops; /* what is got */
     /* of a restore */
     const char *path; /* of the files, without their number */
     size_t frame;     /* which is written, from 1 on; 0: there is but one, path */
@@ -203,6 +206,13 @@ static size_t unpack(char *data, size_t size, size_t count, void *context)
     return size * count;
 }
 
+static size_t drop_bytes(char *data, size_t size, size_t count, void *context)
+{
+    (void)data;
+    (void)context;
+    return size * count;
+}
+
 /* The place: S3 */
 
 static size_t give_body(char *out, size_t size, size_t count, void *context)
@@ -302,7 +312,7 @@ static void s3_request(struct worker *worker, const char *key, bool put)
         curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
         curl_easy_setopt(curl, CURLOPT_READDATA, worker);
     } else {
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, unpack);
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, worker->drops ? drop_bytes : unpack);
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, worker);
     }
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -382,7 +392,7 @@ static void directory_get(struct worker *worker, const char *key)
     if (fd < 0)
         die("could not open %s", path);
     while ((got = read(fd, chunk, sizeof chunk)) > 0)
-        unpack(chunk, 1, (size_t)got, worker);
+        (worker->drops ? drop_bytes : unpack)(chunk, 1, (size_t)got, worker);
     if (got < 0)
         die("could not read %s", path);
     close(fd);
@@ -546,6 +556,20 @@ static void *restore(void *context)
     return NULL;
 }
 
+static void *download(void *context)
+{
+    struct worker worker;
+    size_t i;
+
+    (void)context;
+    worker_open(&worker);
+    worker.drops = true;
+    while ((i = atomic_fetch_add(&next_file, 1)) < file_count)
+        get(&worker, files[i].path, NULL, true);
+    worker_close(&worker);
+    return NULL;
+}
+
 static void run_workers(const char *jobs, void *(*work)(void *context), void *context)
 {
     pthread_t threads[JOBS_MOST];
@@ -615,6 +639,38 @@ static void run_restore(char **arguments)
         die("could not sync %s", target);
 }
 
+static void read_list(const char *path)
+{
+    char line[1024];
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL)
+        die("%s", path);
+    while (fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        add_file(line, 0);
+    }
+    fclose(file);
+}
+
+static void run_download(char **arguments)
+{
+    read_list(arguments[1]);
+    run_workers(arguments[0], download, NULL);
+}
+
+/* Only pages that are on disk can be dropped. */
+static void run_forget(const char *list)
+{
+    read_list(list);
+    for (size_t i = 0; i < file_count; i++) {
+        int fd = open(files[i].path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fdatasync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+            die("could not forget %s", files[i].path);
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct worker worker;
@@ -636,8 +692,12 @@ int main(int argc, char **argv)
         run_backup(argv + 2);
     } else if (argc == 5 && strcmp(argv[1], "restore") == 0) {
         run_restore(argv + 2);
+    } else if (argc == 4 && strcmp(argv[1], "download") == 0) {
+        run_download(argv + 2);
+    } else if (argc == 3 && strcmp(argv[1], "forget") == 0) {
+        run_forget(argv[2]);
     } else {
-        die("usage: floor push|segments|fetch|backup|read|restore ...");
+        die("usage: floor push|segments|fetch|backup|read|restore|download|forget ...");
     }
     return 0;
 }

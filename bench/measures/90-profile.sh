@@ -16,10 +16,10 @@ all() {
         archive_with walferry
         backup_call walferry
         profiled "backup of \"$one\" to $where" "${command[@]}"
-        rm -rf restored
+        discard restored
         restore_call walferry
         profiled "restore of \"$one\" from $where" "${command[@]}"
-        rm -rf restored
+        discard restored
         backup_forget walferry
     done
 }
