@@ -106,6 +106,7 @@ expect_true "it took $((SECONDS - began)) s to end" test $((SECONDS - began)) -l
 
 step "priority"
 has_threads() { [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" -ge "$2" ]; } # PID COUNT
+is_stopped() { ! cut -d ' ' -f 3 "/proc/$1/task"/*/stat | grep -qv T; } # PID
 priority_is() { # PRIORITY NICE IO: as the kernel knows them of every thread
     local push task
     sed -i '/^priority/d' "$CONFIG"
@@ -114,10 +115,13 @@ priority_is() { # PRIORITY NICE IO: as the kernel knows them of every thread
     push=$!
     wait_until 20 "its begin" grep -q "begins at" push.log
     wait_until 20 "its workers" has_threads $push 3
+    kill -STOP $push # no thread ends while it is looked at
+    wait_until 20 "it stands still" is_stopped $push
     for task in "/proc/$push/task"/*; do
         expect_equal "nice of thread ${task##*/}" "$2" "$(awk '{print $19}' "$task/stat")"
         expect_equal "its class for input and output" "$3" "$(ionice -p "${task##*/}")"
     done
+    kill -CONT $push
     kill -TERM $push
     wait $push || true
 }
