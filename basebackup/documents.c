@@ -40,12 +40,13 @@ int documents_started(const struct backup *backup, struct buffer *out)
 struct ending {
     struct targets *targets;
     size_t lane;
-    struct object_spool spool; /* the packed index */
+    struct object_spool spool; /* the packed index: for each target, and each try, read from its first byte */
     struct object_facts facts; /* of it */
     struct buffer manifest;
 };
 
-/* Packs the index as a sealed object, and notes its hash and size in *backup. */
+/* Packs the index as a sealed object, and notes its hash and size in *backup. In a file, as the catalog is:
+ * its length grows with the number of files. */
 static int pack_index(struct ending *ending, struct catalog *catalog, const char *directory,
                       struct backup *backup)
 {
@@ -62,7 +63,7 @@ static int pack_index(struct ending *ending, struct catalog *catalog, const char
     facts->system_identifier = backup->system_identifier;
     facts->timeline = backup->timeline;
     facts->postgresql_version = backup->postgresql_version;
-    if (object_spool_begin(spool, directory, OBJECT_SPOOL_BYTES, true) == 0 &&
+    if (object_spool_begin(spool, directory, 0, true) == 0 &&
         object_writer_begin(writer, object_spool_sink(spool)) == 0 &&
         catalog_read(catalog, ending->lane, &sink) == 0 && object_writer_end(writer, facts) == 0) {
         memcpy(backup->files_sha256, facts->sha256, SHA256_BYTES);

@@ -81,6 +81,7 @@ table push_row <<'TABLE'
 # wound: barman#1064, CNPG#7715
 1 | 0 | is complete | set checksums refused
 1 | 0 | is complete | PUT *files 1 1 done status=500 code=InternalError
+1 | 0 | is complete | PUT *files 1 1 reset=upload
 - | 1 | AccessDenied.*has failed | PUT *files 1 - status=403 code=AccessDenied
 1 | 0 | is complete | PUT *manifest.json 1 1 done status=500 code=InternalError
 - | 1 | AccessDenied.*has failed | PUT *manifest.json 1 - status=403 code=AccessDenied
@@ -324,6 +325,6 @@ TABLE
 - | 1 | PreconditionFailed.*is incomplete | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 - | 1 | not the range.*is incomplete | set ignore if-match;GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 TABLE
-    expect_rows 97
+    expect_rows 98
 }
 in_shards 3 reading
