@@ -68,27 +68,12 @@ static struct retention_timeline *find_timeline(const struct retention_generatio
     return NULL;
 }
 
-/* The first segment that is not before number. */
-static size_t segment_index(const struct archive_timeline *timeline, uint64_t number)
-{
-    size_t low = 0, high = timeline->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (timeline->segments[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static bool has_all(const struct retention_timeline *timeline, uint64_t first, uint64_t last)
 {
     if (timeline == NULL)
         return false;
     const struct archive_timeline *archive = timeline->archive;
-    size_t index = segment_index(archive, first);
+    size_t index = archive_segment_index(archive, first);
     return index + (last - first) < archive->count && archive->segments[index].number == first &&
            archive->segments[index + (last - first)].number == last;
 }
@@ -395,7 +380,7 @@ static void add_span(struct retention_timeline *timeline, const struct retention
     struct retention_span *added = &timeline->spans[timeline->span_count++];
 
     *added = *span;
-    for (size_t i = segment_index(archive, span->first);
+    for (size_t i = archive_segment_index(archive, span->first);
          i < archive->count && archive->segments[i].number <= span->last; i++) {
         added->segments++;
         added->stored_bytes += archive->segments[i].stored_bytes;

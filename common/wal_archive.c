@@ -98,8 +98,7 @@ uint32_t wal_archive_latest(const struct wal_archive *archive, uint32_t from)
 
 /* Segments of one timeline */
 
-/* Of the first one with this number or a later one. */
-static size_t segment_index(const struct archive_timeline *timeline, uint64_t number)
+size_t archive_segment_index(const struct archive_timeline *timeline, uint64_t number)
 {
     size_t low = 0, high = timeline->count;
 
@@ -117,7 +116,7 @@ const struct archive_segment *wal_archive_segment(const struct wal_archive *arch
                                                   uint64_t number)
 {
     const struct archive_timeline *found = wal_archive_timeline(archive, timeline);
-    size_t index = found == NULL ? 0 : segment_index(found, number);
+    size_t index = found == NULL ? 0 : archive_segment_index(found, number);
 
     return found != NULL && index < found->count && found->segments[index].number == number
                ? &found->segments[index]
@@ -128,7 +127,7 @@ const struct archive_segment *wal_archive_segment(const struct wal_archive *arch
  * between two of which numbers and indexes are as far apart. */
 static uint64_t first_missing(const struct archive_timeline *timeline, uint64_t number)
 {
-    size_t begin = segment_index(timeline, number), low = begin, high = timeline->count;
+    size_t begin = archive_segment_index(timeline, number), low = begin, high = timeline->count;
 
     if (begin == timeline->count || timeline->segments[begin].number != number)
         return number;
@@ -151,7 +150,7 @@ bool wal_archive_next_hole(const struct archive_timeline *timeline, uint64_t fro
     if (from < timeline->segments[0].number)
         from = timeline->segments[0].number;
     hole->first = first_missing(timeline, from);
-    index = segment_index(timeline, hole->first);
+    index = archive_segment_index(timeline, hole->first);
     if (index == timeline->count)
         return false;
     hole->last = timeline->segments[index].number - 1;
@@ -546,7 +545,7 @@ static void find_later(const struct wal_archive *archive, const struct timeline_
     while (last != UINT64_MAX) {
         uint32_t timeline = wal_archive_way(history, archive->segment_bytes, number, &last);
         const struct archive_timeline *found = wal_archive_timeline(archive, timeline);
-        size_t index = found == NULL ? 0 : segment_index(found, number);
+        size_t index = found == NULL ? 0 : archive_segment_index(found, number);
         if (found != NULL && index < found->count && found->segments[index].number <= last) {
             run->has_later = true;
             run->next = found->segments[index].number;

@@ -79,6 +79,9 @@ const struct archive_timeline *wal_archive_timeline(const struct wal_archive *ar
 const struct archive_segment *wal_archive_segment(const struct wal_archive *archive, uint32_t timeline,
                                                   uint64_t number);
 
+/* Where the first segment with this number or a later one stands; count: there is none. */
+size_t archive_segment_index(const struct archive_timeline *timeline, uint64_t number);
+
 /* The newest timeline, as PostgreSQL finds "latest": from this one up to the first gap in the histories. */
 uint32_t wal_archive_latest(const struct wal_archive *archive, uint32_t from);
 
