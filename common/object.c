@@ -263,7 +263,6 @@ int object_facts_check(const struct object_facts *facts, const char *kind, const
 struct object_reader {
     struct sink plain;
     struct relay *relay; /* borrowed; NULL: none */
-    bool is_relaying;
     char *what;
     const uint64_t *total_bytes;
     struct decoder *decoder;
@@ -326,20 +325,7 @@ static struct sink plain_sink(struct object_reader *reader)
 {
     const struct sink sink = {hash_and_pass, reader};
 
-    if (reader->relay == NULL)
-        return sink;
-    if (!reader->is_relaying)
-        relay_begin(reader->relay, &sink);
-    reader->is_relaying = true;
-    return relay_sink(reader->relay);
-}
-
-static int end_relaying(struct object_reader *reader)
-{
-    bool was_relaying = reader->is_relaying;
-
-    reader->is_relaying = false;
-    return was_relaying ? relay_end(reader->relay) : 0;
+    return relay_through(reader->relay, &sink);
 }
 
 static int decode(struct object_reader *reader, const void *data, size_t length)
@@ -348,7 +334,7 @@ static int decode(struct object_reader *reader, const void *data, size_t length)
 
     if (decoder_write(reader->decoder, data, length, &sink) == 0)
         return 0;
-    if (end_relaying(reader) != 0 || decoder_error(reader->decoder) == NULL)
+    if (relay_end(reader->relay) != 0 || decoder_error(reader->decoder) == NULL)
         return -1;
     return damaged(reader, decoder_error(reader->decoder));
 }
@@ -411,7 +397,7 @@ int object_reader_finish(struct object_reader *reader, struct object_facts *fact
     unsigned char digest[SHA256_BYTES];
     uint64_t total = *reader->total_bytes;
 
-    if (end_relaying(reader) != 0)
+    if (relay_end(reader->relay) != 0)
         return -1;
     if (total < OBJECT_TRAILER_BYTES || reader->received != total)
         return damaged(reader, "it is too short");
@@ -440,7 +426,7 @@ void object_reader_free(struct object_reader *reader)
 {
     if (reader == NULL)
         return;
-    end_relaying(reader);
+    relay_end(reader->relay);
     decoder_free(reader->decoder);
     sha256_free(&reader->hash);
     free(reader->what);

@@ -25,8 +25,7 @@ struct part_reader {
     size_t next;       /* file that is at work, or comes next */
     /* the member at work */
     bool is_open;
-    bool is_relaying;
-    uint64_t plain_position; /* from here on it is the relay's thread that works, up to end_relaying */
+    uint64_t plain_position; /* from here on it is the relay's thread that works, up to relay_end */
 };
 
 struct part_reader *part_reader_new(const struct part_sink *sink)
@@ -172,20 +171,7 @@ static struct sink member_sink(struct part_reader *reader)
 {
     const struct sink sink = {take_member, reader};
 
-    if (reader->relay == NULL)
-        return sink;
-    if (!reader->is_relaying)
-        relay_begin(reader->relay, &sink);
-    reader->is_relaying = true;
-    return relay_sink(reader->relay);
-}
-
-static int end_relaying(struct part_reader *reader)
-{
-    bool was_relaying = reader->is_relaying;
-
-    reader->is_relaying = false;
-    return was_relaying ? relay_end(reader->relay) : 0;
+    return relay_through(reader->relay, &sink);
 }
 
 static int discard(void *context, const void *data, size_t length)
@@ -225,12 +211,12 @@ static int take_run(struct part_reader *reader, const void *data, size_t length,
         const char *error = decoder_error(reader->decoder);
         char problem[128];
         snprintf(problem, sizeof problem, "it cannot be decompressed (%s)", error == NULL ? "" : error);
-        return end_relaying(reader) != 0 || error == NULL ? -1 : part_reader_damaged(reader, problem);
+        return relay_end(reader->relay) != 0 || error == NULL ? -1 : part_reader_damaged(reader, problem);
     }
     reader->position += length;
     if (reader->position < end)
         return 0;
-    if (end_relaying(reader) != 0)
+    if (relay_end(reader->relay) != 0)
         return -1;
     if (!decoder_at_boundary(reader->decoder))
         return part_reader_damaged(reader, "its compressed data does not end where the index says");
@@ -258,7 +244,8 @@ static int take_stored_bytes(void *context, const void *data, size_t length)
         (reader->position == reader->range->offset && check_total(reader, *reader->total_bytes) != 0))
         return -1;
     if (length > reader->range->end - reader->position)
-        return end_relaying(reader) != 0 ? -1 : part_reader_damaged(reader, "more bytes came than it has");
+        return relay_end(reader->relay) != 0 ? -1
+                                             : part_reader_damaged(reader, "more bytes came than it has");
     while (length > 0) {
         uint64_t end = run_end(reader);
         size_t taken = length < end - reader->position ? length : (size_t)(end - reader->position);
@@ -281,7 +268,7 @@ struct sink part_reader_sink(struct part_reader *reader)
 
 int part_reader_end(struct part_reader *reader, bool complete)
 {
-    int result = end_relaying(reader) == 0 && complete ? 0 : -1;
+    int result = relay_end(reader->relay) == 0 && complete ? 0 : -1;
 
     if (complete && reader->position != reader->range->end)
         result = check_total(reader, reader->position);

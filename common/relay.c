@@ -25,7 +25,8 @@ struct relay {
     unsigned char *memory;
     struct block blocks[BLOCKS]; /* a ring */
     unsigned at;                 /* the one that is being filled */
-    bool is_handed_over;         /* some block was */
+    bool is_begun;
+    bool is_handed_over; /* some block was */
     struct sink to;
     atomic_bool failed;
     char error[1024]; /* why; written before failed is */
@@ -81,6 +82,7 @@ void relay_begin(struct relay *relay, const struct sink *to)
 {
     relay->to = *to;
     relay->blocks[relay->at].length = 0;
+    relay->is_begun = true;
     relay->is_handed_over = false;
     atomic_store(&relay->failed, false);
 }
@@ -121,10 +123,21 @@ struct sink relay_sink(struct relay *relay)
     return (struct sink){take, relay};
 }
 
+struct sink relay_through(struct relay *relay, const struct sink *to)
+{
+    if (relay == NULL)
+        return *to;
+    if (!relay->is_begun)
+        relay_begin(relay, to);
+    return relay_sink(relay);
+}
+
 int relay_end(struct relay *relay)
 {
+    if (relay == NULL || !relay->is_begun)
+        return 0;
     const struct block *last = &relay->blocks[relay->at];
-
+    relay->is_begun = false;
     if (!relay->is_handed_over)
         return last->length == 0 ? 0 : sink_write(&relay->to, last->data, last->length);
     if (last->length > 0 && hand_over(relay) != 0)

@@ -16,8 +16,11 @@ void relay_free(struct relay *relay); /* ends it; NULL-safe */
 void relay_begin(struct relay *relay, const struct sink *to);
 /* Its write fails, without logging, once that of the sink behind it has failed. */
 struct sink relay_sink(struct relay *relay);
-/* Waits until the sink behind has got all. 0; -1 if it failed: its error is then this thread's last one. What
- * is no longer than a block is handed on here, by this thread. */
+/* The way to a sink for whoever may have no relay: through it, begun by the first call until relay_end; to
+ * itself if relay is NULL. */
+struct sink relay_through(struct relay *relay, const struct sink *to);
+/* Waits until the sink behind has got all. 0, also when nothing was begun, or for NULL; -1 if it failed: its
+ * error is then this thread's last one. What is no longer than a block is handed on here, by this thread. */
 int relay_end(struct relay *relay);
 
 #endif

@@ -88,6 +88,24 @@ static void check_failure(struct relay *relay, uint64_t bytes, uint64_t fails_at
     CHECK_TEXT(log_last_error(), message);
 }
 
+/* Begun once for all calls, ended once; without a relay the sink itself is told. */
+static void check_through(struct relay *relay)
+{
+    struct place place = {.fails_at = UINT64_MAX};
+    const struct sink to = {take, &place};
+    const unsigned char data[] = {byte_at(0), byte_at(1)};
+
+    struct sink sink = relay_through(relay, &to);
+    CHECK(sink_write(&sink, &data[0], 1) == 0);
+    sink = relay_through(relay, &to);
+    CHECK(sink_write(&sink, &data[1], 1) == 0 && place.bytes == 0);
+    CHECK(relay_end(relay) == 0 && place.bytes == 2 && !place.is_wrong);
+    CHECK(relay_end(relay) == 0 && place.bytes == 2);
+    sink = relay_through(NULL, &to);
+    CHECK(sink.write == to.write && sink.context == to.context);
+    CHECK(relay_end(NULL) == 0);
+}
+
 int main(void)
 {
     struct relay *relay = relay_new();
@@ -95,6 +113,7 @@ int main(void)
     REQUIRE(relay != NULL);
     log_open("test_relay", LOG_INFO, false);
     for (int i = 0; i < 2; i++) {
+        check_through(relay);
         check_all(relay, 0, 1, 1, false);
         check_all(relay, 1, 1, 1, false);
         check_all(relay, BLOCK - 1, 16384, 16384, false);
