@@ -108,7 +108,8 @@ static enum copy_result copy_sealed(struct copier *copier, const struct copy *co
     wal_check_begin(&check, name, copier->system_identifier, copier->segment_bytes);
     if (copy->kind == COPY_WAL)
         plain = wal_check_sink(&check);
-    if (object_spool_begin(&copier->spool, NULL, OBJECT_SPOOL_BYTES,
+    /* A backup's index is as long as the backup has files: never in memory. */
+    if (object_spool_begin(&copier->spool, NULL, copy->kind == COPY_INDEX ? 0 : OBJECT_SPOOL_BYTES,
                            copier->to.settings->kind == REPOSITORY_S3) != 0)
         return COPY_FAILED;
     enum copy_result result = fetch_sealed(copier, copy->key, &plain, &facts);

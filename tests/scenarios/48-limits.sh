@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: too little memory, too few files, a clock that is off, odd and long names: a clear error and the right status, nothing half visible
 # stores: none
-# limit: 300
+# limit: 400
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
 ulimit -c 0
@@ -146,12 +146,17 @@ peak() { # COMMAND...: KiB
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 }
-peaks() { # of a backup, its restore, the list
-    rm -rf restored moved
+peaks() { # of a backup, its restore, the list, its copy
+    rm -rf restored moved copies
+    mkdir copies
+    repository-init --config "$T/sync.conf" >init.log 2>&1 || fail "$(cat init.log)"
     peak basebackup-push --quiet --checkpoint=fast --jobs 1
     peak basebackup-fetch --quiet --jobs 1 -D "$T/restored" -T "${place//=/\\=}=$T/moved"
     peak basebackup-list --quiet
+    peak repository-sync --quiet --config "$T/sync.conf" --from here --to copies
 }
+(cat "$CONFIG" && printf '[repository copies]\nurl = file://%s\n' "$T/copies") >sync.conf
+chmod 600 sync.conf
 files 20000 # more than one part full: buffers have their size by then
 peaks >few
 files $((FULL ? 110000 : 40000))
@@ -159,7 +164,7 @@ peaks >many
 paste few many
 if sanitized; then echo "not compared: AddressSanitizer keeps what was freed"
 else expect_equal "those that grew by 4 MiB" "" "$(paste few many | awk '$2 - $1 > 4096')"; fi
-rm -rf "$main/many" restored moved
+rm -rf "$main/many" restored moved copies
 
 # ---- a clock that is off
 
