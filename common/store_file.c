@@ -142,13 +142,48 @@ static void pending_free(struct pending *pending)
     buffer_free(&pending->gathered);
 }
 
+/* Those below the root that are missing. The root itself is never made: who takes it away between a look at
+ * it and this is not to find another in its place. */
+static int make_directories(const struct store *store, const char *directory)
+{
+    const struct root *root = store->own;
+    size_t root_length = strlen(store->config->path);
+    struct stat status;
+
+    if (stat(directory, &status) == 0) {
+        if (S_ISDIR(status.st_mode))
+            return 0;
+        log_error("\"%s\" exists but is not a directory", directory);
+        return -1;
+    }
+    char *copy = string_copy(directory);
+    int result = copy == NULL ? -1 : 0;
+    for (size_t at = root_length; result == 0 && directory[at] == '/';) {
+        size_t end = at + 1 + strcspn(directory + at + 1, "/");
+        copy[end] = '\0';
+        bool is_made = mkdirat(root->fd, copy + root_length + 1, 0700) == 0;
+        if (!is_made && errno != EEXIST) {
+            log_error("could not create directory \"%s\": %m", copy);
+            result = -1;
+        }
+        copy[at] = '\0';
+        if (is_made && file_sync_directory(copy) != 0)
+            result = -1;
+        copy[at] = '/';
+        copy[end] = directory[end];
+        at = end;
+    }
+    free(copy);
+    return result;
+}
+
 static int pending_open(struct store *store, const char *key, struct pending *pending)
 {
     *pending = (struct pending){.store = store, .fd = -1};
     pending->path = store_file_path(store, key);
     pending->directory = pending->path == NULL ? NULL : path_directory(pending->path);
     if (pending->directory == NULL || !store_file_root_is_there(store) ||
-        file_make_directories(pending->directory, 0700) != 0)
+        make_directories(store, pending->directory) != 0)
         goto failed;
     pending->fd = open(pending->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (pending->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) {
@@ -300,7 +335,7 @@ static enum store_result replace(struct store *store, const char *key, const str
     enum store_result result = STORE_FAILED;
 
     if (directory != NULL && store_file_root_is_there(store) && body->data != NULL &&
-        file_make_directories(directory, 0700) == 0 &&
+        make_directories(store, directory) == 0 &&
         file_replace(path, body->data, (size_t)body->length, 0600) == 0 && store_file_root_is_there(store))
         result = STORE_OK;
     free(directory);
@@ -475,7 +510,7 @@ static enum store_result put_back(struct store *store, const char *key, const ch
 static enum store_result link_copy(struct store *store, const char *from, const char *to,
                                    const char *directory)
 {
-    if (!store_file_root_is_there(store) || file_make_directories(directory, 0700) != 0)
+    if (!store_file_root_is_there(store) || make_directories(store, directory) != 0)
         return STORE_FAILED;
     int failed = link(from, to) != 0;
     if (!failed || errno == EEXIST) {
