@@ -70,11 +70,18 @@ in_shards() {
     grep -h '^WRONG: ' shard.*.out || true
     [ $failed = 0 ] || fail "$failed of $shards shards failed"
 }
+every=1 # in a table so many lines take turns, from seed to seed; those below "# wound: ..." have theirs each time
 # table COMMAND...: for each line "A | B | C" of standard input (blanks around the bar) runs COMMAND A B C.
 table() {
-    local line fields
+    local line fields wound=
     while IFS= read -r line <&3; do
+        [[ $line != '# wound: '* ]] || wound=1
         [[ -n $line && $line != \#* ]] || continue
+        if [ -z "$FULL$wound" ] && [ $(((rows / shards + SEED) % every)) != 0 ]; then
+            rows=$((rows + 1))
+            continue
+        fi
+        wound=
         IFS=$'\t' read -r -a fields <<<"${line//+( )\|+( )/$'\t'}"
         row "$line" "$@" "${fields[@]}"
     done 3<&0

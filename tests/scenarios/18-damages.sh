@@ -389,10 +389,11 @@ everything() {
     touch recovery/recovery.signal standby/standby.signal
     mkdir -p "$objects"
     cp -r "$stored"/base-* "$objects/"
+    [ -n "$FULL" ] || pace=2
     wal_with lz4
     cluster_json
     backups_with lz4
-    [ -n "$FULL" ] || pace=2
+    [ -n "$FULL" ] || pace=3
     manifests
     index_and_parts
     [ -n "$FULL" ] || pace=4

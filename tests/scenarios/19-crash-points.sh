@@ -631,7 +631,7 @@ begin_case restore "$T" basebackup-fetch -D "$T/copy"
 catches=1 names='' again_every=6
 make_plan
 expect_durable "$T/copy/global/pg_control"
-shuffled_tables "${FULL:+20}8"
+shuffled_tables "$((FULL ? 208 : 5))"
 rm -rf copy
 
 step "basebackup-fetch --delta: the same command goes on with what is left, and a directory that it had not begun with can be started"
@@ -652,7 +652,7 @@ begin_case delta "$T" basebackup-fetch -D "$T/copy" --delta
 catches=1 names='' again_every=1
 make_plan
 expect_durable "$T/copy/global/pg_control"
-shuffled_tables "${FULL:+20}8"
+shuffled_tables "$((FULL ? 208 : 5))"
 rm -rf copy copy.pg_wal-* stale
 
 step "basebackup-push"
@@ -677,7 +677,7 @@ begin_case backup "$T" basebackup-push --checkpoint=fast
 catches=1 names='' again_every=4
 make_plan
 expect_durable "$T/repository/main/$system/base"
-shuffled_tables "${FULL:+20}8"
+shuffled_tables "$((FULL ? 208 : 5))"
 expect_true "the server is well" sql_is main 1 "select 1"
 server_stop main
 
@@ -689,7 +689,7 @@ upkeep_prepare "file://$T/expired" expired
 begin_case expire "$T" basebackup-expire --config "$T/expire.conf"
 again_every=1000000 # it is part of each look
 make_plan
-[ -n "$FULL" ] || { awk -F'\t' -v change=",$changing,exit_group," -v first=$((SEED % 3)) 'index(change, "," $3 ",") && n++ % 3 == first' plan >plan.thin && mv plan.thin plan; }
+[ -n "$FULL" ] || { awk -F'\t' -v change=",$changing,exit_group," -v first=$((SEED % 5)) 'index(change, "," $3 ",") && n++ % 5 == first' plan >plan.thin && mv plan.thin plan; }
 kill_table KILL TERM
 
 # ---- the end

@@ -33,8 +33,8 @@ for program in push fetch init check list window config expire verify sync resto
     step "$program"
     rm -f copy/*.signal && touch copy/recovery.signal
     choose $program
-    thin=$([[ $program == @(backup|restore) ]] && { [ "$STORE" = file ] && echo 3 || echo 6; } || echo 1) # these take so long
-    case $program in expire) thin=40 ;; verify) thin=80 ;; sync) thin=120 ;; esac
+    thin=$([[ $program == @(backup|restore) ]] && { [ "$STORE" = file ] && echo 5 || echo 9; } || echo 1) # these take so long
+    case $program in expire) thin=60 ;; verify) thin=120 ;; sync) thin=160 ;; esac
     [[ $program.$STORE != @(expire|verify|sync).s3 ]] || thin=$((2 * thin))
     case $program in
     check) unsynced=fsync ;; # of the directory in which the probe was
