@@ -87,7 +87,8 @@ static int expire_planned(const struct request *request, struct expire_plan *pla
         wal_index_fill_all(holdings->repository, wal_index_fill_deadline(), false);
     if (holdings->damaged > 0)
         log_error(
-            "repository \"%s\": %zu manifests or notes are damaged or missing; what they may be of stays",
+            "repository \"%s\": %zu manifests or notes are damaged, unreadable or missing; what they may be "
+            "of stays",
             holdings->repository->settings->name, holdings->damaged);
     return holdings->damaged > 0 ? -1 : result;
 }

@@ -72,17 +72,10 @@ bool verify_backup_is_gone(struct repository *repository, const struct backup *b
 
 int verify_tell_unreadable(struct findings *findings, struct repository *repository, const char *key)
 {
-    struct buffer text = BUFFER_EMPTY;
-    char *cluster = repository_cluster_key(repository);
-
-    log_mute_thread(true);
-    bool answers = cluster != NULL && repository_get_small(repository, cluster, NULL, &text) == REPOSITORY_OK;
-    log_mute_thread(false);
-    if (answers)
-        findings_add_logged(findings, FINDING_UNREADABLE, key);
-    buffer_free(&text);
-    free(cluster);
-    return answers ? 0 : -1;
+    if (!repository_answers(repository))
+        return -1;
+    findings_add_logged(findings, FINDING_UNREADABLE, key);
+    return 0;
 }
 
 static const char *name_of(const struct verify_object *object)

@@ -95,8 +95,12 @@ static int load_manifest(struct holdings *holdings, struct repository *repositor
 {
     struct store_object object;
     struct backup backup;
+    enum repository_result result = backup_get(repository, system, added->id, &backup, &object);
 
-    switch (backup_get(repository, system, added->id, &backup, &object)) {
+    /* one that can't be read says as little as one that is damaged: neither may let another backup go */
+    if (result == REPOSITORY_FAILED && repository_answers(repository))
+        result = REPOSITORY_DAMAGED;
+    switch (result) {
     case REPOSITORY_OK:
         take_manifest(&backup, added);
         backup_free(&backup);

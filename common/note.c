@@ -177,11 +177,13 @@ static enum repository_result read_note(struct repository *repository, struct no
     enum repository_result result =
         note_get(repository, noted->note.system_identifier, noted->note.backup, noted->number, &found);
 
+    if (result == REPOSITORY_FAILED && !repository_answers(repository))
+        return REPOSITORY_FAILED;
     if (result == REPOSITORY_OK)
         noted->note = found;
     else
-        noted->is_damaged = true; /* also if it was there and is gone */
-    return result == REPOSITORY_FAILED ? REPOSITORY_FAILED : REPOSITORY_OK;
+        noted->is_damaged = true; /* also if it can't be read, or was there and is gone */
+    return REPOSITORY_OK;
 }
 
 static enum repository_result read_notes(struct repository *repository, struct notes *notes)

@@ -37,20 +37,21 @@ enum repository_result note_add(struct repository *repository, const struct note
 /* The last note of each backup that has any. */
 struct noted {
     uint32_t number;
-    bool is_damaged; /* else note is set, but for the backup's id, which is known from its name in any case */
+    bool is_damaged; /* or unreadable; else note is set, but for the backup's id, which its name tells */
     struct note note;
 };
 struct notes {
     struct noted *items; /* owned; by system and backup */
     size_t count, capacity;
 };
-/* Of all generations; the repository's cluster must be loaded. Damaged ones are logged. OK or FAILED. */
+/* Of all generations; the repository's cluster must be loaded. Damaged ones are logged, as those that can't
+ * be read although the repository answers. OK or FAILED. */
 enum repository_result notes_load(struct repository *repository, struct notes *notes);
 /* The same of one backup. */
 enum repository_result notes_load_of(struct repository *repository, uint64_t system_identifier,
                                      const char *backup, struct notes *notes);
 void notes_free(struct notes *notes);
-/* NULL unless it is pinned. One whose last note is damaged counts as pinned. */
+/* NULL unless it is pinned. One whose last note is damaged, or can't be read, counts as pinned. */
 const struct noted *notes_pin(const struct notes *notes, uint64_t system_identifier, const char *backup);
 
 #endif

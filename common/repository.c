@@ -413,6 +413,20 @@ enum repository_result repository_get_small_object(struct repository *repository
     return get_limited_object(repository, key, SMALL_OBJECT_BYTES, out, facts);
 }
 
+bool repository_answers(struct repository *repository)
+{
+    struct buffer text = BUFFER_EMPTY;
+    char *key = repository_cluster_key(repository);
+    enum repository_result result =
+        key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
+
+    if (result == REPOSITORY_ABSENT)
+        log_error("\"%s\" is not there any more", store_describe(repository->store, key));
+    buffer_free(&text);
+    free(key);
+    return result == REPOSITORY_OK;
+}
+
 /* Timelines */
 
 struct later_search {

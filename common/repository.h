@@ -78,6 +78,11 @@ int repository_use_relays(struct repository *repository);
  */
 enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds);
 
+/* An object could not be read: is that its own (permissions, a bad sector, a storage class that must be
+ * thawed first), or the store's? True: the store gives cluster.json, which can be read of any repository that
+ * can be asked. False after logging: it does not. */
+bool repository_answers(struct repository *repository);
+
 /* Logs that cluster.json was read and does not accept this system, and the ways out. */
 void repository_tell_foreign(const struct repository *repository, uint64_t system_identifier);
 

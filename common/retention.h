@@ -10,7 +10,7 @@
 
 enum retention_state {
     RETENTION_COMPLETE,
-    RETENTION_DAMAGED,    /* a manifest is there that can't be read, or was lost */
+    RETENTION_DAMAGED,    /* a manifest is there that is damaged or can't be read, or was lost */
     RETENTION_UNFINISHED, /* there is none: it is still being taken, was interrupted, or half deleted */
     RETENTION_REMOVED,    /* there is none any more since this plan is carried out */
 };

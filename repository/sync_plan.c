@@ -144,12 +144,13 @@ static int judge(struct sync *sync, struct sync_plan *plan)
             "what repository \"%s\" would not keep is copied, too: the history of a timeline is damaged",
             sync->to->settings->name);
         return 0;
-    default: /* logged; what a store that is gone would do to it, the copy finds out */
-        if (interrupt_requested())
-            return -1;
-        log_warning("what repository \"%s\" would not keep is copied, too: what that is can't be found out",
-                    sync->to->settings->name);
-        return 0;
+    default: /* logged; else one request that fails would bring there what goes again tonight */
+        if (!interrupt_requested()) {
+            log_error("what repository \"%s\" would keep can't be found out: nothing is copied",
+                      sync->to->settings->name);
+            log_hint("With --all everything is copied, whatever its policy.");
+        }
+        return -1;
     }
 }
 

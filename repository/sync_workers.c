@@ -79,21 +79,6 @@ static bool is_failure(enum copy_result result)
     return result == COPY_UNREADABLE || result == COPY_FAILED;
 }
 
-/* cluster.json is what can be read of any repository that can be asked. */
-static bool answers(struct repository *repository)
-{
-    struct buffer text = BUFFER_EMPTY;
-    char *key = repository_cluster_key(repository);
-    enum repository_result result =
-        key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
-
-    if (result == REPOSITORY_ABSENT)
-        log_error("\"%s\" is not there any more", store_describe(repository->store, key));
-    buffer_free(&text);
-    free(key);
-    return result == REPOSITORY_OK;
-}
-
 /* failures: to store, in a row. The connections are those of the thread that asks. 0: go on. */
 static int judge_failure(unsigned failures, struct repository *from, struct repository *to)
 {
@@ -101,7 +86,7 @@ static int judge_failure(unsigned failures, struct repository *from, struct repo
         log_error("%d objects in a row could not be stored: no more are tried", FAILURES_MOST);
         log_hint("The messages before this one say why. When that is mended, the same call goes on.");
     }
-    return failures < FAILURES_MOST && answers(from) && answers(to) ? 0 : -1;
+    return failures < FAILURES_MOST && repository_answers(from) && repository_answers(to) ? 0 : -1;
 }
 
 int sync_failure(struct sync *sync, const char *object)

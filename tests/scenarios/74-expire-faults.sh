@@ -265,7 +265,7 @@ rm "$folder/base/${ids[0]}/manifest.json"
 script
 expect_status 1 basebackup-expire
 expect_output "backup ${ids[0]} .*manifest.json is missing, and all else was stored"
-expect_output "1 manifests or notes are damaged or missing"
+expect_output "1 manifests or notes are damaged, unreadable or missing"
 expect_output "stays  backup ${ids[0]}, damaged"
 expect_equal "files" "files main-00000001 main-00000002 started.json" "$(ls "$folder/base/${ids[0]}" | paste -sd' ')"
 expect_equal "backups" "${ids[0]} ${ids[3]}" "$(folders)"
@@ -273,6 +273,27 @@ expect_equal "segments" 36 "$(segments)"
 rm -r "$folder/base/${ids[0]}"
 expect_status 0 basebackup-expire
 expect_equal "segments" 6 "$(segments)"
+
+step "a manifest or a note that can't be read keeps what it may be of; where the store does not answer nothing goes"
+make_repository "$four"
+unreadable="status=403 code=InvalidObjectState" # archived
+script "GET *${ids[1]}/manifest.json 1 - $unreadable" "GET *cluster.json 2 - $unreadable"
+expect_status 1 basebackup-expire
+expect_equal "segments" 45 "$(segments)"
+expect_equal "backups" "${ids[*]}" "$(folders)"
+script
+expect_status 0 basebackup-pin "${ids[2]}"
+script "GET *${ids[1]}/manifest.json 1 - $unreadable" "GET *notes/* 1 - $unreadable"
+expect_status 1 basebackup-expire
+expect_output "2 manifests or notes are damaged, unreadable or missing"
+expect_output "stays  backup ${ids[1]}, damaged"
+expect_output "stays  backup ${ids[2]}, .*: pinned"
+expect_equal "backups" "${ids[1]} ${ids[2]} ${ids[3]}" "$(folders)"
+expect_equal "segments" 26 "$(segments)" # from 20 on
+script
+expect_status 0 basebackup-pin --remove "${ids[2]}"
+expect_status 0 basebackup-expire
+expect_equal "backups" "${ids[3]}" "$(folders)"
 
 step "since the plan was made: completed, gone on with, begun anew, pinned; each stays with its WAL"
 make_repository "wal 1 1 45 1

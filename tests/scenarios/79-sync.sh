@@ -374,13 +374,27 @@ sync 1 --dry-run --all
 expect_output "29 WAL files, 0 backups would be copied"
 
 if [ "$(id -u)" != 0 ]; then
-    step "manifests that can't be read keep nothing, however many they are; what the copy would not keep is copied then"
+    step "manifests that can't be read keep nothing from being copied, however many they are, but the WAL since they began"
     synthetic old "wal 1 1 45 1$(for i in {1..9}; do printf '\nbackup 1 %d %d 9' $i $i; done)"
     rm -r copy/main/7400000000000000001
     chmod 000 old/main/*/base/*/manifest.json
     sync 1 --dry-run
-    expect_output "what that is can't be found out"
     expect_output "45 WAL files, 0 backups would be copied .*; 9 problems"
+    chmod 600 old/main/*/base/*-0000000009001000/manifest.json # keep_wal begins with this one
+    rm -r old/main/*/base/*-0000000001001000                   # the rest began later
+    sync 1 --dry-run
+    expect_output "44 WAL files, 0 backups would be copied .*; 8 problems"
+    expect_output "1 WAL files and 0 backups are left out"
+
+    step "where what the copy would keep can't be found out, nothing is copied"
+    chmod 600 old/main/*/base/*/manifest.json
+    notes=copy/main/7400000000000000001/notes
+    mkdir -p $notes
+    chmod 000 $notes
+    sync 1 --dry-run
+    expect_output "would keep can't be found out: nothing is copied"
+    expect_output "0 WAL files, 0 backups would be copied"
+    chmod 700 $notes
 fi
 
 step "histories of timelines that have no WAL are copied, too; a stray folder is passed over"
