@@ -97,7 +97,8 @@ int sync_failure(struct sync *sync, const char *object)
     return judge_failure(0, sync->from, sync->to);
 }
 
-/* How many in a row could not be stored. What can't be read says nothing of that, nor of the next. */
+/* How many could not be stored since one was. What can't be read, is damaged or there already says nothing of
+ * that. */
 static unsigned note(struct sync *sync, const char *key, enum copy_result result)
 {
     struct sync_workers *workers = sync->workers;
@@ -111,7 +112,7 @@ static unsigned note(struct sync *sync, const char *key, enum copy_result result
     workers->has_failed = workers->has_failed || is_failure(result);
     if (result == COPY_FAILED)
         workers->failures++;
-    else if (result != COPY_UNREADABLE)
+    else if (result == COPY_DONE)
         workers->failures = 0;
     unsigned failures = result == COPY_FAILED ? workers->failures : 0;
     unlock(sync);

@@ -231,6 +231,20 @@ if [ "$(id -u)" != 0 ]; then
     expect_true "the last of the WAL" test -e "copy/${missing[-1]}"
     rmdir "copy/${missing[-2]}"
 
+    step "nor where some are damaged or there already in between"
+    folder=$(dirname "copy/${missing[-1]}")
+    chmod -R u+w "$folder" && rm -rf kept && cp -r "$folder" kept
+    mapfile -t stored < <(ls "$folder" | grep -E '^[0-9A-F]{24}$' | tail -20)
+    expect_equal "segments of the folder" 20 ${#stored[@]}
+    for i in {0..18..2}; do
+        rm "$folder/${stored[i]}"
+        printf x >>"$folder/${stored[i + 1]}"
+    done
+    chmod a-w "$folder"
+    sync 1 --jobs 1
+    expect_output "8 objects in a row could not be stored"
+    chmod u+w "$folder" && rm -r "$folder" && mv kept "$folder"
+
     step "where nothing can be stored it does not try on and on, and goes on when it can"
     rm -r copy
     expect_status 0 repository-init --repository copy
