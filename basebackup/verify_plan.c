@@ -186,11 +186,10 @@ static void tell_known(struct verify *verify, const struct verify_unit *unit)
     free(folder);
 }
 
-/* Is nothing of what was known left? What was found in this run is told by itself. */
+/* What was found in this run is told by itself. */
 static bool is_read_anew(const struct verify_unit *unit)
 {
-    return unit->is_done &&
-           (*unit->last == '\0' || (!unit->known.has_damage && unit->known.ahead_damaged == 0));
+    return unit->is_done && verified_takes_back(&unit->known, unit->last);
 }
 
 void verify_plan_tell_known(struct verify *verify, const struct verify_plan *plan)

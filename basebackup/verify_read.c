@@ -463,7 +463,7 @@ static void wait_for_workers(struct reading *reading)
 }
 
 /* done: up to this object; "": all of the unit. The last report of a unit holds, so it is later than any
- * before. Where a clock that was ahead told of damage, and there is none, one by that clock says so, too. */
+ * before; also than those by a clock that was ahead. */
 static int report(struct reading *reading, const char *done)
 {
     struct verify *verify = reading->verify;
@@ -481,10 +481,9 @@ static int report(struct reading *reading, const char *done)
     snprintf(verified.last, sizeof verified.last, "%s", done);
     gethostname(verified.host, sizeof verified.host - 1);
     int result = verified_put(verify->repository, verify->system->system_identifier, &verified);
-    if (result != 0 || known->ahead_damaged == 0 || verified.is_damaged || *unit->last != '\0' ||
-        *done != '\0')
+    verified.time = verified_again_at(known, &verified, unit->last);
+    if (result != 0 || verified.time == 0)
         return result;
-    verified.time = known->ahead_damaged + 1;
     return verified_put(verify->repository, verify->system->system_identifier, &verified);
 }
 

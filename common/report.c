@@ -24,8 +24,12 @@ void verified_take(struct verified_state *state, const struct verified *verified
         *damaged = verified->time;
     else if (*verified->last == '\0') /* the rest of one that was cut short may hold what was damaged */
         *damaged = 0;
-    if (is_ahead)
+    if (is_ahead) {
+        state->ahead = verified->time;
+        snprintf(state->ahead_last, sizeof state->ahead_last, "%s",
+                 verified->is_damaged ? "" : verified->last);
         return;
+    }
     state->time = verified->time;
     state->has_damage = verified->is_damaged;
     memcpy(state->last, verified->last, sizeof state->last);
@@ -34,6 +38,23 @@ void verified_take(struct verified_state *state, const struct verified *verified
 int64_t verified_damaged(const struct verified_state *state)
 {
     return state->damaged != 0 ? state->damaged : state->ahead_damaged;
+}
+
+/* Somebody who begins anew needs none of them. */
+static bool goes_on(const struct verified_state *state, const char *from)
+{
+    return *from == '\0' || strcmp(state->ahead_last, from) == 0;
+}
+
+bool verified_takes_back(const struct verified_state *state, const char *from)
+{
+    return (*from == '\0' || !state->has_damage) && (state->ahead_damaged == 0 || goes_on(state, from));
+}
+
+int64_t verified_again_at(const struct verified_state *state, const struct verified *verified,
+                          const char *from)
+{
+    return state->ahead != 0 && (verified->is_damaged || goes_on(state, from)) ? state->ahead + 1 : 0;
 }
 
 static int verified_name(const struct verified *verified, char *out, size_t out_bytes)

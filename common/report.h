@@ -32,6 +32,8 @@ struct verified_state {
     bool has_damage;                /* what was read up to last has some */
     int64_t damaged;       /* when it was found damaged and not read since from its beginning to its end; 0 */
     int64_t ahead_damaged; /* the same by a clock that was ahead: nothing tells when that was */
+    int64_t ahead;         /* the newest report by such a clock; 0: there is none */
+    char ahead_last[REPORT_OBJECT_BYTES]; /* as in that, if it tells of no damage */
 };
 
 /* One more, in the order of verified_list. None that a wrong clock has written says that all is well, but for
@@ -40,6 +42,16 @@ void verified_take(struct verified_state *state, const struct verified *verified
 
 /* Since when is it known to be damaged? 0: it is not. */
 int64_t verified_damaged(const struct verified_state *state);
+
+/* Is nothing of that left when one who began behind from ("": at the beginning) has come to the end, and
+ * found none? */
+bool verified_takes_back(const struct verified_state *state, const char *from);
+
+/* When the time of those that are ahead has come, the last of them would hold. So the next report, by one who
+ * began behind from, is stored behind them, too: at this time. 0: not needed, or it does not go on from what
+ * the last of them tells. */
+int64_t verified_again_at(const struct verified_state *state, const struct verified *verified,
+                          const char *from);
 
 /* 0, or -1 after logging. */
 int verified_put(struct repository *repository, uint64_t system_identifier, const struct verified *verified);

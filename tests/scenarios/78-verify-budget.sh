@@ -104,6 +104,7 @@ printf '\x5a\xa5' | dd of=wrong bs=1 seek=$(($(stat -c %s wrong) / 2)) conv=notr
 object_put "$key" wrong
 verify 1
 expect_true "it is named" grep -q "${key##*/}.*is damaged" verify.log
+expect_true "it is told behind the one that is still to come, too" grep -q "^20991231T000000.000001Z.*damaged" <<<"$(reports)"
 known() {
     expect_status 1 basebackup-verify
     expect_output "was found damaged at .*, and has not been verified since"

@@ -75,6 +75,70 @@ static void next(int64_t time, const char *last, bool is_damaged)
     verified_take(&state, &verified, NOW);
 }
 
+/* As report() of basebackup-verify stores them; what all of them tell when the time of those that were ahead
+ * has come is in *later. */
+static struct verified_state later;
+
+static void store(int64_t time, const char *from, const char *last, bool is_damaged)
+{
+    struct verified verified = {.time = time, .is_damaged = is_damaged};
+
+    snprintf(verified.last, sizeof verified.last, "%s", last);
+    int64_t again = verified_again_at(&state, &verified, from);
+    next(time, last, is_damaged);
+    if (again == 0)
+        return;
+    CHECK(again > state.ahead);
+    next(again, last, is_damaged);
+    verified.time = again;
+    verified_take(&later, &verified, again);
+}
+
+static void begin_ahead(const char *last, bool is_damaged)
+{
+    struct verified verified = {.time = AHEAD, .is_damaged = is_damaged};
+
+    state = later = (struct verified_state){.time = 0};
+    snprintf(verified.last, sizeof verified.last, "%s", last);
+    next(AHEAD, last, is_damaged);
+    verified_take(&later, &verified, AHEAD);
+}
+
+/* What was found out after a report that is ahead is known also when its time has come. */
+static void test_ahead(void)
+{
+    static const char *const lasts[] = {"", "main-00000007"};
+
+    for (size_t i = 0; i < 2; i++) {
+        begin_ahead(lasts[i], false);
+        store(NOW - 9, "", "", true);
+        CHECK(verified_damaged(&state) == NOW - 9 && verified_damaged(&later) != 0 && *later.last == '\0');
+        CHECK(verified_takes_back(&state, ""));
+        store(NOW - 8, "", "", false);
+        CHECK(verified_damaged(&state) == 0 && verified_damaged(&later) == 0);
+        /* also in several calls */
+        store(NOW - 7, "", "main-00000003", true);
+        store(NOW - 6, "main-00000003", "", true);
+        CHECK(verified_damaged(&state) == NOW - 6 && verified_damaged(&later) != 0);
+        store(NOW - 5, "", "main-00000003", false);
+        CHECK(verified_damaged(&state) == NOW - 6 && verified_damaged(&later) != 0);
+        CHECK(verified_takes_back(&state, "main-00000003"));
+        store(NOW - 4, "main-00000003", "", false);
+        CHECK(verified_damaged(&state) == 0 && verified_damaged(&later) == 0);
+    }
+    /* but not where the damage may have been told between them */
+    begin_ahead("", false);
+    store(NOW - 3, "", "main-00000003", false);
+    next(AHEAD + 9, "", true);
+    CHECK(!verified_takes_back(&state, "main-00000003"));
+    store(NOW - 2, "main-00000003", "", false);
+    CHECK(verified_damaged(&state) == AHEAD + 9);
+    /* nothing is ahead */
+    state = later = (struct verified_state){.time = 0};
+    store(NOW - 3, "", "", true);
+    CHECK(later.time == 0 && verified_takes_back(&state, "") && state.ahead == 0);
+}
+
 static void test_state(void)
 {
     /* one that is cut short, and has seen none, forgets no damage; the rest of it does */
@@ -199,6 +263,7 @@ int main(void)
     REQUIRE(repository_open(&config, &settings, NULL, &limits, &repository) == 0);
     test_reports(&repository);
     test_state();
+    test_ahead();
     test_content();
     test_choosing();
     repository_close(&repository);
