@@ -59,7 +59,8 @@ enum repository_result wal_archive_load(struct repository *repository, uint64_t 
                                         uint32_t segment_bytes, struct wal_archive *archive);
 void wal_archive_close(struct wal_archive *archive);
 /* A living archiver stores out of order: what is missing right before segments that were stored within the
- * last [wal-fetch] hole_wait seconds is asked for again until they are older. 0, or -1 after logging. */
+ * last [wal-fetch] hole_wait seconds is asked for again until they are older, for hole_wait seconds in all.
+ * 0, or -1 after logging. */
 int wal_archive_settle(struct wal_archive *archive);
 
 /* The same step by step, for a union, and for a part: with a history only what lies on its timelines from

@@ -75,23 +75,35 @@ static int64_t age_of(const struct wal_archive *archive, uint32_t timeline, uint
     return age < 0 ? 0 : age;
 }
 
-/* Until the hole is smaller, or no longer young. */
+/* One call of wal_archive_settle; monotonic. */
+struct settling {
+    int64_t begun, deadline;
+};
+
+/* Until the hole is smaller, or no longer young, or all of them have had their time; once more in any case if
+ * it was young in the beginning. */
 static int wait_for(struct wal_archive *archive, struct archive_timeline *timeline,
-                    const struct archive_gap *hole)
+                    const struct archive_gap *hole, const struct settling *settling)
 {
-    int64_t wait = (int64_t)archive->repository->config->wal_fetch_hole_wait_seconds * 1000000;
-    int64_t until = monotonic_now() + wait - age_of(archive, timeline->timeline, hole->last + 1);
+    int64_t until = monotonic_now() + settling->deadline - settling->begun -
+                    age_of(archive, timeline->timeline, hole->last + 1);
     size_t count = timeline->count;
     int result = 0;
 
-    while (result == 0 && timeline->count == count && monotonic_now() < until && !interrupt_requested()) {
-        interrupt_sleep(PAUSE_MILLISECONDS);
+    if (until > settling->deadline)
+        until = settling->deadline;
+    bool is_over = until <= settling->begun;
+    while (!is_over && result == 0 && timeline->count == count && !interrupt_requested()) {
+        is_over = monotonic_now() >= until;
+        if (!is_over)
+            interrupt_sleep(PAUSE_MILLISECONDS);
         result = ask_again(archive, timeline, hole);
     }
     return result;
 }
 
-static int settle_timeline(struct wal_archive *archive, struct archive_timeline *timeline)
+static int settle_timeline(struct wal_archive *archive, struct archive_timeline *timeline,
+                           const struct settling *settling)
 {
     uint64_t newest = timeline->count == 0 ? 0 : timeline->segments[timeline->count - 1].number;
     uint64_t from = newest < LATE_MOST ? 0 : newest - LATE_MOST;
@@ -101,7 +113,7 @@ static int settle_timeline(struct wal_archive *archive, struct archive_timeline 
     while (result == 0 && wal_archive_next_hole(timeline, from, &hole)) {
         size_t count = timeline->count;
         if (!was_let_go_of(timeline, &hole))
-            result = wait_for(archive, timeline, &hole);
+            result = wait_for(archive, timeline, &hole, settling);
         from = timeline->count > count ? hole.first : hole.last + 1;
     }
     return result;
@@ -109,9 +121,12 @@ static int settle_timeline(struct wal_archive *archive, struct archive_timeline 
 
 int wal_archive_settle(struct wal_archive *archive)
 {
+    int64_t now = monotonic_now();
+    const struct settling settling = {
+        now, now + (int64_t)archive->repository->config->wal_fetch_hole_wait_seconds * 1000000};
     int result = 0;
 
     for (size_t i = 0; i < archive->count && result == 0; i++)
-        result = settle_timeline(archive, &archive->timelines[i]);
+        result = settle_timeline(archive, &archive->timelines[i], &settling);
     return result;
 }

@@ -1,8 +1,12 @@
 /* What a repository holds of WAL: holes, forks in mid-segment, markers, and what the records say of time. */
 #include "common/log.h"
+#include "common/timestamp.h"
 #include "common/wal_archive.h"
 #include "common/wal_index.h"
 #include "wal_archive_fixture.h"
+
+#include <fcntl.h>
+#include <time.h>
 
 static struct wal_archive load(void)
 {
@@ -317,6 +321,27 @@ static void test_index(void)
     wal_archive_close(&archive);
 }
 
+/* By their times these segments stay young; they are waited for together, and each is asked for at least
+ * once more. */
+static void test_settling(void)
+{
+    const struct timespec tomorrow[2] = {{time(NULL) + 86400, 0}, {time(NULL) + 86400, 0}};
+
+    empty_repository();
+    for (uint64_t number = 1; number <= 13; number += 2) {
+        put_times(1, number, NOTHING);
+        CHECK(utimensat(AT_FDCWD, below(segment_file(1, number, "")), tomorrow, 0) == 0);
+    }
+    config.wal_fetch_hole_wait_seconds = 1;
+    struct wal_archive archive = load();
+    put_times(1, 12, NOTHING);
+    int64_t begun = monotonic_now();
+    CHECK(wal_archive_settle(&archive) == 0);
+    CHECK(monotonic_now() - begun >= 1000000 && monotonic_now() - begun < 4000000);
+    CHECK(wal_archive_segment(&archive, 1, 12) != NULL && wal_archive_segment(&archive, 1, 10) == NULL);
+    wal_archive_close(&archive);
+}
+
 int main(void)
 {
     log_open("test_wal_archive", LOG_WARNING, false);
@@ -330,6 +355,7 @@ int main(void)
     test_times();
     test_damage();
     test_index();
+    test_settling();
     close_repository();
     return unit_done("wal_archive");
 }
