@@ -6,6 +6,7 @@
 #include "common/timestamp.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -71,15 +72,32 @@ static enum repository_result find_system(struct repository *repository, const c
     return result;
 }
 
-/* An expiry that had asked for the notes before may have removed it. 0, or -1 after logging. */
+/* An expiry that had asked for the notes before may have removed it, or be about to: it removes started.json,
+ * asks for the notes again, and then removes the manifest. So where both are there behind the note, it holds.
+ * 0, or -1 after logging. */
 static int is_still_there(struct repository *repository, const char *id)
 {
     uint64_t system;
+    int64_t time;
     enum repository_result result = find_system(repository, id, &system);
+    const char *name = repository->settings->name;
+    int has_started = -1;
 
     if (result == REPOSITORY_ABSENT)
-        log_error("%s: backup %s was removed while it was being pinned", repository->settings->name, id);
-    return result == REPOSITORY_OK || result == REPOSITORY_DAMAGED ? 0 : -1;
+        log_error("%s: backup %s was removed while it was being pinned", name, id);
+    if (result != REPOSITORY_OK && result != REPOSITORY_DAMAGED)
+        return -1;
+    char *key = backup_key(repository, system, id, "started.json");
+    if (key != NULL)
+        has_started = store_time_of(repository->store, key, &time);
+    free(key);
+    if (has_started == 0) {
+        log_error("%s: started.json of backup %s is missing: basebackup-expire may be removing the backup",
+                  name, id);
+        log_hint("The pin is stored. When no basebackup-expire runs, the same call tells whether the backup "
+                 "is still there.");
+    }
+    return has_started == 1 ? 0 : -1;
 }
 
 static int add_note(struct repository *repository, const struct request *request, uint64_t system)

@@ -79,22 +79,26 @@ static int remove_file(struct expiry *expiry, const struct retention_backup *bac
 }
 
 /* In this order: a folder with all but its manifest has lost it, so it stays; this one does not look so,
- * wherever a run is killed. And until the manifest goes nothing is missing that a restore needs. */
+ * wherever a run is killed. And until the manifest goes nothing is missing that a restore needs. Who pins it
+ * looks for started.json behind the note: either it is missing there, or the note is seen here. */
 static int remove_manifest(struct expiry *expiry, struct retention_backup *backup)
 {
-    static const char *const files[] = {"started.json", "manifest.json", INDEX_KIND};
-    int result = 0;
+    static const char *const files[] = {"started.json", "manifest.json"};
 
-    for (size_t i = 0; i < sizeof files / sizeof files[0] && result == 0; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        int result = still_goes(expiry, backup);
+        if (result != 1)
+            return result;
         result = remove_file(expiry, backup, files[i]);
-        if (result == 0 && strcmp(files[i], "manifest.json") == 0)
-            backup->state = RETENTION_REMOVED;
+        if (result == 1) { /* or that it is locked may not be asked */
+            backup->lock.is_locked = true;
+            return expire_plan_again(expiry->plan);
+        }
+        if (result != 0)
+            return -1;
     }
-    if (result == 1 && backup->state != RETENTION_REMOVED) { /* or that it is locked may not be asked */
-        backup->lock.is_locked = true;
-        return expire_plan_again(expiry->plan);
-    }
-    return result < 0 ? -1 : 0;
+    backup->state = RETENTION_REMOVED;
+    return remove_file(expiry, backup, INDEX_KIND) < 0 ? -1 : 0;
 }
 
 static int remove_manifests(struct expiry *expiry)
@@ -102,15 +106,13 @@ static int remove_manifests(struct expiry *expiry)
     struct retention *retention = &expiry->holdings->retention;
     int result = 0;
 
-    for (size_t i = 0; i < retention->backup_count && result >= 0; i++) {
+    for (size_t i = 0; i < retention->backup_count && result == 0; i++) {
         struct retention_backup *backup = &retention->backups[i];
         if (backup->state != RETENTION_COMPLETE || backup->reasons != 0)
             continue;
-        result = still_goes(expiry, backup);
-        if (result == 1)
-            result = remove_manifest(expiry, backup);
+        result = remove_manifest(expiry, backup);
     }
-    return result < 0 ? -1 : 0;
+    return result;
 }
 
 /* Folders */

@@ -329,6 +329,23 @@ cp "$folder/notes/$id.00000001.json" pin.json
 meanwhile pinned "GET *notes/$id.00000002.json 2 1 swap=$T/pin.json"
 expect_true "its manifest" test -e "$folder/$manifest"
 expect_status 0 basebackup-pin --remove "$id"
+pin_during() { # LINE-OF-THE-SCRIPT STATUS: when that request was answered, but expire does not know it yet
+    script "$1 delay=2000"
+    basebackup-expire >expire.log 2>&1 &
+    expire=$!
+    wait_until 20 "the request" grep -q "fault=" "$T/faults/requests"
+    expect_status "$2" basebackup-pin "$id"
+    wait $expire || fail "$(cat expire.log)"
+    expect_true "that it stays is told" grep -q "backup $id has been pinned meanwhile: it stays" expire.log
+    expect_true "its manifest" test -e "$folder/$manifest"
+    script
+    expect_status 0 basebackup-pin "$id"
+    expect_output "was pinned already"
+    expect_status 0 basebackup-pin --remove "$id"
+    cp started.json "$folder/base/$id"
+}
+pin_during "LIST *notes/$id* 1 1" 0
+pin_during "DELETES - 1 1" 1
 script
 expect_status 0 basebackup-expire
 expect_equal "backups" "${ids[1]}" "$(folders)"
