@@ -9,8 +9,7 @@
 struct listing {
     struct inventory *inventory;
     size_t hidden; /* bytes of every key before the folder's name */
-    char series[32];
-    uint64_t number; /* of the last part in it */
+    struct backup_part_run run;
     bool failed;
 };
 
@@ -41,24 +40,8 @@ static struct inventory_folder *folder_of(struct listing *listing, const char *i
     grown += inventory->count++;
     *grown = (struct inventory_folder){.is_regular = true};
     memcpy(grown->id, id, strlen(id) + 1);
-    listing->series[0] = '\0';
+    listing->run = (struct backup_part_run){.number = 0};
     return grown;
-}
-
-static void take_part(struct listing *listing, struct inventory_folder *folder, const char *name,
-                      size_t series, uint64_t number, uint64_t bytes)
-{
-    bool is_same = strlen(listing->series) == series && strncmp(listing->series, name, series) == 0;
-
-    if (!is_same) {
-        memcpy(listing->series, name, series);
-        listing->series[series] = '\0';
-        listing->number = 0;
-    }
-    folder->is_regular = folder->is_regular && number == listing->number + 1;
-    listing->number = number;
-    folder->parts++;
-    folder->part_bytes += bytes;
 }
 
 /* False: that is no name of a backup's object. */
@@ -77,9 +60,11 @@ static bool take_object(struct listing *listing, struct inventory_folder *folder
     else if (strcmp(name, INDEX_KIND) == 0) {
         folder->has_index = true;
         folder->index_bytes = bytes;
-    } else if (backup_part_name_parse(name, &series, &number) && series < sizeof listing->series)
-        take_part(listing, folder, name, series, number, bytes);
-    else if (strcmp(name, "heartbeat.json") != 0)
+    } else if (backup_part_name_parse(name, &series, &number) && series < sizeof listing->run.series) {
+        folder->is_regular = backup_part_follows(&listing->run, name, series, number) && folder->is_regular;
+        folder->parts++;
+        folder->part_bytes += bytes;
+    } else if (strcmp(name, "heartbeat.json") != 0)
         return false;
     folder->objects++;
     folder->bytes += bytes;

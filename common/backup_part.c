@@ -2,6 +2,7 @@
 
 #include "log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,19 @@ bool backup_part_name_parse(const char *name, size_t *series, uint64_t *number)
     bool is_oid = *series > 0 && strspn(name, "0123456789") == *series;
     return *end == '\0' && (is_oid || strncmp(name, "main-", *series + 1) == 0 ||
                             strncmp(name, "external-", *series + 1) == 0);
+}
+
+bool backup_part_follows(struct backup_part_run *run, const char *name, size_t series, uint64_t number)
+{
+    if (series >= sizeof run->series)
+        return false;
+    if (strlen(run->series) != series || strncmp(run->series, name, series) != 0) {
+        snprintf(run->series, sizeof run->series, "%.*s", (int)series, name);
+        run->number = 0;
+    }
+    bool follows = number == run->number + 1;
+    run->number = number;
+    return follows;
 }
 
 struct backup_part *backup_part_new(const struct index_entry *entry)

@@ -25,6 +25,14 @@ void backup_part_free(struct backup_part *part);     /* NULL-safe */
  * before the dash. */
 bool backup_part_name_parse(const char *name, size_t *series, uint64_t *number);
 
+/* The parts of one folder in the order of a listing; begins with zeros. */
+struct backup_part_run {
+    char series[32];
+    uint64_t number;
+};
+/* Is this the first of a series, or the next one in it? What backup_part_name_parse has told. */
+bool backup_part_follows(struct backup_part_run *run, const char *name, size_t series, uint64_t number);
+
 /* What is fetched with one request. */
 struct part_range {
     uint64_t offset, end; /* of stored bytes */

@@ -4,6 +4,7 @@
 #include "common/backup_part.h"
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "sync_list.h"
 #include "sync_workers.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct folder_listing {
     struct sync_plan *plan;
     size_t hidden;  /* bytes before the backup's id */
     size_t current; /* the backup whose folder it is in at present */
+    struct backup_part_run run;
 };
 
 static bool is_of(const struct backup *backup, const char *rest)
@@ -32,15 +34,19 @@ static bool take_object(void *context, const char *key, uint64_t bytes)
     uint64_t number;
     size_t series;
 
-    if (listing->current == backups->count || !is_of(&backups->backups[listing->current], rest))
+    if (listing->current == backups->count || !is_of(&backups->backups[listing->current], rest)) {
         for (listing->current = 0;
              listing->current < backups->count && !is_of(&backups->backups[listing->current], rest);
              listing->current++)
             ;
+        listing->run = (struct backup_part_run){.number = 0};
+    }
     if (listing->current == backups->count)
         return true;
     struct sync_folder *folder = &listing->plan->folders[listing->current];
     if (backup_part_name_parse(name, &series, &number)) {
+        folder->is_irregular =
+            !backup_part_follows(&listing->run, name, series, number) || folder->is_irregular;
         folder->parts++;
         folder->part_bytes += bytes;
     } else if (strcmp(name, INDEX_KIND) == 0) {
@@ -60,7 +66,8 @@ static int list_folders(struct sync *sync, struct sync_plan *plan)
         return log_out_of_memory();
     for (size_t i = 0; i < cluster->generation_count && result == 0; i++) {
         char *prefix = repository_system_key(sync->to, cluster->generations[i].system_identifier, "base/");
-        struct folder_listing context = {plan, prefix == NULL ? 0 : strlen(prefix), plan->to.count};
+        struct folder_listing context = {
+            .plan = plan, .hidden = prefix == NULL ? 0 : strlen(prefix), .current = plan->to.count};
         const struct store_listing listing = {.prefix = prefix, .each = take_object, .context = &context};
         result = prefix != NULL && store_list(sync->to->store, &listing) == STORE_OK ? 0 : -1;
         free(prefix);
@@ -70,10 +77,52 @@ static int list_folders(struct sync *sync, struct sync_plan *plan)
 
 /* What is there besides is nobody's, as is started.json behind the manifest: both are basebackup-verify's to
  * tell. */
-static bool is_whole(const struct sync_folder *folder, const struct backup *backup)
+static bool holds_enough(const struct sync_folder *folder, const struct backup *backup)
 {
     return folder->parts >= backup->part_count && folder->part_bytes >= backup->stored_bytes &&
            folder->index_bytes == backup->files_bytes && (folder->has_map || backup->tablespace_count == 0);
+}
+
+struct look {
+    struct sync_list list; /* of the folder */
+    bool lacks_some;
+};
+
+static int look_for_part(void *context, struct index_entry *entry)
+{
+    struct look *look = context;
+    const struct sync_item *there =
+        entry->line == INDEX_PART ? sync_list_find(&look->list, entry->path) : NULL;
+
+    if (entry->line == INDEX_PART && (there == NULL || there->bytes != entry->bytes))
+        look->lacks_some = true;
+    return 0;
+}
+
+/* There is more than the manifest counts, or under other names, which may hide what is missing: its index
+ * names the parts. 1: all are there; 0: not, or the index is damaged; -1 after logging. */
+static int has_all_parts(struct sync *sync, const struct backup *backup)
+{
+    struct look look = {.lacks_some = false};
+    enum repository_result result = REPOSITORY_FAILED;
+    char *rest = string_printf("base/%s/", backup->id);
+
+    if (rest != NULL && sync_list_load(sync->to, backup->system_identifier, rest, &look.list) == 0)
+        result = backup_index_load(sync->to, backup, look_for_part, &look);
+    sync_list_free(&look.list);
+    free(rest);
+    return result == REPOSITORY_FAILED ? -1 : result == REPOSITORY_OK && !look.lacks_some;
+}
+
+/* 1, 0, or -1 after logging. */
+static int is_whole(struct sync *sync, const struct sync_folder *folder, const struct backup *backup)
+{
+    if (!holds_enough(folder, backup))
+        return 0;
+    if (!folder->is_irregular && folder->parts == backup->part_count &&
+        folder->part_bytes == backup->stored_bytes)
+        return 1;
+    return has_all_parts(sync, backup);
 }
 
 /* By an expiry between the two listings. */
@@ -122,14 +171,18 @@ static const struct backup *find_backup(const struct backup_list *list, const ch
     return NULL;
 }
 
-static void judge_folders(struct sync *sync, struct sync_plan *plan)
+/* 0, or -1: stop. */
+static int judge_folders(struct sync *sync, struct sync_plan *plan)
 {
     for (size_t i = 0; i < plan->to.count; i++) {
         const struct backup *there = &plan->to.backups[i], *here = find_backup(&plan->from, there->id);
+        int whole = is_whole(sync, &plan->folders[i], there);
+        if (whole < 0 && sync_failure(sync, there->id) != 0)
+            return -1;
         plan->folders[i].is_settled =
-            is_whole(&plan->folders[i], there) ||
-            (here != NULL && !is_gone(sync->to, there) && is_beyond_mending(sync, here, there));
+            whole != 0 || (here != NULL && !is_gone(sync->to, there) && is_beyond_mending(sync, here, there));
     }
+    return 0;
 }
 
 /* The policy of the other repository, over what both have. */
@@ -167,9 +220,8 @@ int sync_plan_load(struct sync *sync, struct sync_plan *plan)
     if (plan->from.damaged > 0)
         sync_problem(sync, "manifest.json");
     if (backup_list_load_readable(sync->to, &plan->to, judge_manifest, sync) != REPOSITORY_OK ||
-        list_folders(sync, plan) != 0)
+        list_folders(sync, plan) != 0 || judge_folders(sync, plan) != 0)
         return -1;
-    judge_folders(sync, plan);
     if (sync->settings->is_all || !retention_policy_is_given(&sync->to->settings->retention))
         return 0;
     return judge(sync, plan);

@@ -9,8 +9,9 @@
 /* What lies in a backup's folder, as a listing tells. */
 struct sync_folder {
     uint64_t parts, part_bytes, index_bytes;
-    bool has_map;    /* tablespace_map */
-    bool is_settled; /* it has all that its manifest tells of, or can't be mended from the other */
+    bool is_irregular; /* the numbers of its parts are not 1, 2, 3 ... in each series */
+    bool has_map;      /* tablespace_map */
+    bool is_settled;   /* it has all that its manifest tells of, or can't be mended from the other */
 };
 
 struct sync_plan {

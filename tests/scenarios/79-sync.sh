@@ -101,7 +101,15 @@ cp "$base/${ids[1]}/main-00000001" "$base/${ids[1]}/main-00000099"
 sync 0
 expect_output "0 WAL files, 0 backups copied .*: 0 objects"
 cp started.json "$base/${ids[0]}/"
-rm "$base/${ids[1]}/main-00000099"
+mv "$base/${ids[1]}/main-00000001" "$base/${ids[1]}/main-00000098" # two to spare hide none that is missing
+sync 0
+expect_output "backup ${ids[1]} has a manifest in repository \"copy\", but its folder does not hold what that tells of"
+expect_output "0 WAL files, 1 backups copied .*: 1 objects"
+rm "$base/${ids[1]}"/main-000000{01,99} # nor does one of the same length
+sync 0
+expect_output "0 WAL files, 1 backups copied .*: 1 objects"
+rm "$base/${ids[1]}"/main-00000098
+is_copied
 
 step "a backup that was packed anew for the copy is let be; what it has lost can't come from here"
 cp -r "$base/${ids[0]}" kept
