@@ -230,18 +230,27 @@ static int begin(struct passage *passage)
     return list_folder(passage);
 }
 
-/* It was announced, but may have gone since; or the first repository has none any more. */
+/* It was announced, but may have gone since; or the first repository has none any more. Another call may have
+ * put it meanwhile. */
 static int copy_started(struct passage *passage)
 {
-    uint64_t objects = passage->sync->objects;
-    int result = 0;
+    struct sync *sync = passage->sync;
+    int64_t time;
 
     passage->is_announced = sync_list_find(&passage->there, "started.json") != NULL;
-    if (!passage->is_announced) {
-        result = copy_file(passage, COPY_STARTED, "started.json");
-        passage->is_announced = passage->sync->objects > objects;
-    }
-    return result;
+    if (passage->is_announced)
+        return 0;
+    if (copy_file(passage, COPY_STARTED, "started.json") != 0)
+        return -1;
+    if (sync->workers == NULL)
+        return 0;
+    char *key = key_of(passage, "started.json");
+    int found = key == NULL ? -1 : store_time_of(sync->to->store, key, &time);
+    passage->is_announced = found > 0;
+    if (found < 0 && key != NULL)
+        found = sync_failure(sync, key);
+    free(key);
+    return found < 0 ? -1 : 0;
 }
 
 static int copy_map(struct passage *passage)

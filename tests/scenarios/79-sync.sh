@@ -454,3 +454,23 @@ cd "$T"
 sync 1 --all
 expect_output "$segment.* with other content than in"
 cp real.conf "$CONFIG"
+
+if [ "$STORE" = file ]; then
+    step "an announcement that another call has put meanwhile is looked for in the end as one's own"
+    . "$here/faults.sh"
+    fault_server cloud
+    printf '[repository cloud]\nurl = s3://%s/%s\nregion = %s\nendpoint = %s\naccess_key = %s\nsecret_key = %s\n' \
+        "$S3_BUCKET" "$S3_PREFIX" "$S3_REGION" "$S3_ENDPOINT" "$S3_ACCESS_KEY" "$S3_SECRET_KEY" >>"$CONFIG"
+    expect_status 0 repository-init --repository cloud
+    started=base/$id/started.json
+    cp "repository/main/$system/$started" started.json
+    # the first is lost; the second comes too late
+    printf '%s\n' "PUT *$started 1 1 pretend" "PUT *$started 2 1 swap=$T/started.json" "PUT *$id/main-00000001 1 1 delay=3000" >cloud/script
+    repository-sync --from here --to cloud --last 1 >sync.log 2>&1 &
+    pid=$!
+    wait_until 60 "its first part" grep -q "main-00000001.*fault=3" cloud/requests
+    expect_same "the announcement" started.json "cloud/objects/$S3_BUCKET/$S3_PREFIX/main/$system/$started"
+    rm "cloud/objects/$S3_BUCKET/$S3_PREFIX/main/$system/$started"
+    wait $pid && fail "it did not notice" || true
+    expect_true "that it has gone is told: $(<sync.log)" grep -q "started.json\" was there, and is not there any more" sync.log
+fi
