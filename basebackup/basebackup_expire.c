@@ -86,10 +86,10 @@ static int expire_planned(const struct request *request, struct expire_plan *pla
     if (!request->is_dry_run && result == 0)
         wal_index_fill_all(holdings->repository, wal_index_fill_deadline(), false);
     if (holdings->damaged > 0)
-        log_error(
-            "repository \"%s\": %zu manifests or notes are damaged, unreadable or missing; what they may be "
-            "of stays",
-            holdings->repository->settings->name, holdings->damaged);
+        log_error("repository \"%s\": %zu manifests, notes or signs of life are damaged, unreadable or "
+                  "missing; what they may be "
+                  "of stays",
+                  holdings->repository->settings->name, holdings->damaged);
     return holdings->damaged > 0 ? -1 : result;
 }
 

@@ -111,7 +111,13 @@ static int load_manifest(struct holdings *holdings, struct repository *repositor
         break;
     case REPOSITORY_ABSENT:
         added->state = RETENTION_UNFINISHED;
-        return get_last_sign(repository, system, added->id, &added->stored_time);
+        if (get_last_sign(repository, system, added->id, &added->stored_time) == 0)
+            return 0;
+        if (!repository_answers(repository))
+            return -1;
+        added->stored_time = holdings->retention.now; /* somebody may be at work on it */
+        holdings->damaged++;
+        return 0;
     default:
         return -1;
     }

@@ -13,7 +13,7 @@ struct holdings {
     size_t archive_count;
     struct notes notes;
     bool keeps_versions; /* the bucket does */
-    size_t damaged;      /* manifests and notes, or unreadable though the store answers; logged */
+    size_t damaged;      /* manifests, notes; or unreadable, as may be a sign of life; logged */
     struct retention retention;
 };
 

@@ -265,7 +265,7 @@ rm "$folder/base/${ids[0]}/manifest.json"
 script
 expect_status 1 basebackup-expire
 expect_output "backup ${ids[0]} .*manifest.json is missing, and all else was stored"
-expect_output "1 manifests or notes are damaged, unreadable or missing"
+expect_output "1 manifests, notes or signs of life are damaged, unreadable or missing"
 expect_output "stays  backup ${ids[0]}, damaged"
 expect_equal "files" "files main-00000001 main-00000002 started.json" "$(ls "$folder/base/${ids[0]}" | paste -sd' ')"
 expect_equal "backups" "${ids[0]} ${ids[3]}" "$(folders)"
@@ -285,7 +285,7 @@ script
 expect_status 0 basebackup-pin "${ids[2]}"
 script "GET *${ids[1]}/manifest.json 1 - $unreadable" "GET *notes/* 1 - $unreadable"
 expect_status 1 basebackup-expire
-expect_output "2 manifests or notes are damaged, unreadable or missing"
+expect_output "2 manifests, notes or signs of life are damaged, unreadable or missing"
 expect_output "stays  backup ${ids[1]}, damaged"
 expect_output "stays  backup ${ids[2]}, .*: pinned"
 expect_equal "backups" "${ids[1]} ${ids[2]} ${ids[3]}" "$(folders)"
@@ -294,6 +294,19 @@ script
 expect_status 0 basebackup-pin --remove "${ids[2]}"
 expect_status 0 basebackup-expire
 expect_equal "backups" "${ids[3]}" "$(folders)"
+
+step "nor is a folder garbage whose last sign of life can't be read"
+make_repository "wal 1 1 45 1
+backup 1 40 41 1
+backup 1 10 10 9 unfinished"
+script "GET *${ids[1]}/[hs]*.json 1 - $unreadable"
+expect_status 1 basebackup-expire
+expect_output "1 manifests, notes or signs of life are damaged, unreadable or missing"
+expect_output "stays  backup ${ids[1]}, unfinished.*: unfinished"
+expect_equal "segments" 36 "$(segments)"
+script
+expect_status 0 basebackup-expire
+expect_equal "backups" "${ids[0]}" "$(folders)"
 
 step "since the plan was made: completed, gone on with, begun anew, pinned; each stays with its WAL"
 make_repository "wal 1 1 45 1

@@ -305,6 +305,18 @@ object_put "main/$system/base/$id/started.json" started.json
 expect_equal "backups of the copy" "$id" "$(basename "$(dirname "$(listed copy | grep -o '.*manifest.json')")")"
 expect_status 0 basebackup-verify --repository copy --full
 
+step "a damaged started.json keeps its backup waiting, and no other"
+rm -r copy
+expect_status 0 repository-init --repository copy
+printf '{}' >wrong
+object_put "main/$system/base/$id/started.json" wrong
+sync 1
+expect_output "started.json.* is damaged"
+expect_output "backup $id is not complete"
+expect_absent "copy/main/$system/base/$id/manifest.json"
+expect_equal "the others" $(($(listed here | grep -c manifest.json) - 1)) "$(listed copy | grep -c manifest.json)"
+object_put "main/$system/base/$id/started.json" started.json
+
 step "what the copy's own policy does not keep is not copied, and not copied again when it has gone there" # a nightly expiry and a nightly copy
 sync 0
 backups=$(listed copy | grep -c manifest.json)
