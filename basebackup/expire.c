@@ -39,10 +39,10 @@ static const char *what_happened(const struct retention_backup *before, const st
     if (now->state == RETENTION_COMPLETE)
         return was_one ? "stored anew" : "completed";
     if (now->state == RETENTION_DAMAGED)
-        return "damaged";
+        return "found damaged";
     if (before->state == RETENTION_REMOVED)
         return "begun anew";
-    return was_one || now->stored_time == 0 ? "removed by another run" : "worked on";
+    return was_one || now->stored_time < before->stored_time ? "removed by another run" : "gone on with";
 }
 
 /* Since the plan was made a backup may have been pinned, completed, gone on with, begun anew, or removed by

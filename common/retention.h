@@ -50,7 +50,7 @@ struct retention_backup {
     int64_t stored_time; /* by the store's: of the manifest, else the last sign of life; 0: not known */
     uint64_t stored_bytes;
     bool wal_included, is_pinned;
-    bool found_damaged;     /* by its last verification */
+    bool found_damaged;     /* by a verification, and not read since from its beginning to its end */
     bool is_promised;       /* it is to stay, whatever has changed since */
     struct store_lock lock; /* of the manifest, where that was asked for */
     /* the plan: */

@@ -326,7 +326,7 @@ cp "$folder/base/$id/started.json" started.json
 rm "$folder/$manifest" "$folder/base/$id/files"
 meanwhile completed "GET *$manifest 2 1 swap=$T/manifest.json"
 rm "$folder/$manifest"
-meanwhile "worked on" "GET *heartbeat.json 2 1 swap=$T/started.json"
+meanwhile "gone on with" "GET *heartbeat.json 2 1 swap=$T/started.json"
 rm "$folder/base/$id/heartbeat.json"
 cp manifest.json "$folder/$manifest"
 touch -d '9 days ago' "$folder/$manifest"
