@@ -445,9 +445,21 @@ static void test_states(void)
     CHECK_TEXT(spans(0, 0), "-0-30 +31-31:1 -32-40 +41-41:1 -42-100 +101-*:23");
 }
 
+static const char left_at_105[] = "1\t0/69800000\tno recovery target specified\n"; /* mid-segment */
+
+/* Timeline 1 has segments up to last; a backup on it, two on the one behind it. */
+static void begin_left_at_105(uint64_t last, struct retention_policy wanted)
+{
+    begin(20, wanted);
+    wal(0, 1, 0, last, NULL);
+    wal(0, 2, 105, 200, left_at_105);
+    backup(11, 1.5);
+    backup_on(0, 2, 106, 106, 10.5);
+    backup_on(0, 2, 150, 150, 19.5);
+}
+
 static void test_timelines(void)
 {
-    static const char left_at_105[] = "1\t0/69800000\tno recovery target specified\n"; /* mid-segment 105 */
     static const char left_at_121[] = "1\t0/79800000\tno recovery target specified\n";
 
     /* the base is on the timeline that was left; the segment of the fork is on both */
@@ -463,23 +475,13 @@ static void test_timelines(void)
     CHECK_TEXT(spans(0, 0), "-0-90 +91-105:3");
     CHECK_TEXT(spans(0, 1), "-0-104 +105-*:7");
     /* later it needs nothing of the first any more */
-    begin(20, (struct retention_policy){.keep_wal_seconds = 2 * 86400});
-    wal(0, 1, 0, 104, NULL);
-    wal(0, 2, 105, 200, left_at_105);
-    backup(11, 1.5);
-    backup_on(0, 2, 106, 106, 10.5);
-    backup_on(0, 2, 150, 150, 19.5);
+    begin_left_at_105(104, (struct retention_policy){.keep_wal_seconds = 2 * 86400});
     make_plan();
     CHECK_TEXT(days_kept(), "1 2");
     CHECK_TEXT(spans(0, 0), "-0-104");
     CHECK_TEXT(spans(0, 1), "-0-105 +106-*:7");
     /* the old primary wrote on for a while: those instants stay as long as keep_wal wants */
-    begin(20, (struct retention_policy){.keep_wal_seconds = 2 * 86400});
-    wal(0, 1, 0, 120, NULL);
-    wal(0, 2, 105, 200, left_at_105);
-    backup(11, 1.5);
-    backup_on(0, 2, 106, 106, 10.5);
-    backup_on(0, 2, 150, 150, 19.5);
+    begin_left_at_105(120, (struct retention_policy){.keep_wal_seconds = 2 * 86400});
     timelines[0][0].end_stored = at(18.5);
     make_plan();
     CHECK_TEXT(days_kept(), "0 1 2");
@@ -492,12 +494,7 @@ static void test_timelines(void)
     CHECK_TEXT(days_kept(), "1 2");
     CHECK_TEXT(spans(0, 0), "-0-120");
     /* without keep_wal a branch goes with the last backup that it could be recovered from */
-    begin(20, (struct retention_policy){.keep_last = 2});
-    wal(0, 1, 0, 120, NULL);
-    wal(0, 2, 105, 200, left_at_105);
-    backup(11, 1.5);
-    backup_on(0, 2, 106, 106, 10.5);
-    backup_on(0, 2, 150, 150, 19.5);
+    begin_left_at_105(120, (struct retention_policy){.keep_last = 2});
     make_plan();
     CHECK_TEXT(spans(0, 0), "-0-120");
     /* a timeline whose history is not there: nobody knows what it needs */
