@@ -36,23 +36,12 @@ void verify_reader_close(struct verify_reader *reader)
 
 /* Doubts */
 
-static bool take_first(void *context, const char *key, uint64_t bytes)
-{
-    char **first = context;
-
-    (void)bytes;
-    *first = string_copy(key);
-    return false;
-}
-
 /* The listing tells: a GET may find a delete marker. */
 bool verify_is_gone(struct repository *repository, const char *key)
 {
-    char *first = NULL;
-    const struct store_listing wanted = {
-        .prefix = key, .page_keys = 1, .each = take_first, .context = &first};
+    char *first;
     bool is_gone =
-        store_list(repository->store, &wanted) == STORE_OK && (first == NULL || strcmp(first, key) != 0);
+        store_first_key(repository->store, key, &first) == 0 && (first == NULL || strcmp(first, key) != 0);
 
     free(first);
     return is_gone;

@@ -47,19 +47,6 @@ static void take_manifest(const struct backup *backup, struct retention_backup *
     added->wal_included = backup->wal_included;
 }
 
-struct first_key {
-    char *key;
-};
-
-static bool take_first(void *context, const char *key, uint64_t bytes)
-{
-    struct first_key *first = context;
-
-    (void)bytes;
-    first->key = string_copy(key);
-    return false;
-}
-
 /* Is that file of a backup there? 1, 0, or -1 after logging. */
 static int has_file(struct repository *repository, uint64_t system, const char *id, const char *file)
 {
@@ -74,18 +61,16 @@ static int has_file(struct repository *repository, uint64_t system, const char *
 /* When an unfinished one was last heard of: its last sign, else whatever is there. 0, or -1 after logging. */
 static int get_last_sign(struct repository *repository, uint64_t system, const char *id, int64_t *time)
 {
-    struct first_key first = {NULL};
+    char *first = NULL;
     int result = backup_last_sign(repository, system, id, time);
 
     if (result != 0 || *time != 0)
         return result;
     char *folder = backup_key(repository, system, id, "");
-    const struct store_listing listing = {
-        .prefix = folder, .page_keys = 1, .each = take_first, .context = &first};
-    if (folder == NULL || store_list(repository->store, &listing) != STORE_OK ||
-        (first.key != NULL && store_time_of(repository->store, first.key, time) < 0))
+    if (folder == NULL || store_first_key(repository->store, folder, &first) != 0 ||
+        (first != NULL && store_time_of(repository->store, first, time) < 0))
         result = -1;
-    free(first.key);
+    free(first);
     free(folder);
     return result;
 }

@@ -146,6 +146,24 @@ enum store_result store_list(struct store *store, const struct store_listing *li
     return store->driver->list(store, listing);
 }
 
+static bool take_first(void *context, const char *key, uint64_t bytes)
+{
+    char **first = context;
+
+    (void)bytes;
+    *first = string_copy(key);
+    return false;
+}
+
+int store_first_key(struct store *store, const char *prefix, char **key)
+{
+    const struct store_listing listing = {
+        .prefix = prefix, .page_keys = 1, .each = take_first, .context = key};
+
+    *key = NULL;
+    return store_list(store, &listing) == STORE_OK ? 0 : -1;
+}
+
 enum store_result store_list_folders(struct store *store, const char *prefix,
                                      bool (*each)(void *context, const char *name), void *context)
 {

@@ -95,6 +95,9 @@ enum store_result store_get(struct store *store, const char *key, const struct s
  * 0, or -1 after logging. */
 int store_time_of(struct store *store, const char *key, int64_t *time);
 
+/* The first key with this prefix; *key is the caller's; NULL: there is none. 0, or -1 after logging. */
+int store_first_key(struct store *store, const char *prefix, char **key);
+
 /* Keys with this prefix and greater than start_after (NULL: all), in byte order of the whole key, until all
  * are told or each returns false. page_keys: how many to ask for at once (0: 1000). STORE_OK also for none.
  */
