@@ -2,6 +2,7 @@
  * of the others needs, and what was given up. Says first what goes, what stays, and why. */
 #include "common/log.h"
 #include "common/options.h"
+#include "common/result.h"
 #include "common/wal_index_fill.h"
 #include "expire.h"
 #include "expire_report.h"
@@ -172,9 +173,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     status = expire_all(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        log_error("could not write to standard output: %m");
+    if (result_flush() != 0)
         status = EXIT_FAILED;
-    }
     return status;
 }

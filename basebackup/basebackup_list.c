@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/note.h"
 #include "common/options.h"
+#include "common/result.h"
 #include "list_table.h"
 
 #include <stdio.h>
@@ -266,10 +267,8 @@ static int run(const struct config *config, const struct repository_config *only
     int result =
         request->backup != NULL ? show_one(config, only, request) : show_all(config, only, request->as_json);
 
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        log_error("could not write to standard output: %m");
+    if (result_flush() != 0)
         result = -1;
-    }
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/note.h"
 #include "common/options.h"
+#include "common/result.h"
 #include "common/timestamp.h"
 
 #include <stdio.h>
@@ -197,9 +198,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     status = pin_everywhere(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        log_error("could not write to standard output: %m");
+    if (result_flush() != 0)
         status = EXIT_FAILED;
-    }
     return status;
 }

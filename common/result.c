@@ -5,6 +5,14 @@
 
 #include <stdio.h>
 
+int result_flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    log_error("could not write to standard output: %m");
+    return -1;
+}
+
 void result_begin(struct result *result, const char *program, bool is_wanted)
 {
     result->document = json_new_object();

@@ -1,5 +1,5 @@
-/* --json: what a program did, as one JSON document on standard output at its end, after a failure too.
- * Layer 0. */
+/* What a program tells on standard output; with --json what it did, as one JSON document at its end, after a
+ * failure too. Layer 0. */
 #ifndef WALFERRY_RESULT_H
 #define WALFERRY_RESULT_H
 
@@ -12,6 +12,9 @@ struct result {
     bool is_wanted;        /* else nothing is printed */
     int64_t begun;         /* monotonic */
 };
+
+/* Was all of what was printed written? 0, or -1 after logging. */
+int result_flush(void);
 
 /* The document begins with program and status. */
 void result_begin(struct result *result, const char *program, bool is_wanted);

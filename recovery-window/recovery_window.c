@@ -3,6 +3,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/result.h"
 #include "page.h"
 #include "window_json.h"
 
@@ -80,10 +81,8 @@ static int run(const struct config *config, const struct repository_config *only
             result = -1;
         json_free(document);
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        log_error("could not write to standard output: %m");
+    if (result_flush() != 0)
         result = -1;
-    }
     return result;
 }
 
