@@ -126,7 +126,7 @@ bench:
 
 tests-built:
 	tests/install check
-	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) all units
+	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) all units bench-programs
 	$(MAKE) -j$$(nproc) $(if $(CI),WERROR=-Werror) asan
 
 .PHONY: demo check check-full coverage valgrind bench bench-programs tests-built

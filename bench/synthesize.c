@@ -29,6 +29,7 @@ static struct config config;
 
 struct maker {
     struct repository repository;
+    struct readers *readers; /* of the trailers that an index is made from */
     struct object_writer *writer;
     struct buffer object;
 };
@@ -115,7 +116,8 @@ static int make_log(void *context, void *task)
         if (number < wanted.end)
             result = put_segment(maker, number);
     if (result == 0 && wanted.log > 0 && ((uint64_t)wanted.log + 2) * PER_LOG < wanted.end &&
-        wal_index_make(&maker->repository, SYSTEM, 1, wanted.log, SEGMENT_BYTES) != REPOSITORY_OK)
+        wal_index_make(&maker->repository, maker->readers, SYSTEM, 1, wanted.log, SEGMENT_BYTES) !=
+            REPOSITORY_OK)
         result = -1;
     return result;
 }
@@ -204,8 +206,9 @@ static int open_maker(struct maker *maker)
 {
     const struct store_limits limits = {300, 0};
 
+    maker->readers = readers_new(&(struct readers_settings){.limits = limits});
     maker->writer = object_writer_new(&config.repositories[0].compression);
-    return maker->writer != NULL &&
+    return maker->readers != NULL && maker->writer != NULL &&
                    repository_open(&config, &config.repositories[0], NULL, &limits, &maker->repository) == 0
                ? 0
                : -1;
@@ -233,6 +236,7 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; result == 0 && i < backups; i++)
         result = make_backup(&makers[0], 2 + i * (segments - 1) / backups);
     for (size_t i = 0; i < WORKERS; i++) {
+        readers_free(makers[i].readers);
         repository_close(&makers[i].repository);
         object_writer_free(makers[i].writer);
         buffer_free(&makers[i].object);
