@@ -4,8 +4,8 @@
 #include "common/backup_sign.h"
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "common/object_list.h"
 #include "common/timestamp.h"
-#include "sync_list.h"
 #include "sync_plan.h"
 #include "sync_wal.h"
 #include "sync_workers.h"
@@ -20,7 +20,7 @@
 struct passage {
     struct sync *sync;
     const struct backup *backup;
-    struct sync_list there; /* what lies in its folder there: at first what an interrupted copy has left */
+    struct object_list there; /* what lies in its folder there: at first what an interrupted copy has left */
     struct backup_index index;
     struct backup_part *part;
     int64_t next_heartbeat; /* monotonic */
@@ -65,7 +65,7 @@ static int hand_over_part(struct passage *passage)
 {
     struct sync *sync = passage->sync;
     struct backup_part *part = passage->part;
-    const struct sync_item *there = part == NULL ? NULL : sync_list_find(&passage->there, part->name);
+    const struct object_item *there = part == NULL ? NULL : object_list_find(&passage->there, part->name);
 
     passage->part = NULL;
     if (part == NULL)
@@ -146,9 +146,9 @@ static int list_folder(struct passage *passage)
     char *rest = string_printf("base/%s/", passage->backup->id);
     int result = -1;
 
-    sync_list_free(&passage->there);
+    object_list_free(&passage->there);
     if (rest != NULL &&
-        sync_list_load(sync->to, passage->backup->system_identifier, rest, &passage->there) != 0)
+        object_list_load(sync->to, passage->backup->system_identifier, rest, &passage->there) != 0)
         result = sync_failure(sync, rest);
     else if (rest != NULL)
         result = 0;
@@ -172,8 +172,8 @@ static void tell_gone(struct passage *passage, const char *file)
 static int look_for_part(void *context, struct index_entry *entry)
 {
     struct passage *passage = context;
-    const struct sync_item *there =
-        entry->line == INDEX_PART ? sync_list_find(&passage->there, entry->path) : NULL;
+    const struct object_item *there =
+        entry->line == INDEX_PART ? object_list_find(&passage->there, entry->path) : NULL;
 
     if (entry->line == INDEX_PART && (there == NULL || there->bytes != entry->bytes))
         tell_gone(passage, entry->path);
@@ -189,7 +189,7 @@ static int look_again(struct passage *passage)
         return -1;
     if (passage->sync->problem_count != problems)
         return 0;
-    if (passage->is_announced && sync_list_find(&passage->there, "started.json") == NULL)
+    if (passage->is_announced && object_list_find(&passage->there, "started.json") == NULL)
         tell_gone(passage, "started.json");
     return backup_index_read(&passage->index, look_for_part, passage) == REPOSITORY_OK ? 0 : -1;
 }
@@ -237,7 +237,7 @@ static int copy_started(struct passage *passage)
     struct sync *sync = passage->sync;
     int64_t time;
 
-    passage->is_announced = sync_list_find(&passage->there, "started.json") != NULL;
+    passage->is_announced = object_list_find(&passage->there, "started.json") != NULL;
     if (passage->is_announced)
         return 0;
     if (copy_file(passage, COPY_STARTED, "started.json") != 0)
@@ -311,7 +311,7 @@ static int copy_backup(struct sync *sync, const struct backup *backup)
     if (result == 0)
         tell(&passage, sync->problem_count == problems, sync->objects > objects);
     backup_index_close(&passage.index);
-    sync_list_free(&passage.there);
+    object_list_free(&passage.there);
     return result;
 }
 

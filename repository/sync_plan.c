@@ -4,7 +4,7 @@
 #include "common/backup_part.h"
 #include "common/interrupt.h"
 #include "common/log.h"
-#include "sync_list.h"
+#include "common/object_list.h"
 #include "sync_workers.h"
 
 #include <stdlib.h>
@@ -84,15 +84,15 @@ static bool holds_enough(const struct sync_folder *folder, const struct backup *
 }
 
 struct look {
-    struct sync_list list; /* of the folder */
+    struct object_list list; /* of the folder */
     bool lacks_some;
 };
 
 static int look_for_part(void *context, struct index_entry *entry)
 {
     struct look *look = context;
-    const struct sync_item *there =
-        entry->line == INDEX_PART ? sync_list_find(&look->list, entry->path) : NULL;
+    const struct object_item *there =
+        entry->line == INDEX_PART ? object_list_find(&look->list, entry->path) : NULL;
 
     if (entry->line == INDEX_PART && (there == NULL || there->bytes != entry->bytes))
         look->lacks_some = true;
@@ -107,9 +107,9 @@ static int has_all_parts(struct sync *sync, const struct backup *backup)
     enum repository_result result = REPOSITORY_FAILED;
     char *rest = string_printf("base/%s/", backup->id);
 
-    if (rest != NULL && sync_list_load(sync->to, backup->system_identifier, rest, &look.list) == 0)
+    if (rest != NULL && object_list_load(sync->to, backup->system_identifier, rest, &look.list) == 0)
         result = backup_index_load(sync->to, backup, look_for_part, &look);
-    sync_list_free(&look.list);
+    object_list_free(&look.list);
     free(rest);
     return result == REPOSITORY_FAILED ? -1 : result == REPOSITORY_OK && !look.lacks_some;
 }

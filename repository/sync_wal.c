@@ -2,8 +2,8 @@
 
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "common/object_list.h"
 #include "common/wal_index.h"
-#include "sync_list.h"
 #include "sync_plan.h"
 #include "sync_workers.h"
 
@@ -137,16 +137,16 @@ static int copy_histories(struct sync *sync, const struct folders *folders)
 
 /* What both have below a prefix. Where that can't be found out both are empty, and it is a problem. 0, or -1:
  * stop. */
-static int list_both(struct sync *sync, const char *rest, struct sync_list *from, struct sync_list *to)
+static int list_both(struct sync *sync, const char *rest, struct object_list *from, struct object_list *to)
 {
     uint64_t system = sync->system->system_identifier;
 
-    *to = (struct sync_list){NULL, 0};
-    if (sync_list_load(sync->from, system, rest, from) == 0 &&
-        sync_list_load(sync->to, system, rest, to) == 0)
+    *to = (struct object_list){NULL, 0};
+    if (object_list_load(sync->from, system, rest, from) == 0 &&
+        object_list_load(sync->to, system, rest, to) == 0)
         return 0;
-    sync_list_free(from);
-    sync_list_free(to);
+    object_list_free(from);
+    object_list_free(to);
     return sync_failure(sync, rest);
 }
 
@@ -154,17 +154,17 @@ static int list_both(struct sync *sync, const char *rest, struct sync_list *from
 
 static int copy_restore_points(struct sync *sync)
 {
-    struct sync_list from, to;
+    struct object_list from, to;
     int result = list_both(sync, "restore-points/", &from, &to);
 
     for (size_t i = 0; result == 0 && i < from.count; i++)
-        if (sync_list_find(&to, from.items[i].name) == NULL && !sync_plan_lets_go(sync, from.items[i].name))
+        if (object_list_find(&to, from.items[i].name) == NULL && !sync_plan_lets_go(sync, from.items[i].name))
             result = sync_workers_copy(sync, COPY_DOCUMENT, string_copy(from.items[i].key),
                                        from.items[i].bytes, NULL);
     if (result == 0)
         result = sync_workers_wait(sync);
-    sync_list_free(&from);
-    sync_list_free(&to);
+    object_list_free(&from);
+    object_list_free(&to);
     return result;
 }
 
@@ -215,8 +215,8 @@ static bool is_in_indexes(struct sync *sync, const char *file, struct indexes *i
 
 /* Packed files of one length hold the same, as far as can be told without a request for each; unpacked ones
  * all have the same length, and packed differently the same file has another. */
-static bool is_told_by_length(const struct sync *sync, const struct sync_item *item,
-                              const struct sync_item *there)
+static bool is_told_by_length(const struct sync *sync, const struct object_item *item,
+                              const struct object_item *there)
 {
     return there->bytes == item->bytes && item->bytes != sync->system->segment_bytes + OBJECT_TRAILER_BYTES;
 }
@@ -233,11 +233,11 @@ static bool is_wanted(const struct sync *sync, const char *name, uint64_t first_
            (number + 1) * sync->system->segment_bytes > first_lsn;
 }
 
-static int copy_file(struct sync *sync, const struct sync_item *item, const struct sync_list *to,
+static int copy_file(struct sync *sync, const struct object_item *item, const struct object_list *to,
                      struct indexes *indexes)
 {
     bool is_gap = wal_name_parse(item->name).kind == WAL_NOT;
-    const struct sync_item *there = sync_list_find(to, item->name);
+    const struct object_item *there = object_list_find(to, item->name);
 
     if (there == NULL && sync_plan_lets_go(sync, item->name)) {
         sync->wal_left_out++;
@@ -253,7 +253,7 @@ static int copy_file(struct sync *sync, const struct sync_item *item, const stru
 
 static int copy_folder(struct sync *sync, const char *folder, uint64_t first_lsn)
 {
-    struct sync_list from, to;
+    struct object_list from, to;
     struct indexes indexes = {.is_asked = false};
     char rest[8 + LOG_NAME_BYTES];
     uint64_t objects = sync->objects;
@@ -268,8 +268,8 @@ static int copy_folder(struct sync *sync, const char *folder, uint64_t first_lsn
         result = sync_workers_wait(sync);
     sync->wal_copied += sync->objects - objects;
     free_indexes(&indexes);
-    sync_list_free(&from);
-    sync_list_free(&to);
+    object_list_free(&from);
+    object_list_free(&to);
     return result;
 }
 
