@@ -212,6 +212,7 @@ bool retention_is_given_up(const struct retention *retention, const struct reten
            sign < before(retention->now, retention->policy->orphan_age_seconds);
 }
 
+/* A clock that may have jumped ahead makes no running backup garbage, either. */
 static void keep_by_state(struct retention *retention)
 {
     for (size_t i = 0; i < retention->backup_count; i++) {
@@ -220,7 +221,8 @@ static void keep_by_state(struct retention *retention)
             backup->reasons |= KEPT_PROMISED;
         if (backup->state == RETENTION_DAMAGED)
             backup->reasons |= KEPT_DAMAGED;
-        if (backup->state == RETENTION_UNFINISHED && !retention_is_given_up(retention, backup))
+        if (backup->state == RETENTION_UNFINISHED &&
+            (retention->is_stale || !retention_is_given_up(retention, backup)))
             backup->reasons |= KEPT_RUNNING;
         if (backup->state == RETENTION_COMPLETE && is_future(retention, backup))
             backup->reasons |= KEPT_FUTURE;
@@ -341,11 +343,11 @@ int retention_plan(struct retention *retention)
     struct retention_backup **sorted = sort_backups(retention, &count);
     if (sorted == NULL)
         return -1;
+    apply_ages(retention); /* first: it tells whether the clock can be believed */
     keep_by_state(retention);
     keep_newest(retention);
     keep_alone(retention);
     apply_counts(retention->policy, sorted, count);
-    apply_ages(retention);
     keep_bases(retention);
     free(sorted);
     if (!retention_policy_is_given(retention->policy))

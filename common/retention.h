@@ -29,7 +29,7 @@ enum retention_reason {
     KEPT_YEARLY = 1 << 9,
     KEPT_FUTURE = 1 << 10, /* it ended later than now: a clock is wrong */
     KEPT_DAMAGED = 1 << 11,
-    KEPT_RUNNING = 1 << 12, /* unfinished, and younger than orphan_age */
+    KEPT_RUNNING = 1 << 12, /* unfinished, and younger than orphan_age, or the plan is_stale */
     KEPT_LOCKED = 1 << 13,  /* the store does not let it go */
     KEPT_ALONE = 1 << 14,   /* no backup at all is whole */
     KEPT_NO_POLICY = 1 << 15,
@@ -100,7 +100,7 @@ struct retention {
     struct retention_backup *backups; /* owned; in any order */
     size_t backup_count;
     /* the plan: */
-    bool is_stale;            /* no backup has ended for so long that nothing goes because of its age */
+    bool is_stale; /* no backup has ended for so long that nothing goes because of its age, finished or not */
     int64_t window_begin;     /* keep_wal begins here; INT64_MIN without it */
     size_t newest_generation; /* that has a backup which is whole; or SIZE_MAX */
 };

@@ -351,7 +351,8 @@ static void check_folders(struct proof *proof)
             continue;
         if (backup->state == RETENTION_DAMAGED)
             lost(proof, "backup %s, whose manifest is damaged", backup->id);
-        else if (backup->state == RETENTION_UNFINISHED && backup->stored_time >= young)
+        else if (backup->state == RETENTION_UNFINISHED &&
+                 (retention->is_stale || backup->stored_time >= young))
             lost(proof, "backup %s, which may be running", backup->id);
         else if (backup->state == RETENTION_COMPLETE && (backup->is_pinned || backup->lock.is_locked))
             lost(proof, "backup %s, which is pinned or locked", backup->id);

@@ -406,6 +406,18 @@ static void test_stale(void)
     make_plan();
     CHECK(!plan.is_stale);
     CHECK_TEXT(days_kept(), "19 20 21"); /* 19: the window begins with it */
+    /* by the same clock what is being taken just now was begun long ago */
+    begin(400, (struct retention_policy){.keep_last = 1});
+    daily(20);
+    backup(191, 392)->state = RETENTION_UNFINISHED;
+    make_plan();
+    CHECK(plan.is_stale);
+    CHECK_TEXT(days_kept(), "19 20");
+    plan.now = at(27.4);
+    backups[20].stop_time = backups[20].stored_time = at(20.3);
+    make_plan();
+    CHECK(!plan.is_stale);
+    CHECK_TEXT(days_kept(), "19");
 }
 
 static void test_states(void)
