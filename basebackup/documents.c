@@ -3,6 +3,7 @@
 #include "common/document.h"
 #include "common/interrupt.h"
 #include "common/log.h"
+#include "common/object_list.h"
 #include "common/timestamp.h"
 
 #include <inttypes.h>
@@ -39,6 +40,7 @@ int documents_started(const struct backup *backup, struct buffer *out)
 /* The index and the manifest of one lane. */
 struct ending {
     struct targets *targets;
+    struct catalog *catalog;
     size_t lane;
     struct object_spool spool; /* the packed index: for each target, and each try, read from its first byte */
     struct object_facts facts; /* of it */
@@ -47,8 +49,7 @@ struct ending {
 
 /* Packs the index as a sealed object, and notes its hash and size in *backup. In a file, as the catalog is:
  * its length grows with the number of files. */
-static int pack_index(struct ending *ending, struct catalog *catalog, const char *directory,
-                      struct backup *backup)
+static int pack_index(struct ending *ending, const char *directory, struct backup *backup)
 {
     struct object_writer *writer = object_writer_new(&ending->targets->lanes[ending->lane]);
     struct object_facts *facts = &ending->facts;
@@ -65,7 +66,7 @@ static int pack_index(struct ending *ending, struct catalog *catalog, const char
     facts->postgresql_version = backup->postgresql_version;
     if (object_spool_begin(spool, directory, 0, true) == 0 &&
         object_writer_begin(writer, object_spool_sink(spool)) == 0 &&
-        catalog_read(catalog, ending->lane, &sink) == 0 && object_writer_end(writer, facts) == 0) {
+        catalog_read(ending->catalog, ending->lane, &sink) == 0 && object_writer_end(writer, facts) == 0) {
         memcpy(backup->files_sha256, facts->sha256, SHA256_BYTES);
         backup->files_bytes = spool->length;
         result = 0;
@@ -100,6 +101,78 @@ static void take_totals(struct catalog *catalog, size_t lane, struct backup *bac
     backup->stored_bytes = totals.stored_bytes;
 }
 
+/* A push may have waited for its WAL for hours: what it has stored may be gone by now, since another's clock,
+ * or want of a sign of life, made it garbage to an expiry. A manifest above it would take a good backup's
+ * place. */
+
+struct look {
+    struct object_list there;
+    struct buffer gone; /* the first name that is missing, or of another length */
+};
+
+static int look_for(struct look *look, const char *name, uint64_t bytes, bool has_bytes)
+{
+    const struct object_item *item = object_list_find(&look->there, name);
+
+    if (look->gone.length > 0 || (item != NULL && (!has_bytes || item->bytes == bytes)))
+        return 0;
+    return buffer_append_string(&look->gone, name);
+}
+
+static int look_for_part(void *context, struct index_entry *entry)
+{
+    return entry->line == INDEX_PART ? look_for(context, entry->path, entry->bytes, true) : 0;
+}
+
+static int look_for_parts(const struct ending *ending, struct look *look)
+{
+    struct index_reader *reader =
+        index_reader_new(ending->targets->backup_id, "the temporary file of the index", look_for_part, look);
+    int result = -1;
+
+    if (reader == NULL)
+        return -1;
+    struct sink sink = index_reader_sink(reader);
+    if (catalog_read(ending->catalog, ending->lane, &sink) == 0)
+        result = index_reader_finish(reader);
+    index_reader_free(reader);
+    return result;
+}
+
+static void tell_gone(const struct ending *ending, const struct target *target, const struct look *look)
+{
+    char *key = targets_key(ending->targets, target, buffer_string(&look->gone));
+
+    if (key == NULL)
+        return;
+    log_error("\"%s\" was stored, and has been removed or changed meanwhile: the backup is not completed",
+              store_describe(target->repository.store, key));
+    log_hint("Has basebackup-expire run with a clock that is ahead, and taken the folder for garbage? Set "
+             "right the clocks of all machines that use the repository, then take the backup again.");
+    free(key);
+}
+
+/* Is there, in one target's folder, all that was stored? 0, or -1 after logging. */
+static int look_again(const struct ending *ending, struct target *target, bool has_index)
+{
+    struct look look = {.gone = BUFFER_EMPTY};
+    char *rest = string_printf("base/%s/", ending->targets->backup_id);
+    int result = -1;
+
+    if (rest != NULL &&
+        object_list_load(&target->repository, ending->targets->system_identifier, rest, &look.there) == 0 &&
+        look_for(&look, "started.json", 0, false) == 0 && look_for_parts(ending, &look) == 0 &&
+        (!has_index || look_for(&look, INDEX_KIND, ending->spool.length, true) == 0)) {
+        result = look.gone.length == 0 ? 0 : -1;
+        if (result != 0)
+            tell_gone(ending, target, &look);
+    }
+    object_list_free(&look.there);
+    buffer_free(&look.gone);
+    free(rest);
+    return result;
+}
+
 static int put_ending(struct ending *ending)
 {
     struct targets *targets = ending->targets;
@@ -110,7 +183,9 @@ static int put_ending(struct ending *ending)
     for (size_t i = 0; i < targets->count && result == 0; i++) {
         struct target *target = &targets->items[i];
         if (target->lane == ending->lane && target_is_alive(target) &&
-            (put_index(targets, target, &body, &ending->facts) != 0 ||
+            (look_again(ending, target, false) != 0 ||
+             put_index(targets, target, &body, &ending->facts) != 0 ||
+             look_again(ending, target, true) != 0 ||
              target_put(targets, target, "manifest.json", &ending->manifest) != 0))
             result = target_give_up(targets, target);
     }
@@ -120,13 +195,16 @@ static int put_ending(struct ending *ending)
 static int put_lane(struct targets *targets, size_t lane, struct catalog *catalog, const char *directory,
                     struct backup *backup)
 {
-    struct ending ending = {
-        .targets = targets, .lane = lane, .spool = OBJECT_SPOOL_EMPTY, .manifest = BUFFER_EMPTY};
+    struct ending ending = {.targets = targets,
+                            .catalog = catalog,
+                            .lane = lane,
+                            .spool = OBJECT_SPOOL_EMPTY,
+                            .manifest = BUFFER_EMPTY};
     int result = -1;
 
     take_totals(catalog, lane, backup);
     backup->codec = targets->lanes[lane].codec;
-    if (pack_index(&ending, catalog, directory, backup) == 0 && backup_seal(backup, &ending.manifest) == 0)
+    if (pack_index(&ending, directory, backup) == 0 && backup_seal(backup, &ending.manifest) == 0)
         result = put_ending(&ending);
     object_spool_free(&ending.spool);
     buffer_free(&ending.manifest);

@@ -86,6 +86,11 @@ table push_row <<'TABLE'
 - | 1 | AccessDenied.*has failed | PUT *files 1 - status=403 code=AccessDenied
 1 | 0 | is complete | PUT *manifest.json 1 1 done status=500 code=InternalError
 - | 1 | AccessDenied.*has failed | PUT *manifest.json 1 - status=403 code=AccessDenied
+- | 1 | started.json.*has been removed.*has failed | PUT *started.json 1 1 pretend
+- | 1 | main-.*has been removed.*has failed | PUT *main-* 1 1 pretend
+- | 1 | files.*has been removed.*has failed | PUT *files 1 1 pretend
+- | 1 | AccessDenied.*has failed | LIST *base* 1 - status=403 code=AccessDenied
+- | 1 | SlowDown.*has failed | LIST *base* 2 - status=503 code=SlowDown
 1 | 0 | is complete | set page 1
 - | 1 | AccessDenied.*has failed | LIST * 1 - status=403 code=AccessDenied
 - | 1 | cannot be understood.*has failed | LIST * 1 - status=200
@@ -200,19 +205,53 @@ renewed() { # wound: wal-g#2297, #1810
 }
 row "the session token expires in the middle" renewed
 
-# ---- basebackup-push: the one lie that it can't see through; a restore does
+# ---- basebackup-push: its folder is taken for garbage before it is complete
 
-unseen() {
+removed() { # FILES WHEN: of the folder; in the wait for WAL, or when the index is stored
+    local push folder
     rm -rf "$objects/main/$system/base"
     WALFERRY_CONFIG=$T/patient.conf
-    script "PUT *main-* 1 1 pretend"
-    expect_status 0 basebackup-push --checkpoint=fast
     script
+    expect_status 0 basebackup-push --checkpoint=fast
+    folder=$(ls "$objects/main/$system/base")
+    [ "$2" = waiting ] || script "PUT *files 1 1 delay=2000"
+    [ "$2" != waiting ] || sql main "alter system set archive_command = 'false'" "select pg_reload_conf()" >/dev/null
+    basebackup-push --checkpoint=fast >push.log 2>&1 &
+    push=$!
+    if [ "$2" = waiting ]; then
+        wait_until 30 "the wait" grep -q "waiting for WAL segment" push.log
+    else
+        wait_until 30 "the index" grep -q "^PUT [^ ]*/files .*fault=" faults/requests
+    fi
+    (cd "$objects/main/$system/base" && rm -r -- $(ls -d -- [!.]*/$1 | grep -v "^$folder/"))
+    sql main "alter system reset archive_command" "select pg_reload_conf()" >/dev/null
+    if wait $push; then fail "it succeeded: $(cat push.log)"; fi
+    expect_true "it says so" grep -q "was stored, and has been removed or changed meanwhile: the backup is not completed" push.log
+    expect_equal "manifests" "$folder" "$(cd "$objects/main/$system/base" && ls -d -- */manifest.json | cut -d/ -f1)"
+    [ "$2" = storing ] || expect_equal "indexes" "$folder" "$(cd "$objects/main/$system/base" && ls -d -- */files | cut -d/ -f1)"
+    list_is 1
+    expect_output "$folder"
+    expect_status 0 basebackup-push --checkpoint=fast # what the interrupted one has left misleads nobody
+    expect_status 0 basebackup-verify --full
+}
+for files in '*' started.json main-00000001; do
+    row "$files gone while WAL is waited for" removed "$files" waiting
+    row "$files gone while the index is stored" removed "$files" storing
+done
+
+# ---- basebackup-push: a part that is lost later; a restore notices
+
+lost() {
+    rm -rf "$objects/main/$system/base"
+    WALFERRY_CONFIG=$T/patient.conf
+    script
+    expect_status 0 basebackup-push --checkpoint=fast
+    rm "$objects/main/$system/base"/*/main-00000001
     expect_status 1 basebackup-fetch -D "$T/restored"
     says "is missing.*is incomplete"
     rm -rf restored
 }
-row "a part is acknowledged, but not stored" unseen
+row "a part is lost when the backup is complete" lost
 [ ${#wrong_rows[@]} = 0 ] || expect_rows "$rows"
 
 # ---- basebackup-list and basebackup-fetch
@@ -326,6 +365,6 @@ TABLE
 - | 1 | PreconditionFailed.*is incomplete | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 - | 1 | not the range.*is incomplete | set ignore if-match;GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 TABLE
-    expect_rows 98
+    expect_rows 109
 }
 in_shards 3 reading
