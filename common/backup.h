@@ -111,8 +111,8 @@ enum repository_result backup_get(struct repository *repository, uint64_t system
                                   struct backup *backup, struct store_object *object);
 
 /* All complete backups of all generations, oldest first by start time. A folder without manifest.json is
- * passed over (debug); a damaged manifest is logged, counted in *damaged and passed over. The repository's
- * cluster must be loaded. */
+ * passed over (debug); a damaged manifest, or one that can't be read although the repository answers, is
+ * logged, counted in damaged and passed over. The repository's cluster must be loaded. */
 struct backup_list {
     struct backup *backups;
     size_t count;

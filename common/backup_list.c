@@ -112,14 +112,22 @@ enum repository_result backup_get(struct repository *repository, uint64_t system
 struct list_reading {
     struct repository *repository;
     struct backup_list *list;
-    int (*judge)(void *context, const char *key); /* NULL: a manifest that can't be read ends it */
+    int (*judge)(void *context, const char *key); /* NULL: one that can't be read counts as damaged */
     void *context;
 };
 
 static enum repository_result judge_unreadable(const struct list_reading *reading, uint64_t system,
                                                const char *id)
 {
-    char *key = reading->judge == NULL ? NULL : backup_key(reading->repository, system, id, "manifest.json");
+    if (reading->judge == NULL) {
+        if (!repository_answers(reading->repository))
+            return REPOSITORY_FAILED;
+        log_warning("backup %s in repository \"%s\" is passed over: its manifest can't be read", id,
+                    reading->repository->settings->name);
+        reading->list->damaged++;
+        return REPOSITORY_OK;
+    }
+    char *key = backup_key(reading->repository, system, id, "manifest.json");
     enum repository_result result =
         key != NULL && reading->judge(reading->context, key) == 0 ? REPOSITORY_OK : REPOSITORY_FAILED;
 
@@ -331,6 +339,11 @@ const struct backup *backup_choose(const struct repository *repository, const st
                                    const struct backup_wish *wish)
 {
     bool by_target = wish->id == NULL || strcmp(wish->id, "latest") == 0;
+    const struct backup *backup =
+        by_target ? choose_newest(repository, list, wish) : choose_by_id(repository, list, wish);
 
-    return by_target ? choose_newest(repository, list, wish) : choose_by_id(repository, list, wish);
+    if (backup == NULL && list->damaged > 0)
+        log_hint("Backups whose manifest is damaged or can't be read are passed over; it has %zu.",
+                 list->damaged);
+    return backup;
 }

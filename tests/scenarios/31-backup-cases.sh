@@ -170,6 +170,28 @@ object_put "$key" manifest
 expect_status 0 basebackup-list
 rm -rf copy
 
+if [ "$STORE" = file ] && [ "$(id -u)" != 0 ]; then
+    step "nor does one that can't be read keep others from being found" # as in an archive tier
+    unread=repository/main/$system/base/$first/manifest.json
+    chmod 000 "$unread"
+    expect_status 1 basebackup-list
+    expect_output "warning: backup $first in repository \"here\" is passed over"
+    expect_output "^$newest "
+    expect_equal "rows" $((count - 1)) "$(grep -c "^20.*Z-00000001-" <<<"$output")"
+    expect_status 1 basebackup-fetch --backup "$first" -D "$T/never"
+    expect_output "hint: Backups whose manifest is damaged or can't be read are passed over; it has 1"
+    expect_absent never
+    expect_status 0 basebackup-fetch --backup "$newest" -D "$T/copy"
+    rm -rf copy
+    expect_status 0 basebackup-fetch -D "$T/copy"
+    expect_status 0 recovery-config -D "$T/copy"
+    expect_status 1 recovery-window
+    expect_output "the newest is $newest"
+    chmod 600 "$unread"
+    expect_status 0 basebackup-list
+    rm -rf copy
+fi
+
 step "damaged pages: each file and block is named, nothing becomes visible"
 sql main "alter system set autovacuum = off" "select pg_reload_conf()" >/dev/null # it would write over the damage
 failed() { # PATTERN OPTION...: the backup fails and says this
