@@ -532,11 +532,15 @@ static int end_unit(struct reading *reading, int result)
     return report(reading, result == 0 ? "" : done);
 }
 
-static void finish_workers(struct reading *reading, int result)
+/* 0, or -1: one of them ended before, since the store did not answer; or all are to. Once. */
+static int finish_workers(struct reading *reading, int result)
 {
     if (result != 0 && !reading->is_stopped && reading->pool != NULL)
         worker_pool_cancel(reading->pool);
-    worker_pool_finish(reading->pool);
+    int finished = worker_pool_finish(reading->pool);
+
+    reading->pool = NULL;
+    return finished;
 }
 
 int verify_read(struct verify *verify, struct verify_plan *plan)
@@ -547,22 +551,21 @@ int verify_read(struct verify *verify, struct verify_plan *plan)
     pthread_mutex_init(&reading.lock, NULL);
     if (start_workers(&reading) != 0)
         result = -1;
-    for (size_t i = 0; i < plan->count && result == 0; i++) {
+    for (size_t i = 0; i < plan->count && result == 0 && !reading.is_stopped; i++) {
         reading.is_stopped = is_at_limit(&reading, 1);
         if (reading.is_stopped)
             break;
-        result = read_unit(&reading, &plan->units[i]);
-        if (result != 0)
-            finish_workers(&reading, result);
-        if (end_unit(&reading, result) != 0)
+        int done = read_unit(&reading, &plan->units[i]);
+        result = reading.is_stopped ? 0 : done; /* the limit itself is no failure */
+        if (done != 0 && finish_workers(&reading, done) != 0)
             result = -1;
-        if (result != 0)
-            break;
+        if (end_unit(&reading, done) != 0)
+            result = -1;
     }
-    if (result == 0)
-        finish_workers(&reading, result);
+    if (finish_workers(&reading, result) != 0)
+        result = -1;
     verify->is_cut_short = reading.is_stopped;
     free_workers(&reading);
     pthread_mutex_destroy(&reading.lock);
-    return reading.is_stopped ? 0 : result;
+    return result;
 }

@@ -151,3 +151,12 @@ assert here["objects_read"] > 0 and second["objects_read"] > 0, "each comes to i
 assert here["bytes_read"] + second["bytes_read"] <= int(sys.argv[1]), "the limit is the call's"
 assert here["cut_short"] and second["cut_short"]
 PY
+
+if [ "$(id -u)" != 0 ]; then
+    step "where what was read can't be remembered, a call with a limit fails like any other"
+    chmod 500 "second/main/$system/reports"
+    verify 1 --repository second --max-bytes 1kB # it ends within a unit
+    expect_true "that is told: $(<verify.log)" grep -q "reports.*Permission denied" verify.log
+    chmod 700 "second/main/$system/reports"
+    verify 0 --repository second --max-bytes 1kB
+fi
