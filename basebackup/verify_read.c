@@ -480,11 +480,20 @@ static int report(struct reading *reading, const char *done)
     memcpy(verified.unit, unit->name, sizeof verified.unit);
     snprintf(verified.last, sizeof verified.last, "%s", done);
     gethostname(verified.host, sizeof verified.host - 1);
-    int result = verified_put(verify->repository, verify->system->system_identifier, &verified);
-    verified.time = verified_again_at(known, &verified, unit->last);
-    if (result != 0 || verified.time == 0)
-        return result;
-    return verified_put(verify->repository, verify->system->system_identifier, &verified);
+    int64_t times[] = {verified.time, verified_again_at(known, &verified, unit->last)};
+    int result = 0;
+
+    /* Whichever of the two is lost, no damage is hidden later. */
+    if (verified.is_damaged && times[1] != 0) {
+        times[0] = times[1];
+        times[1] = verified.time;
+    }
+    for (size_t i = 0; i < 2 && result == 0; i++) {
+        verified.time = times[i];
+        if (verified.time != 0)
+            result = verified_put(verify->repository, verify->system->system_identifier, &verified);
+    }
+    return result;
 }
 
 static int read_objects(struct reading *reading)

@@ -160,3 +160,22 @@ if [ "$(id -u)" != 0 ]; then
     chmod 700 "second/main/$system/reports"
     verify 0 --repository second --max-bytes 1kB
 fi
+
+step "of two reports of damage the one that holds for longer is stored first: the other may be lost"
+. "$here/faults.sh"
+(
+    trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+    fault_server faults
+    mkdir -p "faults/objects/$S3_BUCKET/$S3_PREFIX"
+    cp -r second/main "faults/objects/$S3_BUCKET/$S3_PREFIX/"
+    cd "faults/objects/$S3_BUCKET/$S3_PREFIX/main/$system"
+    rm -f reports/*
+    printf x >"reports/20991231T000000.000000Z-verified-base-${backup##*/}"
+    printf x >"base/${backup##*/}/main-00000001"
+    printf '[cluster]\nname = main\nstate_dir = %s\n[repository here]\nurl = s3://%s/%s\nregion = %s\nendpoint = %s\naccess_key = %s\nsecret_key = %s\n' \
+        "$T/state" "$S3_BUCKET" "$S3_PREFIX" "$S3_REGION" "$S3_ENDPOINT" "$S3_ACCESS_KEY" "$S3_SECRET_KEY" >"$CONFIG"
+    script "PUT *reports/* 2 - status=403 code=AccessDenied"
+    verify 1 --backup "${backup##*/}"
+    expect_equal "reports" "20991231T000000.000000Z-verified-base-${backup##*/}
+20991231T000000.000001Z-verified-base-${backup##*/}.damaged" "$(ls reports)"
+)
