@@ -73,16 +73,31 @@ static enum repository_result find_system(struct repository *repository, const c
     return result;
 }
 
+/* Who looked before the pin was stored has ended since, as far as a time can tell. 1, 0, or -1 after logging.
+ */
+static int is_long_pinned(struct repository *repository, const struct noted *pin)
+{
+    int64_t age = (int64_t)repository->settings->retention.orphan_age_seconds * 1000000, time;
+    char *rest = string_printf("notes/%s.%08u.json", pin->note.backup, (unsigned)pin->number);
+    char *key = rest == NULL ? NULL : repository_system_key(repository, pin->note.system_identifier, rest);
+    int result = key == NULL ? -1 : store_time_of(repository->store, key, &time);
+
+    free(key);
+    free(rest);
+    return result == 1 ? time < store_now(repository->store) - age : result;
+}
+
 /* An expiry that had asked for the notes before may have removed it, or be about to: it removes started.json,
  * asks for the notes again, and then removes the manifest. So where both are there behind the note, it holds.
- * 0, or -1 after logging. */
-static int is_still_there(struct repository *repository, const char *id)
+ * Nobody puts started.json back: another expiry may stand right before the manifest. pin: that was there
+ * before this call; NULL. 0, or -1 after logging. */
+static int is_still_there(struct repository *repository, const char *id, const struct noted *pin)
 {
     uint64_t system;
     int64_t time;
     enum repository_result result = find_system(repository, id, &system);
     const char *name = repository->settings->name;
-    int has_started = -1;
+    int holds = -1;
 
     if (result == REPOSITORY_ABSENT)
         log_error("%s: backup %s was removed while it was being pinned", name, id);
@@ -90,43 +105,50 @@ static int is_still_there(struct repository *repository, const char *id)
         return -1;
     char *key = backup_key(repository, system, id, "started.json");
     if (key != NULL)
-        has_started = store_time_of(repository->store, key, &time);
+        holds = store_time_of(repository->store, key, &time);
     free(key);
-    if (has_started == 0) {
+    if (holds == 0 && pin != NULL)
+        holds = is_long_pinned(repository, pin);
+    if (holds == 0) {
         log_error("%s: started.json of backup %s is missing: basebackup-expire may be removing the backup",
                   name, id);
-        log_hint("The pin is stored. When no basebackup-expire runs, the same call tells whether the backup "
-                 "is still there.");
+        log_hint("The pin is stored. It holds if basebackup-list still shows the backup when each "
+                 "basebackup-expire that runs now has ended.");
     }
-    return has_started == 1 ? 0 : -1;
+    return holds == 1 ? 0 : -1;
 }
 
-static int add_note(struct repository *repository, const struct request *request, uint64_t system)
+static int put_note(struct repository *repository, const struct request *request, uint64_t system)
 {
     struct note note = {.system_identifier = system,
                         .event = request->removes ? NOTE_UNPIN : NOTE_PIN,
                         .time = timestamp_now()};
+
+    snprintf(note.backup, sizeof note.backup, "%s", request->backup);
+    snprintf(note.reason, sizeof note.reason, "%s", request->reason);
+    gethostname(note.host, sizeof note.host - 1);
+    return note_add(repository, &note) == REPOSITORY_OK ? 0 : -1;
+}
+
+static int add_note(struct repository *repository, const struct request *request, uint64_t system)
+{
     struct notes notes;
 
     if (notes_load(repository, &notes) != REPOSITORY_OK)
         return -1;
     const struct noted *pin = notes_pin(&notes, system, request->backup);
     bool is_so = request->removes ? pin == NULL : pin != NULL && !pin->is_damaged;
+    int result = is_so ? 0 : put_note(repository, request, system);
+    if (result == 0 && !request->removes)
+        result = is_still_there(repository, request->backup, pin);
     notes_free(&notes);
-    if (is_so) {
+    if (result == 0 && is_so)
         printf("%s: backup %s was %s already\n", repository->settings->name, request->backup,
                request->removes ? "not pinned" : "pinned");
-        return 0;
-    }
-    snprintf(note.backup, sizeof note.backup, "%s", request->backup);
-    snprintf(note.reason, sizeof note.reason, "%s", request->reason);
-    gethostname(note.host, sizeof note.host - 1);
-    if (note_add(repository, &note) != REPOSITORY_OK ||
-        (!request->removes && is_still_there(repository, request->backup) != 0))
-        return -1;
-    printf("%s: backup %s is %s\n", repository->settings->name, request->backup,
-           request->removes ? "no longer pinned" : "pinned");
-    return 0;
+    else if (result == 0)
+        printf("%s: backup %s is %s\n", repository->settings->name, request->backup,
+               request->removes ? "no longer pinned" : "pinned");
+    return result;
 }
 
 /* 0, 1: this repository does not have it, or -1 after logging. */

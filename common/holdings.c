@@ -113,27 +113,38 @@ static int load_manifest(struct holdings *holdings, struct repository *repositor
 }
 
 /* The manifest is stored behind all else, and is removed behind started.json: so where these are there and it
- * is not, it was lost, or never stored in the very last moment. Nobody but a user knows whether that folder
- * is garbage. 0, or -1 after logging. */
+ * is not, it was lost, or never stored in the very last moment. What is pinned had one. Nobody but a user
+ * knows whether such a folder is garbage. 0, or -1 after logging. */
 static int look_whether_lost(struct holdings *holdings, struct repository *repository, uint64_t system,
-                             struct retention_backup *added)
+                             bool is_pinned, struct retention_backup *added)
 {
     static const char *const files[] = {INDEX_KIND, "started.json"};
     int result = 1;
 
     if (!retention_is_given_up(&holdings->retention, added))
         return 0;
-    for (size_t i = 0; i < sizeof files / sizeof files[0] && result == 1; i++)
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && result == 1 && !is_pinned; i++)
         result = has_file(repository, system, added->id, files[i]);
     if (result != 1)
         return result;
-    log_error("backup %s in repository \"%s\": manifest.json is missing, and all else was stored", added->id,
-              repository->settings->name);
+    log_error("backup %s in repository \"%s\": manifest.json is missing, and %s", added->id,
+              repository->settings->name, is_pinned ? "it is pinned" : "all else was stored");
     log_hint("repository-sync brings it from a repository that has it. If there is none, nothing can be "
              "restored from the folder: remove it.");
     added->state = RETENTION_DAMAGED;
     holdings->damaged++;
     return 0;
+}
+
+/* What is there besides the manifest, and the notes, tell the rest. 0, or -1 after logging. */
+static int judge_folder(struct holdings *holdings, struct repository *repository, uint64_t system,
+                        const struct notes *notes, struct retention_backup *added)
+{
+    bool is_pinned = notes_pin(notes, system, added->id) != NULL;
+    int result = look_whether_lost(holdings, repository, system, is_pinned, added);
+
+    added->is_pinned = is_pinned && added->state != RETENTION_UNFINISHED;
+    return result;
 }
 
 /* Of what both have: one that is unfinished here may be complete there, else the latest sign counts; and a
@@ -165,12 +176,10 @@ static int load_backup(struct holdings *holdings, size_t generation, const char 
 
     if (added == NULL ||
         load_manifest(holdings, is_here ? holdings->repository : holdings->other, system, added) != 0 ||
-        (is_here && is_in_other && compare_with_other(holdings, system, added) != 0) ||
-        look_whether_lost(holdings, is_here ? holdings->repository : holdings->other, system, added) != 0)
+        (is_here && is_in_other && compare_with_other(holdings, system, added) != 0))
         return -1;
-    added->is_pinned =
-        added->state != RETENTION_UNFINISHED && notes_pin(&holdings->notes, system, id) != NULL;
-    return 0;
+    return judge_folder(holdings, is_here ? holdings->repository : holdings->other, system, &holdings->notes,
+                        added);
 }
 
 /* What is not a fact of the moment, and the plan, stay as they were. */
@@ -186,12 +195,10 @@ int holdings_look_again(struct holdings *holdings, struct retention_backup *back
         begun = has_file(repository, system, backup->id, "started.json");
     if (begun == 1)
         result = load_manifest(holdings, repository, system, &now) == 0 &&
-                         look_whether_lost(holdings, repository, system, &now) == 0 &&
-                         notes_load_of(repository, system, backup->id, &notes) == REPOSITORY_OK
+                         notes_load_of(repository, system, backup->id, &notes) == REPOSITORY_OK &&
+                         judge_folder(holdings, repository, system, &notes, &now) == 0
                      ? 0
                      : -1;
-    if (begun == 1 && result == 0)
-        now.is_pinned = now.state != RETENTION_UNFINISHED && notes_pin(&notes, system, backup->id) != NULL;
     notes_free(&notes);
     *has_changed = now.state != backup->state || now.stored_time != backup->stored_time ||
                    now.is_pinned != backup->is_pinned;

@@ -273,6 +273,14 @@ expect_equal "segments" 36 "$(segments)"
 rm -r "$folder/base/${ids[0]}"
 expect_status 0 basebackup-expire
 expect_equal "segments" 6 "$(segments)"
+make_repository "$four"
+script
+expect_status 0 basebackup-pin "${ids[0]}"
+rm "$folder/base/${ids[0]}"/{manifest,started}.json # as of one that was pinned while an expiry removed it
+expect_status 1 basebackup-expire
+expect_output "backup ${ids[0]} .*manifest.json is missing, and it is pinned"
+expect_equal "what is pinned never goes" "files main-00000001 main-00000002" "$(ls "$folder/base/${ids[0]}" | paste -sd' ')"
+expect_equal "segments" 36 "$(segments)"
 
 step "a manifest or a note that can't be read keeps what it may be of; where the store does not answer nothing goes"
 make_repository "$four"
@@ -352,6 +360,8 @@ pin_during() { # LINE-OF-THE-SCRIPT STATUS: when that request was answered, but 
     expect_true "that it stays is told" grep -q "backup $id has been pinned meanwhile: it stays" expire.log
     expect_true "its manifest" test -e "$folder/$manifest"
     script
+    expect_status 1 basebackup-pin "$id" # started.json has gone meanwhile: a second call knows when no run is so old
+    touch -d '8 days ago' "$folder/notes/$id".*
     expect_status 0 basebackup-pin "$id"
     expect_output "was pinned already"
     expect_status 0 basebackup-pin --remove "$id"
@@ -359,6 +369,18 @@ pin_during() { # LINE-OF-THE-SCRIPT STATUS: when that request was answered, but 
 }
 pin_during "LIST *notes/$id* 1 1" 0
 pin_during "DELETES - 1 1" 1
+cp -a "$objects" kept
+sed -i 's/^request_timeout = .*/request_timeout = 20/; s/^store_timeout = .*/store_timeout = 30/' "$CONFIG"
+script "LIST *notes/$id* 2 1 delay=5000" # it has asked for the last time, and the manifest goes
+basebackup-expire >expire.log 2>&1 &
+expire=$!
+wait_until 20 "the request" grep -q "fault=" "$T/faults/requests"
+expect_status 1 basebackup-pin "$id"
+expect_status 1 basebackup-pin "$id"
+expect_output "started.json of backup $id is missing"
+wait $expire || fail "$(cat expire.log)"
+expect_equal "backups" "${ids[1]}" "$(folders)"
+rm -r "$objects" && mv kept "$objects"
 script
 expect_status 0 basebackup-expire
 expect_equal "backups" "${ids[1]}" "$(folders)"
