@@ -40,10 +40,14 @@ struct sink {
 int sink_write(const struct sink *sink, const void *data, size_t length);
 struct sink sink_to_buffer(struct buffer *buffer);
 
-/* Bytes to be uploaded, readable again for every retry. Borrowed from whoever made it. */
+/* Bytes to be uploaded, readable again for every retry (body_read of file.h), and then the same. Borrowed
+ * from whoever made it. */
 struct body {
-    const void *data;         /* in memory; or NULL, then */
-    int fd;                   /* read with pread from offset 0 */
+    const void *data; /* in memory; or NULL, then */
+    int fd;           /* read with pread from offset 0; or: */
+    /* Makes length bytes from offset; NULL: none of this. 0, or -1 after logging. */
+    int (*read_at)(void *context, uint64_t offset, void *out, size_t length);
+    void *context;
     uint64_t length;          /* bytes */
     unsigned char sha256[32]; /* of exactly these bytes; only S3 needs it */
 };

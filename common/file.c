@@ -159,6 +159,20 @@ int file_pread_fully(int fd, void *data, size_t length, uint64_t offset)
     return 0;
 }
 
+int body_read(const struct body *body, uint64_t offset, void *out, size_t length)
+{
+    if (body->read_at != NULL)
+        return body->read_at(body->context, offset, out, length);
+    if (body->data != NULL) {
+        memcpy(out, (const char *)body->data + offset, length);
+    } else if (length > 0 && file_pread_fully(body->fd, out, length, offset) != 0) {
+        log_error("could not read back a temporary file: %s",
+                  errno != 0 ? strerror(errno) : "it became shorter");
+        return -1;
+    }
+    return 0;
+}
+
 static int write_temporary(const char *path, const void *data, size_t length, mode_t mode)
 {
     /* O_EXCL: a link that somebody laid in our way is not followed. */

@@ -26,6 +26,9 @@ int file_pwrite_fully(int fd, const void *data, size_t length, uint64_t offset);
 /* Exactly length bytes from offset; -1 with errno set (0 when the file ends early). */
 int file_pread_fully(int fd, void *data, size_t length, uint64_t offset);
 
+/* Exactly length bytes from offset of what is to be uploaded. 0, or -1 after logging. */
+int body_read(const struct body *body, uint64_t offset, void *out, size_t length);
+
 /* Replaces path with these bytes: temporary name beside it, fsync, rename, fsync of the directory.
  * 0, or -1 after logging; the old file is then untouched. */
 int file_replace(const char *path, const void *data, size_t length, mode_t mode);

@@ -63,11 +63,7 @@ static size_t read_body(char *out, size_t size, size_t count, void *context)
         return 0;
     if (length > body->length - transfer->sent)
         length = (size_t)(body->length - transfer->sent);
-    if (body->data != NULL) {
-        memcpy(out, (const char *)body->data + transfer->sent, length);
-    } else if (file_pread_fully(body->fd, out, length, transfer->sent) != 0) {
-        log_error("could not read what is to be sent with the %s of \"%s\": %s", transfer->call->verb,
-                  transfer->call->object, errno != 0 ? strerror(errno) : "the file became shorter");
+    if (body_read(body, transfer->sent, out, length) != 0) {
         transfer->unreadable = true;
         return CURL_READFUNC_ABORT;
     }

@@ -300,12 +300,7 @@ static int write_body(struct pending *pending, const struct body *body)
         return log_out_of_memory();
     while (offset < body->length) {
         size_t length = body->length - offset < CHUNK_BYTES ? (size_t)(body->length - offset) : CHUNK_BYTES;
-        if (file_pread_fully(body->fd, chunk, length, offset) != 0) {
-            log_error("could not read back a temporary file: %s",
-                      errno != 0 ? strerror(errno) : "it became shorter");
-            break;
-        }
-        if (pending_write(pending, chunk, length) != 0)
+        if (body_read(body, offset, chunk, length) != 0 || pending_write(pending, chunk, length) != 0)
             break;
         offset += length;
     }

@@ -151,7 +151,7 @@ static enum store_result copy_from(struct store *store, const char *verb, const 
                                    const char *key)
 {
     char *whole_key = store_s3_key(store, key);
-    struct body nothing = {"", -1, 0, {0}};
+    struct body nothing = {.data = "", .fd = -1};
     struct s3_request request = {.verb = verb,
                                  .object = store_describe(store, key),
                                  .method = "PUT",

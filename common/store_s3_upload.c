@@ -119,7 +119,7 @@ static int create_upload(struct upload *upload)
                                  .object = upload->description,
                                  .method = "POST",
                                  .key = upload->whole_key};
-    struct body nothing = {"", -1, 0, {0}};
+    struct body nothing = {.data = "", .fd = -1};
     struct s3_answer answer = {0};
     struct wanted_text id = {"InitiateMultipartUploadResult/UploadId", NULL};
     const char *problem;
@@ -176,7 +176,7 @@ static int note_part(struct upload *upload, const struct s3_request *request, co
 /* Sends what the part buffer holds. */
 static int send_part(struct upload *upload)
 {
-    struct body body = {upload->part, -1, upload->filled, {0}};
+    struct body body = {.data = upload->part, .fd = -1, .length = upload->filled};
     struct s3_request request = {.verb = "put a part of",
                                  .object = upload->description,
                                  .method = "PUT",
@@ -410,7 +410,7 @@ enum store_result store_s3_upload_finish(void *own, struct store_object *object)
     enum store_result result = STORE_FAILED;
 
     if (upload->id == NULL) {
-        struct body body = {upload->part, -1, upload->filled, {0}};
+        struct body body = {.data = upload->part, .fd = -1, .length = upload->filled};
 
         if (sha256_of(upload->part, upload->filled, body.sha256) == 0)
             result = store_s3_put(upload->store, upload->key, &body, true, upload->condition, object);

@@ -28,7 +28,7 @@ static enum store_result put(struct repository *repository, struct probe *probe,
                              enum store_condition condition, struct store_object *object)
 {
     const char *text = probe->text[which];
-    struct body body = {text, -1, strlen(text), {0}};
+    struct body body = {.data = text, .fd = -1, .length = strlen(text)};
 
     if (sha256_of(text, strlen(text), body.sha256) != 0)
         return STORE_FAILED;

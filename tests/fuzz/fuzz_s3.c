@@ -53,7 +53,7 @@ FUZZ_TARGET(s3)
     const char *version = (details & 1) != 0 ? "v1" : (details & 2) != 0 ? "" : NULL;
     const struct store_listing listing = {"main/", (details & 1) != 0 ? "main/a" : NULL, details >> 1,
                                           fuzz_s3_key, &told};
-    struct body body = {"hello", -1, 5, {0}};
+    struct body body = {.data = "hello", .fd = -1, .length = 5};
     struct store_object object;
 
     FUZZ_CHECK(store != NULL);

@@ -23,7 +23,7 @@ static inline const char *key(const char *rest)
 
 static inline struct body body_of(const void *data, size_t length)
 {
-    struct body body = {data, -1, length, {0}};
+    struct body body = {.data = data, .fd = -1, .length = length};
 
     CHECK(sha256_of(data, length, body.sha256) == 0);
     return body;
