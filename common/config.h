@@ -48,7 +48,10 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
     unsigned connect_timeout_seconds; /* 5 */
     unsigned request_timeout_seconds; /* 60: without a byte moving */
     bool required;                    /* yes */
-    struct compression compression;   /* codec = lz4 | zstd | none, level; default: what [compression] says */
+    char *encryption_key_file; /* what the repository is encrypted with: absolute paths, parted by commas;
+                                  NULL: it is not encrypted. See keyring.h */
+    char *key_command;         /* prints a key, for repository-key unlock */
+    struct compression compression; /* codec = lz4 | zstd | none, level; default: what [compression] says */
     struct retention_policy retention;
 };
 

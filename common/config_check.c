@@ -160,6 +160,27 @@ static int check_retention(const struct retention_policy *policy, const struct c
     return 0;
 }
 
+static int check_encryption(const struct repository_config *repository, const char *place)
+{
+    const char *next = repository->encryption_key_file;
+
+    while (next != NULL) {
+        if (*next != '/') {
+            log_error("%s: encryption_key_file must be an absolute path, or several, parted by commas",
+                      place);
+            return -1;
+        }
+        next = strchr(next, ',');
+        next = next == NULL ? NULL : next + 1 + strspn(next + 1, " \t");
+    }
+    if (repository->key_command != NULL && repository->encryption_key_file == NULL) {
+        log_error("%s: key_command needs an encryption_key_file, where repository-key unlock leaves the key",
+                  place);
+        return -1;
+    }
+    return 0;
+}
+
 static int check_repository(const struct config *config, struct repository_config *repository,
                             const struct config_seen *seen)
 {
@@ -185,6 +206,8 @@ static int check_repository(const struct config *config, struct repository_confi
         result = check_repository_compression(config, repository, seen, place);
     if (result == 0)
         result = check_retention(&repository->retention, seen, place);
+    if (result == 0)
+        result = check_encryption(repository, place);
     free(place);
     return result;
 }

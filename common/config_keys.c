@@ -64,6 +64,8 @@ static const struct config_key keys[] = {
     {"repository", "keep_monthly", VALUE_NUMBER, REPOSITORY(retention.keep_monthly), 1, 100000, NULL, NULL},
     {"repository", "keep_yearly", VALUE_NUMBER, REPOSITORY(retention.keep_yearly), 1, 100000, NULL, NULL},
     {"repository", "orphan_age", VALUE_DURATION, REPOSITORY(retention.orphan_age_seconds), 60, 0, NULL, NULL},
+    {"repository", "encryption_key_file", VALUE_TEXT, REPOSITORY(encryption_key_file), 0, 0, NULL, NULL},
+    {"repository", "key_command", VALUE_TEXT, REPOSITORY(key_command), 0, 0, NULL, NULL},
     {"repository", "codec", VALUE_CODEC, REPOSITORY(compression.codec), 0, 0, NULL, NULL},
     {"repository", "level", VALUE_NUMBER, REPOSITORY(compression.level), 1, 19, NULL, NULL},
 };

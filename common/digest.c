@@ -1,4 +1,5 @@
 #include "digest.h"
+#include "cipher.h"
 
 #include "library.h"
 #include "log.h"
@@ -20,6 +21,14 @@ static struct {
     __typeof__(&EVP_sha256) sha256;
     __typeof__(&EVP_md5) md5;
     __typeof__(&HMAC) hmac;
+    __typeof__(&EVP_CIPHER_CTX_new) cipher_ctx_new;
+    __typeof__(&EVP_CIPHER_CTX_free) cipher_ctx_free;
+    __typeof__(&EVP_CIPHER_CTX_ctrl) cipher_ctx_ctrl;
+    __typeof__(&EVP_CipherInit_ex) cipher_init_ex;
+    __typeof__(&EVP_CipherUpdate) cipher_update;
+    __typeof__(&EVP_CipherFinal_ex) cipher_final_ex;
+    __typeof__(&EVP_aes_256_gcm) aes_256_gcm;
+    __typeof__(&EVP_PBE_scrypt) pbe_scrypt;
 } libcrypto;
 
 static const struct library_function crypto_functions[] = {
@@ -32,6 +41,14 @@ static const struct library_function crypto_functions[] = {
     {"EVP_sha256", &libcrypto.sha256},
     {"EVP_md5", &libcrypto.md5},
     {"HMAC", &libcrypto.hmac},
+    {"EVP_CIPHER_CTX_new", &libcrypto.cipher_ctx_new},
+    {"EVP_CIPHER_CTX_free", &libcrypto.cipher_ctx_free},
+    {"EVP_CIPHER_CTX_ctrl", &libcrypto.cipher_ctx_ctrl},
+    {"EVP_CipherInit_ex", &libcrypto.cipher_init_ex},
+    {"EVP_CipherUpdate", &libcrypto.cipher_update},
+    {"EVP_CipherFinal_ex", &libcrypto.cipher_final_ex},
+    {"EVP_aes_256_gcm", &libcrypto.aes_256_gcm},
+    {"EVP_PBE_scrypt", &libcrypto.pbe_scrypt},
 };
 
 static struct library crypto = {
@@ -97,6 +114,112 @@ int hmac_sha256(const void *key, size_t key_length, const void *data, size_t len
     if (libcrypto.hmac(libcrypto.sha256(), key, (int)key_length, data, length, mac, &mac_length) == NULL)
         return log_out_of_memory();
     return 0;
+}
+
+/* AES-256-GCM */
+
+static int cipher_failed(void)
+{
+    log_error("libcrypto could not do AES-256-GCM");
+    return -1;
+}
+
+int cipher_begin(struct cipher *cipher, const unsigned char key[CIPHER_KEY_BYTES])
+{
+    if (library_need(&crypto) != 0)
+        return -1;
+    if (cipher->state == NULL) {
+        cipher->state = libcrypto.cipher_ctx_new();
+        if (cipher->state == NULL)
+            return log_out_of_memory();
+        if (libcrypto.cipher_init_ex(cipher->state, libcrypto.aes_256_gcm(), NULL, NULL, NULL, 1) != 1)
+            return cipher_failed();
+    }
+    return libcrypto.cipher_init_ex(cipher->state, NULL, NULL, key, NULL, -1) == 1 ? 0 : cipher_failed();
+}
+
+void cipher_free(struct cipher *cipher)
+{
+    if (cipher == NULL || cipher->state == NULL)
+        return;
+    libcrypto.cipher_ctx_free(cipher->state);
+    cipher->state = NULL;
+}
+
+/* Lengths are those of chunks, far below INT_MAX. */
+static int cipher_run(struct cipher *cipher, const struct cipher_frame *frame, int seal, const void *in,
+                      size_t length, void *out)
+{
+    int done = 0;
+
+    return libcrypto.cipher_init_ex(cipher->state, NULL, NULL, NULL, frame->nonce, seal) == 1 &&
+                   libcrypto.cipher_update(cipher->state, NULL, &done, frame->associated,
+                                           (int)frame->associated_length) == 1 &&
+                   (length == 0 || libcrypto.cipher_update(cipher->state, out, &done, in, (int)length) == 1)
+               ? 0
+               : cipher_failed();
+}
+
+int cipher_seal(struct cipher *cipher, const struct cipher_frame *frame, const void *in, size_t length,
+                void *out, unsigned char tag[CIPHER_TAG_BYTES])
+{
+    unsigned char rest[CIPHER_TAG_BYTES];
+    int done = 0;
+
+    if (cipher_run(cipher, frame, 1, in, length, out) != 0)
+        return -1;
+    return libcrypto.cipher_final_ex(cipher->state, rest, &done) == 1 &&
+                   libcrypto.cipher_ctx_ctrl(cipher->state, EVP_CTRL_AEAD_GET_TAG, CIPHER_TAG_BYTES, tag) == 1
+               ? 0
+               : cipher_failed();
+}
+
+int cipher_open(struct cipher *cipher, const struct cipher_frame *frame, const void *in, size_t length,
+                const unsigned char tag[CIPHER_TAG_BYTES], void *out)
+{
+    unsigned char rest[CIPHER_TAG_BYTES], expected[CIPHER_TAG_BYTES];
+    int done = 0;
+
+    memcpy(expected, tag, sizeof expected); /* OpenSSL takes it without const */
+    if (cipher_run(cipher, frame, 0, in, length, out) != 0)
+        return -1;
+    if (libcrypto.cipher_ctx_ctrl(cipher->state, EVP_CTRL_AEAD_SET_TAG, CIPHER_TAG_BYTES, expected) != 1)
+        return cipher_failed();
+    return libcrypto.cipher_final_ex(cipher->state, rest, &done) == 1 ? 0 : 1;
+}
+
+/* Keys from keys */
+
+int hkdf_sha256(const void *key, size_t key_length, const void *salt, size_t salt_length, const char *info,
+                unsigned char out[CIPHER_KEY_BYTES])
+{
+    unsigned char pseudorandom[SHA256_BYTES], block[128];
+    size_t length = strlen(info);
+    int result = -1;
+
+    if (length >= sizeof block) {
+        log_error("the text \"%s\" is too long to derive a key with", info);
+        return -1;
+    }
+    memcpy(block, info, length);
+    block[length] = 1; /* of one block only */
+    if (hmac_sha256(salt, salt_length, key, key_length, pseudorandom) == 0)
+        result = hmac_sha256(pseudorandom, sizeof pseudorandom, block, length + 1, out);
+    explicit_bzero(pseudorandom, sizeof pseudorandom);
+    return result;
+}
+
+int scrypt_key(const void *passphrase, size_t length, const void *salt, size_t salt_length, uint64_t n,
+               uint64_t r, uint64_t p, unsigned char out[CIPHER_KEY_BYTES])
+{
+    if (library_need(&crypto) != 0)
+        return -1;
+    if (libcrypto.pbe_scrypt(passphrase, length, salt, salt_length, n, r, p, 128 * n * r + (1u << 26), out,
+                             CIPHER_KEY_BYTES) == 1)
+        return 0;
+    log_error("libcrypto could not derive a key from the passphrase with scrypt (n %llu, r %llu, p %llu)",
+              (unsigned long long)n, (unsigned long long)r, (unsigned long long)p);
+    return -1;
 }
 
 void hex_encode(const void *data, size_t length, char *out)

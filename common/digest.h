@@ -1,4 +1,4 @@
-/* SHA-256 and HMAC. Layer 0; the only user of OpenSSL. */
+/* SHA-256 and HMAC. Layer 0; digest.c is the only user of OpenSSL. */
 #ifndef WALFERRY_DIGEST_H
 #define WALFERRY_DIGEST_H
 

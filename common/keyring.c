@@ -1,0 +1,196 @@
+#include "keyring.h"
+
+#include "log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct epoch {
+    struct epoch *next;
+    uint32_t number;
+    unsigned char key[CIPHER_KEY_BYTES];
+};
+
+struct keyring {
+    struct keyring *next;
+    const struct repository_config *repository; /* which one's: there is one of it in a process */
+    unsigned uses;
+    struct key *keys;
+    size_t count;
+    struct buffer ids;
+    struct epoch *epochs;
+    uint32_t current;
+};
+
+/* Of the list, and of what changes in one: all but the keys and their ids. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct keyring *keyrings;
+
+static void free_keyring(struct keyring *keyring)
+{
+    for (struct epoch *epoch = keyring->epochs, *next; epoch != NULL; epoch = next) {
+        next = epoch->next;
+        explicit_bzero(epoch, sizeof *epoch);
+        free(epoch);
+    }
+    for (size_t i = 0; i < keyring->count; i++)
+        key_wipe(&keyring->keys[i]);
+    free(keyring->keys);
+    buffer_free(&keyring->ids);
+    free(keyring);
+}
+
+static int read_keys(struct keyring *keyring, const char *paths)
+{
+    size_t most = 1;
+    const char *next = paths;
+    int result = 0;
+
+    for (const char *comma = paths; (comma = strchr(comma, ',')) != NULL; comma++)
+        most++;
+    keyring->keys = calloc(most, sizeof *keyring->keys);
+    if (keyring->keys == NULL)
+        return log_out_of_memory();
+    while (result == 0 && keyring->count < most) {
+        size_t length = strcspn(next, ",");
+        char *path = string_printf("%.*s", (int)length, next);
+
+        result = path == NULL ? -1 : key_read(path, &keyring->keys[keyring->count]);
+        free(path);
+        if (result == 0)
+            result = buffer_printf(&keyring->ids, "%s%s", keyring->count > 0 ? ", " : "",
+                                   keyring->keys[keyring->count].id);
+        keyring->count += result == 0;
+        next += length;
+        next += strspn(next, ", \t");
+    }
+    return result;
+}
+
+struct keyring *keyring_open(const struct repository_config *repository)
+{
+    struct keyring *keyring;
+
+    pthread_mutex_lock(&lock);
+    for (keyring = keyrings; keyring != NULL && keyring->repository != repository; keyring = keyring->next)
+        ;
+    if (keyring == NULL && (keyring = calloc(1, sizeof *keyring)) == NULL)
+        log_out_of_memory();
+    if (keyring != NULL && keyring->uses == 0) {
+        keyring->repository = repository;
+        if (read_keys(keyring, repository->encryption_key_file) == 0) {
+            keyring->next = keyrings;
+            keyrings = keyring;
+        } else {
+            free_keyring(keyring);
+            keyring = NULL;
+        }
+    }
+    if (keyring != NULL)
+        keyring->uses++;
+    pthread_mutex_unlock(&lock);
+    return keyring;
+}
+
+void keyring_close(struct keyring *keyring)
+{
+    if (keyring == NULL)
+        return;
+    pthread_mutex_lock(&lock);
+    if (--keyring->uses == 0) {
+        struct keyring **link = &keyrings;
+        while (*link != keyring)
+            link = &(*link)->next;
+        *link = keyring->next;
+        free_keyring(keyring);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+size_t keyring_count(const struct keyring *keyring)
+{
+    return keyring->count;
+}
+
+const struct key *keyring_key(const struct keyring *keyring, size_t index)
+{
+    return &keyring->keys[index];
+}
+
+const char *keyring_ids(const struct keyring *keyring)
+{
+    return buffer_string(&keyring->ids);
+}
+
+static struct epoch *find(const struct keyring *keyring, uint32_t number)
+{
+    struct epoch *epoch = keyring->epochs;
+
+    while (epoch != NULL && epoch->number != number)
+        epoch = epoch->next;
+    return epoch;
+}
+
+bool keyring_find(struct keyring *keyring, uint32_t epoch, unsigned char epoch_key[CIPHER_KEY_BYTES])
+{
+    pthread_mutex_lock(&lock);
+    const struct epoch *found = find(keyring, epoch);
+    if (found != NULL)
+        memcpy(epoch_key, found->key, CIPHER_KEY_BYTES);
+    pthread_mutex_unlock(&lock);
+    return found != NULL;
+}
+
+int keyring_add(struct keyring *keyring, uint32_t epoch, const unsigned char epoch_key[CIPHER_KEY_BYTES])
+{
+    struct epoch *added = malloc(sizeof *added);
+
+    if (added == NULL)
+        return log_out_of_memory();
+    added->number = epoch;
+    memcpy(added->key, epoch_key, CIPHER_KEY_BYTES);
+    pthread_mutex_lock(&lock);
+    if (find(keyring, epoch) == NULL) { /* else another thread was faster */
+        added->next = keyring->epochs;
+        keyring->epochs = added;
+        added = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    if (added != NULL)
+        explicit_bzero(added, sizeof *added);
+    free(added);
+    return 0;
+}
+
+int keyring_take(struct keyring *keyring, uint32_t epoch, const struct key *key, const void *data,
+                 size_t length, const char *what)
+{
+    unsigned char epoch_key[CIPHER_KEY_BYTES];
+    struct key_object object;
+    int result = -1;
+
+    if (key_object_parse(data, length, what, &object) != 0)
+        return -1;
+    if (object.epoch != epoch || strcmp(object.id, key->id) != 0)
+        log_error("%s is damaged: it is of epoch %u and key %s", what, object.epoch, object.id);
+    else if (key_object_unwrap(&object, key, what, epoch_key) == 0)
+        result = keyring_add(keyring, epoch, epoch_key);
+    explicit_bzero(epoch_key, sizeof epoch_key);
+    return result;
+}
+
+uint32_t keyring_epoch(struct keyring *keyring)
+{
+    pthread_mutex_lock(&lock);
+    uint32_t epoch = keyring->current;
+    pthread_mutex_unlock(&lock);
+    return epoch;
+}
+
+void keyring_set_epoch(struct keyring *keyring, uint32_t epoch)
+{
+    pthread_mutex_lock(&lock);
+    keyring->current = epoch;
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,34 @@
+/* The keys that this process has for an encrypted repository: those of its key files, and the epoch keys that
+ * they have opened so far. One for each repository, shared by all stores of it, from whatever thread; wiped
+ * when the last of them is closed. Layer 1. */
+#ifndef WALFERRY_KEYRING_H
+#define WALFERRY_KEYRING_H
+
+#include "config.h"
+#include "key.h"
+
+struct keyring;
+
+/* Reads the key files the first time. NULL after logging. */
+struct keyring *keyring_open(const struct repository_config *repository);
+void keyring_close(struct keyring *keyring); /* NULL-safe */
+
+/* In the order of the configuration; at least one. */
+size_t keyring_count(const struct keyring *keyring);
+const struct key *keyring_key(const struct keyring *keyring, size_t index);
+/* "0123456789abcdef, ..." for messages. */
+const char *keyring_ids(const struct keyring *keyring);
+
+/* False: that epoch's key is not known yet. */
+bool keyring_find(struct keyring *keyring, uint32_t epoch, unsigned char epoch_key[CIPHER_KEY_BYTES]);
+/* Takes what a document keys/<epoch>.<id> of one of its keys holds. 0, or -1 after logging "<what> is damaged
+ * ..." */
+int keyring_take(struct keyring *keyring, uint32_t epoch, const struct key *key, const void *data,
+                 size_t length, const char *what);
+int keyring_add(struct keyring *keyring, uint32_t epoch, const unsigned char epoch_key[CIPHER_KEY_BYTES]);
+
+/* The epoch of new objects, as cluster.json says. 0: it is not known yet. */
+uint32_t keyring_epoch(struct keyring *keyring);
+void keyring_set_epoch(struct keyring *keyring, uint32_t epoch);
+
+#endif
