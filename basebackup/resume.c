@@ -195,7 +195,7 @@ static int check_part(struct part_reader *checker, struct store *store, const ch
     enum store_result got = store_get(store, key, NULL, &sink, &object);
     if (part_reader_end(checker, got == STORE_OK) == 0)
         return 1;
-    return got == STORE_ABSENT || part_reader_found_damage(checker) ? 0 : -1;
+    return got == STORE_ABSENT || got == STORE_DAMAGED || part_reader_found_damage(checker) ? 0 : -1;
 }
 
 /* A directory's parts are read back: a second name of a damaged file would be no better. S3 has verified what

@@ -88,7 +88,8 @@ static enum repository_result read_part(struct verify_reader *reader, const stru
         return REPOSITORY_OK;
     if (got == STORE_ABSENT || got == STORE_DELETED)
         return REPOSITORY_ABSENT;
-    return part_reader_found_damage(reader->parts) ? REPOSITORY_DAMAGED : REPOSITORY_FAILED;
+    return got == STORE_DAMAGED || part_reader_found_damage(reader->parts) ? REPOSITORY_DAMAGED
+                                                                           : REPOSITORY_FAILED;
 }
 
 static enum repository_result read_started(struct verify_reader *reader, const struct verify_object *object,

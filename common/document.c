@@ -2,6 +2,7 @@
 
 #include "digest.h"
 #include "log.h"
+#include "sealing.h"
 #include "timestamp.h"
 #include "utf8.h"
 #include "wal.h"
@@ -70,6 +71,11 @@ struct json *document_open(const void *data, size_t length, const char *kind, co
     uint64_t version;
     const char *member = find_hash(data, length);
 
+    if (sealing_is_end(data, length)) {
+        log_error("%s is encrypted, and the configuration has no encryption_key_file for its repository",
+                  what);
+        return NULL;
+    }
     if (member == NULL || !hash_is_right(data, member)) {
         log_error("%s is damaged: %s", what,
                   member == NULL ? "it does not end with its SHA-256" : "its SHA-256 does not match");

@@ -3,6 +3,7 @@
 #include "document.h"
 #include "file.h"
 #include "log.h"
+#include "sealing.h"
 #include "wal_summary_json.h"
 
 #include <stdio.h>
@@ -229,6 +230,11 @@ int object_trailer_parse(const void *trailer, uint64_t total_bytes, const char *
 {
     const unsigned char *bytes = trailer;
 
+    if (sealing_is_end(trailer, OBJECT_TRAILER_BYTES)) {
+        log_error("%s is encrypted, and the configuration has no encryption_key_file for its repository",
+                  what);
+        return -1;
+    }
     if (get_le32(bytes) != SKIPPABLE_MAGIC || get_le32(bytes + 4) != PAYLOAD_BYTES) {
         log_error("%s is damaged: it does not end with a trailer", what);
         return -1;
@@ -351,6 +357,8 @@ static int take_frame_bytes(struct object_reader *reader, const void *data, size
         return 0;
     }
     if (reader->received < head) {
+        if (memcmp(reader->magic, SEALING_MAGIC, head) == 0) /* of no WAL file, nor of an index */
+            return damaged(reader, "it is encrypted, and no encryption_key_file is configured for it");
         reader->codec = codec_of_object(reader->magic, frame_end);
         if (decoder_begin(reader->decoder, reader->codec) != 0 || decode(reader, reader->magic, head) != 0)
             return -1;

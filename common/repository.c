@@ -1,7 +1,9 @@
 #include "repository.h"
 
 #include "document.h"
+#include "key.h"
 #include "log.h"
+#include "sealing.h"
 #include "timestamp.h"
 
 #include <inttypes.h>
@@ -11,7 +13,9 @@
 
 #define SMALL_OBJECT_BYTES (16u * 1024 * 1024)
 #define LATER_SEGMENT_KEYS 20
-#define SEGMENTS_OF_MARKER 256 /* what begins with the same WAL_GAP_COMMON digits */
+#define ENCRYPTION "aes-256-gcm" /* what cluster.json says; a version before it refuses anything but "none"  \
+                                  */
+#define SEGMENTS_OF_MARKER 256   /* what begins with the same WAL_GAP_COMMON digits */
 
 int repository_open(const struct config *config, const struct repository_config *settings,
                     const struct state *state, const struct store_limits *limits,
@@ -19,7 +23,10 @@ int repository_open(const struct config *config, const struct repository_config 
 {
     *repository = (struct repository){.config = config, .settings = settings, .state = state};
     repository->store = store_open(settings, limits);
-    return repository->store == NULL ? -1 : 0;
+    if (repository->store == NULL)
+        return -1;
+    store_remember_keys(repository->store, config, state);
+    return 0;
 }
 
 void repository_close(struct repository *repository)
@@ -125,6 +132,7 @@ int cluster_parse(const void *data, size_t length, const char *what, struct clus
 {
     struct json *document = document_open(data, length, "cluster", what);
     const char *name, *encryption;
+    uint64_t epoch = 0;
     int result = -1;
 
     *cluster = (struct cluster){0};
@@ -135,10 +143,14 @@ int cluster_parse(const void *data, size_t length, const char *what, struct clus
     if (name == NULL || encryption == NULL || json_bool(document, "versioned", &cluster->versioned) != 0 ||
         !parse_condition(json_text(document, "put_if_absent"), &cluster->condition)) {
         log_error("%s is damaged: a member is missing", what);
-    } else if (strcmp(encryption, "none") != 0) {
+    } else if (strcmp(encryption, "none") != 0 && strcmp(encryption, ENCRYPTION) != 0) {
         log_error("%s says that the repository is encrypted (%s), which this version of walferry cannot read",
                   what, encryption);
+    } else if (strcmp(encryption, ENCRYPTION) == 0 &&
+               (json_uint(document, "epoch", &epoch) != 0 || epoch == 0 || epoch > SEALING_EPOCH_MOST)) {
+        log_error("%s is damaged: it names no key epoch", what);
     } else if ((cluster->name = string_copy(name)) != NULL) {
+        cluster->epoch = (uint32_t)epoch;
         result = parse_generations(document, what, cluster);
     }
     json_free(document);
@@ -152,7 +164,9 @@ int cluster_seal(const struct cluster *cluster, struct buffer *out)
     struct json *document = document_new("cluster"), *list = json_new_array();
 
     json_set_string(document, "name", cluster->name);
-    json_set_string(document, "encryption", "none");
+    json_set_string(document, "encryption", cluster->epoch != 0 ? ENCRYPTION : "none");
+    if (cluster->epoch != 0)
+        json_set_uint(document, "epoch", cluster->epoch);
     json_set_string(document, "put_if_absent", condition_names[cluster->condition]);
     json_set_bool(document, "versioned", cluster->versioned);
     for (size_t i = 0; i < cluster->generation_count; i++) {
@@ -190,6 +204,74 @@ const struct generation *cluster_generation(const struct cluster *cluster, uint6
     return NULL;
 }
 
+/* Which keys open an epoch, as the names in keys/ tell. */
+struct key_ids {
+    uint32_t epoch;
+    struct buffer text;
+};
+
+static bool note_key_id(void *context, const char *key, uint64_t bytes)
+{
+    struct key_ids *ids = context;
+    char id[KEY_ID_BYTES];
+    uint32_t epoch;
+
+    (void)bytes;
+    if (key_object_name_parse(strrchr(key, '/') + 1, &epoch, id) && epoch == ids->epoch)
+        buffer_printf(&ids->text, "%s%s", ids->text.length > 0 ? ", " : "", id);
+    return true;
+}
+
+static void tell_keys(struct repository *repository, uint32_t epoch)
+{
+    struct key_ids ids = {epoch, BUFFER_EMPTY};
+    char *prefix = string_printf("%s/keys/", repository->config->cluster_name);
+    const struct store_listing listing = {.prefix = prefix, .each = note_key_id, .context = &ids};
+
+    if (prefix != NULL && store_list(repository->store, &listing) == STORE_OK && ids.text.length > 0)
+        log_hint("It is opened by the key %s: give its file as encryption_key_file of repository \"%s\" in "
+                 "\"%s\".",
+                 buffer_string(&ids.text), repository->settings->name, repository->config->path);
+    buffer_free(&ids.text);
+    free(prefix);
+}
+
+/* It is the configuration that says what is wanted: whoever can write to the bucket can change cluster.json.
+ */
+int repository_take_epoch(struct repository *repository)
+{
+    const char *name = repository->settings->name;
+    uint32_t epoch = repository->cluster.epoch;
+    enum store_result result;
+
+    if (repository->settings->encryption_key_file == NULL) {
+        if (epoch == 0)
+            return 0;
+        log_error("repository \"%s\" is encrypted, and the configuration has no encryption_key_file for it",
+                  name);
+        tell_keys(repository, epoch);
+        return -1;
+    }
+    if (epoch == 0) {
+        log_error(
+            "repository \"%s\" is not encrypted, but the configuration has an encryption_key_file for it",
+            name);
+        log_hint("What is there cannot be encrypted where it lies. Make a new repository with the key "
+                 "(another url or [cluster] name, and repository-init), and fill it with repository-sync; or "
+                 "leave encryption_key_file out.");
+        return -1;
+    }
+    char *key = repository_cluster_key(repository);
+    result = key == NULL ? STORE_FAILED : store_set_epoch(repository->store, key, epoch);
+    free(key);
+    if (result == STORE_ABSENT) {
+        log_error("repository \"%s\" is encrypted, and no configured key (%s) opens its epoch %" PRIu32, name,
+                  store_key_ids(repository->store), epoch);
+        tell_keys(repository, epoch);
+    }
+    return result == STORE_OK ? 0 : -1;
+}
+
 /* Under this very name: an object that was copied to another place is not that place's. */
 static int parse_own_cluster(struct repository *repository, const struct buffer *text, const char *what)
 {
@@ -213,6 +295,13 @@ static bool recall_cluster(struct repository *repository, const char *name, int6
     if (most_age_seconds > 0 && state_read(repository->state, name, &text, &age) == 0 &&
         age < most_age_seconds)
         recalled = parse_own_cluster(repository, &text, "the remembered cluster.json") == 0;
+    if (recalled) { /* it may have become encrypted meanwhile */
+        log_mute_thread(true);
+        recalled = repository_take_epoch(repository) == 0;
+        log_mute_thread(false);
+        if (!recalled)
+            cluster_free(&repository->cluster);
+    }
     buffer_free(&text);
     return recalled;
 }
@@ -254,6 +343,10 @@ enum repository_result repository_load_cluster(struct repository *repository, in
     if (repository->settings->kind == REPOSITORY_FILE ||
         !recall_cluster(repository, state_file, most_age_seconds))
         result = ask_for_cluster(repository, state_file);
+    if (result == REPOSITORY_OK && repository_take_epoch(repository) != 0) {
+        cluster_free(&repository->cluster);
+        result = REPOSITORY_FAILED;
+    }
     repository->cluster_known = result == REPOSITORY_OK;
     free(state_file);
     return result;
@@ -279,6 +372,8 @@ static enum repository_result get_failed(enum store_result result)
         return REPOSITORY_ABSENT;
     case STORE_STOPPED:
         return REPOSITORY_SINK;
+    case STORE_DAMAGED:
+        return REPOSITORY_DAMAGED;
     default:
         return REPOSITORY_FAILED;
     }

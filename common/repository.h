@@ -2,6 +2,7 @@
  * docs/format.md.
  *
  *     <name>/cluster.json
+ *     <name>/keys/<epoch>.<key id>                                          (key.h)
  *     <name>/<system identifier>/wal/<timeline+log>/<segment>[.partial|.<offset>.backup]
  *     <name>/<system identifier>/wal/<timeline>.history
  *     <name>/<system identifier>/restore-points/<segment>.<8 hex of its SHA-256>  (restore_point.h)
@@ -35,6 +36,7 @@ struct cluster {
     size_t generation_count;
     enum store_condition condition; /* what the probe found: does the bucket honour If-None-Match? */
     bool versioned;                 /* did it keep versions then? */
+    uint32_t epoch; /* of the key that new objects are encrypted with; 0: the repository is not encrypted */
 };
 int cluster_parse(const void *data, size_t length, const char *what,
                   struct cluster *cluster);                          /* 0, or -1 after logging */
@@ -82,6 +84,10 @@ enum repository_result repository_load_cluster(struct repository *repository, in
  * thawed first), or the store's? True: the store gives cluster.json, which can be read of any repository that
  * can be asked. False after logging: it does not. */
 bool repository_answers(struct repository *repository);
+
+/* Do cluster.json and the configuration agree on encryption, and is the key there? Part of
+ * repository_load_cluster; for whoever has read repository->cluster by other ways. 0, or -1 after logging. */
+int repository_take_epoch(struct repository *repository);
 
 /* Logs that cluster.json was read and does not accept this system, and the ways out. */
 void repository_tell_foreign(const struct repository *repository, uint64_t system_identifier);

@@ -20,6 +20,10 @@ struct store *store_open(const struct repository_config *config, const struct st
         free(store);
         return NULL;
     }
+    if (config->encryption_key_file != NULL && store_sealed_open(store) != 0) {
+        store_close(store);
+        return NULL;
+    }
     return store;
 }
 
@@ -128,6 +132,8 @@ int store_time_of(struct store *store, const char *key, int64_t *time)
     struct store_object object = {.modified = 0};
 
     *time = 0;
+    if (store->driver->time_of != NULL)
+        return store->driver->time_of(store, key, time);
     switch (store_get(store, key, &one_byte, &nowhere, &object)) {
     case STORE_OK:
     case STORE_SHORT:

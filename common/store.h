@@ -1,6 +1,6 @@
 /* One interface to the places where objects are kept: put-if-absent, get, list, delete on a key. Layer 2.
- * Drivers: store_file.c (a directory) and store_s3.c. Keys are relative to the repository's URL,
- * "main/7.../wal/...", made of letters, digits and ._-+/ only, at most 900 bytes.
+ * Drivers: store_file.c (a directory) and store_s3.c, and store_sealed.c around them. Keys are relative to
+ * the repository's URL, "main/7.../wal/...", made of letters, digits and ._-+/ only, at most 900 bytes.
  *
  * A store belongs to one thread. Every call is bounded: retries with back-off and jitter end at the operation
  * limit or at the deadline, whichever comes first. Failures are logged where they are found, with the URL of
@@ -10,6 +10,7 @@
 
 #include "buffer.h"
 #include "config.h"
+#include "state.h"
 
 enum store_result {
     STORE_OK = 0,
@@ -22,6 +23,8 @@ enum store_result {
                       object */
     STORE_SHORT,   /* get: the object ends before the range that was asked for; nothing is logged */
     STORE_DENIED,  /* delete_many: a lock in the store, or a grant that is missing; nothing is logged */
+    STORE_DAMAGED, /* get, of an encrypted repository: what is there was not encrypted under this name, or is
+                      not whole; logged */
     STORE_STOPPED, /* the sink of a get failed (and logged), or it asked to stop: no retry was made */
 };
 
@@ -42,13 +45,24 @@ struct store_limits {
     int64_t deadline; /* monotonic_now() microseconds after which nothing is tried any more; 0: none */
 };
 
-/* Nothing is asked of the store yet. NULL after logging (bad credentials file, no memory). */
+/* Nothing is asked of the store yet. NULL after logging (bad credentials or key file, no memory).
+ * Where config has encryption_key_file, all that lies below "<cluster>/<system identifier>/" is encrypted on
+ * its way into the store and out of it: everything here then speaks of the content and its length. Nothing
+ * can be stored there before store_set_epoch. config is the same object for all stores of a repository. */
 struct store *store_open(const struct repository_config *config, const struct store_limits *limits);
+/* Of an encrypted one: where documents of keys are remembered; both are borrowed. Else: nothing. */
+void store_remember_keys(struct store *store, const struct config *config, const struct state *state);
+/* What new objects are encrypted with from now on, in all stores of this repository; its key is got. key: any
+ * one below the cluster's folder. OK; ABSENT: no configured key opens that epoch (not logged); else after
+ * logging. Only of an encrypted one. */
+enum store_result store_set_epoch(struct store *store, const char *key, uint32_t epoch);
 void store_close(struct store *store); /* NULL-safe */
 void store_set_limits(struct store *store, const struct store_limits *limits);
 /* From now on the sink of a get is called by a thread of the store's own, while more comes (relay.h): for one
  * that has much to do with the bytes. 0, or -1 after logging. */
 int store_use_relay(struct store *store);
+/* The ids of the configured keys, of an encrypted one. */
+const char *store_key_ids(const struct store *store);
 /* How many answers so far asked for fewer requests. */
 unsigned store_slow_downs(const struct store *store);
 /* The time by the store's own clock, as its last answer told it; a directory, and a store that told none, has

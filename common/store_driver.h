@@ -1,4 +1,4 @@
-/* What a driver of store.h provides. Layer 2; included by store.c, store_file.c and store_s3.c only.
+/* What a driver of store.h provides. Layer 2; included by store.c and the drivers only.
  * Each function has the meaning of the store_ function of its name. */
 #ifndef WALFERRY_STORE_DRIVER_H
 #define WALFERRY_STORE_DRIVER_H
@@ -18,6 +18,7 @@ struct store_driver {
     enum store_result (*get)(struct store *store, const char *key, const char *version_id,
                              const struct store_range *range, const struct sink *sink,
                              struct store_object *object);
+    int (*time_of)(struct store *store, const char *key, int64_t *time); /* NULL: by a get */
     enum store_result (*list)(struct store *store, const struct store_listing *listing);
     enum store_result (*list_folders)(struct store *store, const char *prefix,
                                       bool (*each)(void *context, const char *name), void *context);
@@ -57,5 +58,7 @@ struct store {
 /* Set store->driver and store->own. 0, or -1 after logging. */
 int store_file_open(struct store *store);
 int store_s3_open(struct store *store);
+/* Puts itself in front of what one of the two has set. */
+int store_sealed_open(struct store *store);
 
 #endif

@@ -1,6 +1,7 @@
 /* repository-init: makes cluster.json in every repository of the configuration, or says what is there
  * already. The only program that makes a repository, so that a mistyped prefix never looks like a new home to
  * the others. */
+#include "keys.h"
 #include "probe.h"
 
 #include "common/digest.h"
@@ -70,6 +71,9 @@ static void tell(const struct repository *repository, const char *what)
                cluster->name, generation->system_identifier, generation->postgresql_version,
                generation->segment_bytes / 1048576, added);
     }
+    if (cluster->epoch != 0)
+        printf("    encrypted (epoch %" PRIu32 ", key %s); whoever loses the key loses the repository\n",
+               cluster->epoch, store_key_ids(repository->store));
     if (repository->settings->kind == REPOSITORY_S3 && cluster->condition != STORE_CONDITION_HONOURED)
         printf("    note: this bucket does not honour If-None-Match; overwriting is detected, not prevented "
                "(docs/stores.md)\n");
@@ -127,6 +131,7 @@ static int make(struct init *init, struct repository *repository)
     cluster->generations[0] = init->here;
     cluster->generation_count = 1;
     if (repository_probe(repository, &cluster->condition, &cluster->versioned) != 0 ||
+        (repository->settings->encryption_key_file != NULL && keys_begin_epoch(repository) != 0) ||
         put_cluster(repository) != 0)
         return -1;
     tell(repository, "made");
@@ -195,7 +200,8 @@ static enum repository_result look(struct repository *repository)
     result = repository_get_small(repository, key, NULL, &text);
     if (result == REPOSITORY_OK) {
         if (cluster_parse(text.data, text.length, store_describe(repository->store, key),
-                          &repository->cluster) != 0)
+                          &repository->cluster) != 0 ||
+            repository_take_epoch(repository) != 0)
             result = REPOSITORY_DAMAGED;
         else
             repository->cluster_known = true;

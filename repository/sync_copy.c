@@ -81,7 +81,7 @@ static enum copy_result fetch_sealed(struct copier *copier, const char *key, con
         result = COPY_ABSENT;
     else if (got == STORE_OK)
         result = object_reader_finish(reader, facts) == 0 ? COPY_DONE : COPY_DAMAGED;
-    else if (object_reader_is_damaged(reader))
+    else if (got == STORE_DAMAGED || object_reader_is_damaged(reader))
         result = COPY_DAMAGED;
     else if (!tee.out_failed)
         result = COPY_UNREADABLE;
@@ -158,7 +158,7 @@ static enum copy_result fetch_part(struct copier *copier, const struct copy *cop
             result = COPY_DONE;
         else if (got == STORE_ABSENT)
             result = COPY_ABSENT;
-        else if (part_reader_found_damage(copier->parts))
+        else if (got == STORE_DAMAGED || part_reader_found_damage(copier->parts))
             result = COPY_DAMAGED;
         else if (!tee.out_failed)
             result = COPY_UNREADABLE;

@@ -4,6 +4,7 @@
 #   PROGRAMS  directory of walferry's programs       PG_BIN  that of PostgreSQL's (OLD_PG_BIN: of the older of two)
 #   SOURCE    the source tree (read only)            KEEP    where logs go when the scenario fails
 #   SLOW      empty, or how many times as long everything may take
+#   ENCRYPTED empty, or 1: the repository under test is encrypted, with the key file $T/key
 #   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph writes them, for STORE=s3
 # A scenario that reaches its end and leaves no process behind has passed. Helpers that start processes remember nothing but $T:
 # whatever lives with WALFERRY_TEST=$T in its environment is ours.
@@ -78,6 +79,7 @@ wait_until() { # SECONDS WHAT COMMAND...: tries until the command succeeds
 
 config_write() { # [EXTRA-LINES]: $CONFIG for the store under test; the repository is empty
     local name=${CONFIG_NAME:-main}
+    [ -z "${ENCRYPTED:-}" ] || [ -e "$T/key" ] || key_write key
     {
         printf '[cluster]\nname = %s\npgdata = %s\nconninfo = host=%s user=postgres\nstate_dir = %s\n' \
             "$name" "$T/main" "$T/run/main" "$T/state"
@@ -88,14 +90,18 @@ config_write() { # [EXTRA-LINES]: $CONFIG for the store under test; the reposito
             printf '[repository here]\nurl = s3://%s/%s\nregion = %s\nendpoint = %s\nca_file = %s\naccess_key = %s\nsecret_key = %s\n' \
                 "$S3_BUCKET" "$S3_PREFIX" "$S3_REGION" "$S3_ENDPOINT" "$S3_CA" "$S3_ACCESS_KEY" "$S3_SECRET_KEY"
         fi
+        [ -z "${ENCRYPTED:-}" ] || printf 'encryption_key_file = %s\n' "$T/key"
         printf '%s\n' "${1:-}"
     } >"$CONFIG"
     chmod 600 "$CONFIG"
 }
+key_write() { # NAME: a key file $T/NAME
+    (umask 077 && head -c 32 /dev/urandom >"$T/$1")
+}
 s3() { "$here/s3" "$@"; }
-object_list() { # "KEY BYTES" a line, keys as in docs/format.md, sorted
+object_list() { # "KEY BYTES" a line, keys as in docs/format.md, sorted, without those of keys/
     if [ "$STORE" = file ]; then (cd "$T/repository" && find . -type f -printf '%P %s\n')
-    else s3 list "$S3_PREFIX/" | sed "s|^$S3_PREFIX/||"; fi | LC_ALL=C sort
+    else s3 list "$S3_PREFIX/" | sed "s|^$S3_PREFIX/||"; fi | sed "${ENCRYPTED:+/^[^/]*\/keys\//d}" | LC_ALL=C sort
 }
 object_sums() { # "KEY BYTES SHA256" a line, sorted
     if [ "$STORE" = file ]; then
@@ -110,7 +116,7 @@ object_put() { # KEY FILE: whatever is there
 }
 object_delete() { if [ "$STORE" = file ]; then rm "$T/repository/$1"; else s3 delete "$S3_PREFIX/$1"; fi; }
 object_exists() { grep -q "^$1 " <<<"$(object_list)"; } # no pipe: grep -q would end it, and the writer fail
-remembered='(cluster|recovery|push-failed)-[0-9a-f]{16}\.json|backup-[0-9]{8}T[0-9]{6}Z-[0-9A-F]{8}-[0-9A-F]{16}\.(json|index-[0-9]+)|stored-ahead|handed-over|(wal-push|gaps)\.lock' # names in state_dir (docs/leftovers.md)
+remembered='(cluster|recovery|push-failed|key-[0-9]{8}\.[0-9a-f]{16})-[0-9a-f]{16}\.json|backup-[0-9]{8}T[0-9]{6}Z-[0-9A-F]{8}-[0-9A-F]{16}\.(json|index-[0-9]+)|stored-ahead|handed-over|(wal-push|gaps)\.lock' # names in state_dir (docs/leftovers.md)
 wal_key() { # NAME -> its key; the cluster's system identifier is $system
     case $1 in *.history) echo "main/$system/wal/$1" ;; *) echo "main/$system/wal/${1:0:16}/$1" ;; esac
 }

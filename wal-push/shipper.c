@@ -105,8 +105,9 @@ unsigned shipper_slow_downs(const struct shipper *shipper)
 static bool goes_to_s3(const struct shipper *shipper, size_t lane)
 {
     for (size_t i = 0; i < shipper->config->repository_count; i++)
-        if (shipper->config->repositories[i].kind == REPOSITORY_S3 && shipper->places[i].lane == lane &&
-            is_chosen(shipper, &shipper->config->repositories[i]))
+        if (shipper->config->repositories[i].kind == REPOSITORY_S3 &&
+            shipper->config->repositories[i].encryption_key_file == NULL && /* else that is signed */
+            shipper->places[i].lane == lane && is_chosen(shipper, &shipper->config->repositories[i]))
             return true;
     return false;
 }
