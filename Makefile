@@ -22,7 +22,7 @@ FOLDERS  = wal-push wal-fetch basebackup recovery-config recovery-window reposit
 PROGRAMS = wal-push/wal-push wal-fetch/wal-fetch basebackup/basebackup-push basebackup/basebackup-fetch \
            basebackup/basebackup-list basebackup/basebackup-verify basebackup/basebackup-expire basebackup/basebackup-pin \
            recovery-config/recovery-config recovery-window/recovery-window \
-           repository/repository-init repository/repository-check repository/repository-sync
+           repository/repository-init repository/repository-check repository/repository-sync repository/repository-key
 BINARIES = $(addprefix $(BUILD)/bin/,$(notdir $(PROGRAMS)))
 MAINS    = $(foreach p,$(PROGRAMS),$(dir $(p))$(subst -,_,$(notdir $(p))).c)
 UNITS    = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))

@@ -8,7 +8,7 @@
 
 struct epoch {
     struct epoch *next;
-    uint32_t number;
+    struct sealing_epoch name;
     unsigned char key[CIPHER_KEY_BYTES];
 };
 
@@ -20,7 +20,7 @@ struct keyring {
     size_t count;
     struct buffer ids;
     struct epoch *epochs;
-    uint32_t current;
+    struct sealing_epoch current;
 };
 
 /* Of the list, and of what changes in one: all but the keys and their ids. */
@@ -123,16 +123,17 @@ const char *keyring_ids(const struct keyring *keyring)
     return buffer_string(&keyring->ids);
 }
 
-static struct epoch *find(const struct keyring *keyring, uint32_t number)
+static struct epoch *find(const struct keyring *keyring, const struct sealing_epoch *name)
 {
     struct epoch *epoch = keyring->epochs;
 
-    while (epoch != NULL && epoch->number != number)
+    while (epoch != NULL && !sealing_epochs_are_equal(&epoch->name, name))
         epoch = epoch->next;
     return epoch;
 }
 
-bool keyring_find(struct keyring *keyring, uint32_t epoch, unsigned char epoch_key[CIPHER_KEY_BYTES])
+bool keyring_find(struct keyring *keyring, const struct sealing_epoch *epoch,
+                  unsigned char epoch_key[CIPHER_KEY_BYTES])
 {
     pthread_mutex_lock(&lock);
     const struct epoch *found = find(keyring, epoch);
@@ -142,13 +143,17 @@ bool keyring_find(struct keyring *keyring, uint32_t epoch, unsigned char epoch_k
     return found != NULL;
 }
 
-int keyring_add(struct keyring *keyring, uint32_t epoch, const unsigned char epoch_key[CIPHER_KEY_BYTES])
+int keyring_add(struct keyring *keyring, uint32_t number, const unsigned char epoch_key[CIPHER_KEY_BYTES],
+                struct sealing_epoch *epoch)
 {
-    struct epoch *added = malloc(sizeof *added);
+    struct epoch *added;
 
+    if (sealing_epoch_of(number, epoch_key, epoch) != 0)
+        return -1;
+    added = malloc(sizeof *added);
     if (added == NULL)
         return log_out_of_memory();
-    added->number = epoch;
+    added->name = *epoch;
     memcpy(added->key, epoch_key, CIPHER_KEY_BYTES);
     pthread_mutex_lock(&lock);
     if (find(keyring, epoch) == NULL) { /* else another thread was faster */
@@ -163,34 +168,35 @@ int keyring_add(struct keyring *keyring, uint32_t epoch, const unsigned char epo
     return 0;
 }
 
-int keyring_take(struct keyring *keyring, uint32_t epoch, const struct key *key, const void *data,
+int keyring_take(struct keyring *keyring, uint32_t number, const struct key *key, const void *data,
                  size_t length, const char *what)
 {
     unsigned char epoch_key[CIPHER_KEY_BYTES];
+    struct sealing_epoch epoch;
     struct key_object object;
     int result = -1;
 
     if (key_object_parse(data, length, what, &object) != 0)
         return -1;
-    if (object.epoch != epoch || strcmp(object.id, key->id) != 0)
+    if (object.epoch != number || strcmp(object.id, key->id) != 0)
         log_error("%s is damaged: it is of epoch %u and key %s", what, object.epoch, object.id);
     else if (key_object_unwrap(&object, key, what, epoch_key) == 0)
-        result = keyring_add(keyring, epoch, epoch_key);
+        result = keyring_add(keyring, number, epoch_key, &epoch);
     explicit_bzero(epoch_key, sizeof epoch_key);
     return result;
 }
 
-uint32_t keyring_epoch(struct keyring *keyring)
+struct sealing_epoch keyring_epoch(struct keyring *keyring)
 {
     pthread_mutex_lock(&lock);
-    uint32_t epoch = keyring->current;
+    struct sealing_epoch epoch = keyring->current;
     pthread_mutex_unlock(&lock);
     return epoch;
 }
 
-void keyring_set_epoch(struct keyring *keyring, uint32_t epoch)
+void keyring_set_epoch(struct keyring *keyring, const struct sealing_epoch *epoch)
 {
     pthread_mutex_lock(&lock);
-    keyring->current = epoch;
+    keyring->current = *epoch;
     pthread_mutex_unlock(&lock);
 }

@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "key.h"
+#include "sealing.h"
 
 struct keyring;
 
@@ -20,15 +21,18 @@ const struct key *keyring_key(const struct keyring *keyring, size_t index);
 const char *keyring_ids(const struct keyring *keyring);
 
 /* False: that epoch's key is not known yet. */
-bool keyring_find(struct keyring *keyring, uint32_t epoch, unsigned char epoch_key[CIPHER_KEY_BYTES]);
+bool keyring_find(struct keyring *keyring, const struct sealing_epoch *epoch,
+                  unsigned char epoch_key[CIPHER_KEY_BYTES]);
 /* Takes what a document keys/<epoch>.<id> of one of its keys holds. 0, or -1 after logging "<what> is damaged
  * ..." */
-int keyring_take(struct keyring *keyring, uint32_t epoch, const struct key *key, const void *data,
+int keyring_take(struct keyring *keyring, uint32_t number, const struct key *key, const void *data,
                  size_t length, const char *what);
-int keyring_add(struct keyring *keyring, uint32_t epoch, const unsigned char epoch_key[CIPHER_KEY_BYTES]);
+/* A new one. */
+int keyring_add(struct keyring *keyring, uint32_t number, const unsigned char epoch_key[CIPHER_KEY_BYTES],
+                struct sealing_epoch *epoch);
 
-/* The epoch of new objects, as cluster.json says. 0: it is not known yet. */
-uint32_t keyring_epoch(struct keyring *keyring);
-void keyring_set_epoch(struct keyring *keyring, uint32_t epoch);
+/* The epoch of new objects, as cluster.json says. Number 0: it is not known yet. */
+struct sealing_epoch keyring_epoch(struct keyring *keyring);
+void keyring_set_epoch(struct keyring *keyring, const struct sealing_epoch *epoch);
 
 #endif

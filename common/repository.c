@@ -1,5 +1,6 @@
 #include "repository.h"
 
+#include "digest.h"
 #include "document.h"
 #include "key.h"
 #include "log.h"
@@ -13,9 +14,10 @@
 
 #define SMALL_OBJECT_BYTES (16u * 1024 * 1024)
 #define LATER_SEGMENT_KEYS 20
-#define ENCRYPTION "aes-256-gcm" /* what cluster.json says; a version before it refuses anything but "none"  \
-                                  */
-#define SEGMENTS_OF_MARKER 256   /* what begins with the same WAL_GAP_COMMON digits */
+#define ENCRYPTION                                                                                           \
+    "aes-256-gcm"              /* what cluster.json says; a version before it refuses anything but "none"    \
+                                */
+#define SEGMENTS_OF_MARKER 256 /* what begins with the same WAL_GAP_COMMON digits */
 
 int repository_open(const struct config *config, const struct repository_config *settings,
                     const struct state *state, const struct store_limits *limits,
@@ -128,11 +130,23 @@ static int parse_generations(const struct json *document, const char *what, stru
     return -1;
 }
 
+static bool parse_epoch(const struct json *document, struct sealing_epoch *epoch)
+{
+    const char *id = json_text(document, "epoch_id");
+    uint64_t number;
+
+    if (json_uint(document, "epoch", &number) != 0 || number == 0 || number > SEALING_EPOCH_MOST ||
+        id == NULL || !hex_decode(id, epoch->id, sizeof epoch->id))
+        return false;
+    epoch->number = (uint32_t)number;
+    return true;
+}
+
 int cluster_parse(const void *data, size_t length, const char *what, struct cluster *cluster)
 {
     struct json *document = document_open(data, length, "cluster", what);
     const char *name, *encryption;
-    uint64_t epoch = 0;
+    struct sealing_epoch epoch = {.number = 0};
     int result = -1;
 
     *cluster = (struct cluster){0};
@@ -146,11 +160,10 @@ int cluster_parse(const void *data, size_t length, const char *what, struct clus
     } else if (strcmp(encryption, "none") != 0 && strcmp(encryption, ENCRYPTION) != 0) {
         log_error("%s says that the repository is encrypted (%s), which this version of walferry cannot read",
                   what, encryption);
-    } else if (strcmp(encryption, ENCRYPTION) == 0 &&
-               (json_uint(document, "epoch", &epoch) != 0 || epoch == 0 || epoch > SEALING_EPOCH_MOST)) {
+    } else if (strcmp(encryption, ENCRYPTION) == 0 && !parse_epoch(document, &epoch)) {
         log_error("%s is damaged: it names no key epoch", what);
     } else if ((cluster->name = string_copy(name)) != NULL) {
-        cluster->epoch = (uint32_t)epoch;
+        cluster->epoch = epoch;
         result = parse_generations(document, what, cluster);
     }
     json_free(document);
@@ -164,9 +177,13 @@ int cluster_seal(const struct cluster *cluster, struct buffer *out)
     struct json *document = document_new("cluster"), *list = json_new_array();
 
     json_set_string(document, "name", cluster->name);
-    json_set_string(document, "encryption", cluster->epoch != 0 ? ENCRYPTION : "none");
-    if (cluster->epoch != 0)
-        json_set_uint(document, "epoch", cluster->epoch);
+    json_set_string(document, "encryption", cluster->epoch.number != 0 ? ENCRYPTION : "none");
+    if (cluster->epoch.number != 0) {
+        char id[2 * SEALING_EPOCH_ID_BYTES + 1];
+        hex_encode(cluster->epoch.id, sizeof cluster->epoch.id, id);
+        json_set_uint(document, "epoch", cluster->epoch.number);
+        json_set_string(document, "epoch_id", id);
+    }
     json_set_string(document, "put_if_absent", condition_names[cluster->condition]);
     json_set_bool(document, "versioned", cluster->versioned);
     for (size_t i = 0; i < cluster->generation_count; i++) {
@@ -241,18 +258,18 @@ static void tell_keys(struct repository *repository, uint32_t epoch)
 int repository_take_epoch(struct repository *repository)
 {
     const char *name = repository->settings->name;
-    uint32_t epoch = repository->cluster.epoch;
+    const struct sealing_epoch *epoch = &repository->cluster.epoch;
     enum store_result result;
 
     if (repository->settings->encryption_key_file == NULL) {
-        if (epoch == 0)
+        if (epoch->number == 0)
             return 0;
         log_error("repository \"%s\" is encrypted, and the configuration has no encryption_key_file for it",
                   name);
-        tell_keys(repository, epoch);
+        tell_keys(repository, epoch->number);
         return -1;
     }
-    if (epoch == 0) {
+    if (epoch->number == 0) {
         log_error(
             "repository \"%s\" is not encrypted, but the configuration has an encryption_key_file for it",
             name);
@@ -266,8 +283,8 @@ int repository_take_epoch(struct repository *repository)
     free(key);
     if (result == STORE_ABSENT) {
         log_error("repository \"%s\" is encrypted, and no configured key (%s) opens its epoch %" PRIu32, name,
-                  store_key_ids(repository->store), epoch);
-        tell_keys(repository, epoch);
+                  store_key_ids(repository->store), epoch->number);
+        tell_keys(repository, epoch->number);
     }
     return result == STORE_OK ? 0 : -1;
 }

@@ -36,7 +36,8 @@ struct cluster {
     size_t generation_count;
     enum store_condition condition; /* what the probe found: does the bucket honour If-None-Match? */
     bool versioned;                 /* did it keep versions then? */
-    uint32_t epoch; /* of the key that new objects are encrypted with; 0: the repository is not encrypted */
+    struct sealing_epoch epoch;     /* of the key that new objects are encrypted with; number 0: it is not
+                                       encrypted */
 };
 int cluster_parse(const void *data, size_t length, const char *what,
                   struct cluster *cluster);                          /* 0, or -1 after logging */

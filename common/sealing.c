@@ -7,6 +7,7 @@
 
 #define FORMAT_VERSION 1
 #define OBJECT_INFO "walferry object 1"
+#define EPOCH_INFO "walferry epoch id"
 #define LENGTH_BYTES 8
 
 /* What a piece is: a part of its nonce, and of what is authenticated beside it. */
@@ -27,7 +28,24 @@ static uint64_t get_le(const unsigned char *in, size_t bytes)
     return value;
 }
 
-/* Header: magic 8, version 4, chunk bytes 4, epoch 4, zeros 12, salt 32. */
+int sealing_epoch_of(uint32_t number, const unsigned char epoch_key[CIPHER_KEY_BYTES],
+                     struct sealing_epoch *epoch)
+{
+    unsigned char id[CIPHER_KEY_BYTES];
+
+    epoch->number = number;
+    if (hkdf_sha256(epoch_key, CIPHER_KEY_BYTES, "", 0, EPOCH_INFO, id) != 0)
+        return -1;
+    memcpy(epoch->id, id, sizeof epoch->id);
+    return 0;
+}
+
+bool sealing_epochs_are_equal(const struct sealing_epoch *left, const struct sealing_epoch *right)
+{
+    return left->number == right->number && memcmp(left->id, right->id, sizeof left->id) == 0;
+}
+
+/* Header: magic 8, version 4, chunk bytes 4, epoch 4, its id 8, zeros 4, salt 32. */
 
 void sealing_header_write(const struct sealing_header *header, unsigned char out[SEALING_HEADER_BYTES])
 {
@@ -35,23 +53,24 @@ void sealing_header_write(const struct sealing_header *header, unsigned char out
     memcpy(out, SEALING_MAGIC, SEALING_MAGIC_BYTES);
     put_le(out + 8, FORMAT_VERSION, 4);
     put_le(out + 12, SEALING_CHUNK_BYTES, 4);
-    put_le(out + 16, header->epoch, 4);
+    put_le(out + 16, header->epoch.number, 4);
+    memcpy(out + 20, header->epoch.id, SEALING_EPOCH_ID_BYTES);
     memcpy(out + 32, header->salt, SEALING_SALT_BYTES);
 }
 
 const char *sealing_header_parse(const unsigned char in[SEALING_HEADER_BYTES], struct sealing_header *header)
 {
-    static const unsigned char zeros[12];
     uint64_t epoch = get_le(in + 16, 4);
 
     if (memcmp(in, SEALING_MAGIC, SEALING_MAGIC_BYTES) != 0)
         return "it does not begin and end as an encrypted object does";
     if (get_le(in + 8, 4) != FORMAT_VERSION)
         return "it is encrypted in a form that this version of walferry does not know";
-    if (get_le(in + 12, 4) != SEALING_CHUNK_BYTES || memcmp(in + 20, zeros, sizeof zeros) != 0 ||
-        epoch == 0 || epoch > SEALING_EPOCH_MOST)
+    if (get_le(in + 12, 4) != SEALING_CHUNK_BYTES || get_le(in + 28, 4) != 0 || epoch == 0 ||
+        epoch > SEALING_EPOCH_MOST)
         return "its header is malformed";
-    header->epoch = (uint32_t)epoch;
+    header->epoch.number = (uint32_t)epoch;
+    memcpy(header->epoch.id, in + 20, SEALING_EPOCH_ID_BYTES);
     memcpy(header->salt, in + 32, SEALING_SALT_BYTES);
     return NULL;
 }
@@ -159,9 +178,9 @@ int sealing_begin(struct sealing *sealing, const unsigned char epoch_key[CIPHER_
 }
 
 int sealing_begin_new(struct sealing *sealing, const unsigned char epoch_key[CIPHER_KEY_BYTES],
-                      uint32_t epoch, const char *name)
+                      const struct sealing_epoch *epoch, const char *name)
 {
-    struct sealing_header header = {.epoch = epoch};
+    struct sealing_header header = {.epoch = *epoch};
 
     if (random_bytes(header.salt, sizeof header.salt) != 0)
         return -1;

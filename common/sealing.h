@@ -26,8 +26,20 @@
 #define SEALING_EPOCH_MOST 99999999u
 #define SEALING_NAME_BYTES_MOST 1024
 
+/* Which key an object is sealed with. The number alone is not enough: a repository that was emptied and made
+ * anew begins with 1 again. */
+#define SEALING_EPOCH_ID_BYTES 8
+struct sealing_epoch {
+    uint32_t number; /* 1 to SEALING_EPOCH_MOST; 0: none */
+    unsigned char id[SEALING_EPOCH_ID_BYTES];
+};
+/* The epoch of that number with this key. 0, or -1 after logging. */
+int sealing_epoch_of(uint32_t number, const unsigned char epoch_key[CIPHER_KEY_BYTES],
+                     struct sealing_epoch *epoch);
+bool sealing_epochs_are_equal(const struct sealing_epoch *left, const struct sealing_epoch *right);
+
 struct sealing_header {
-    uint32_t epoch; /* 1 to SEALING_EPOCH_MOST */
+    struct sealing_epoch epoch;
     unsigned char salt[SEALING_SALT_BYTES];
 };
 void sealing_header_write(const struct sealing_header *header, unsigned char out[SEALING_HEADER_BYTES]);
@@ -67,7 +79,7 @@ int sealing_begin(struct sealing *sealing, const unsigned char epoch_key[CIPHER_
                   const struct sealing_header *header, const char *name);
 /* The same for a new object, with a salt that was never there before. */
 int sealing_begin_new(struct sealing *sealing, const unsigned char epoch_key[CIPHER_KEY_BYTES],
-                      uint32_t epoch, const char *name);
+                      const struct sealing_epoch *epoch, const char *name);
 void sealing_end(struct sealing *sealing); /* wipes it */
 
 /* plain: plain_length bytes of the content; out: the piece's length. Of the footer, plain_bytes is that of

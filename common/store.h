@@ -10,6 +10,7 @@
 
 #include "buffer.h"
 #include "config.h"
+#include "sealing.h"
 #include "state.h"
 
 enum store_result {
@@ -53,9 +54,9 @@ struct store *store_open(const struct repository_config *config, const struct st
 /* Of an encrypted one: where documents of keys are remembered; both are borrowed. Else: nothing. */
 void store_remember_keys(struct store *store, const struct config *config, const struct state *state);
 /* What new objects are encrypted with from now on, in all stores of this repository; its key is got. key: any
- * one below the cluster's folder. OK; ABSENT: no configured key opens that epoch (not logged); else after
- * logging. Only of an encrypted one. */
-enum store_result store_set_epoch(struct store *store, const char *key, uint32_t epoch);
+ * one below the cluster's folder. OK; ABSENT: no configured key opens that epoch, or what is in keys/ is
+ * another one (not logged); else after logging. Only of an encrypted one. */
+enum store_result store_set_epoch(struct store *store, const char *key, const struct sealing_epoch *epoch);
 void store_close(struct store *store); /* NULL-safe */
 void store_set_limits(struct store *store, const struct store_limits *limits);
 /* From now on the sink of a get is called by a thread of the store's own, while more comes (relay.h): for one

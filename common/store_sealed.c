@@ -32,9 +32,11 @@ static char *state_file(const struct sealed *sealed, const char *name)
     return result;
 }
 
-/* What was remembered and opens nothing is forgotten: the store is asked. */
-static bool recall(struct sealed *sealed, const char *name, uint32_t epoch, const struct key *key)
+/* What was remembered and is not it is forgotten: the store is asked. */
+static bool recall(struct sealed *sealed, const char *name, const struct sealing_epoch *epoch,
+                   const struct key *key)
 {
+    unsigned char epoch_key[CIPHER_KEY_BYTES];
     struct buffer text = BUFFER_EMPTY;
     char *file = state_file(sealed, name);
     bool recalled = false;
@@ -42,10 +44,13 @@ static bool recall(struct sealed *sealed, const char *name, uint32_t epoch, cons
 
     if (file != NULL && state_read(sealed->state, file, &text, &age) == 0) {
         log_mute_thread(true);
-        recalled = keyring_take(sealed->keyring, epoch, key, text.data, text.length, "a remembered key") == 0;
+        recalled = keyring_take(sealed->keyring, epoch->number, key, text.data, text.length,
+                                "a remembered key") == 0 &&
+                   keyring_find(sealed->keyring, epoch, epoch_key);
         log_mute_thread(false);
         if (!recalled)
             state_forget(sealed->state, file);
+        explicit_bzero(epoch_key, sizeof epoch_key);
     }
     buffer_free(&text);
     free(file);
@@ -88,7 +93,8 @@ static enum store_result ask(struct sealed *sealed, const char *cluster, const c
     return result == STORE_STOPPED || result == STORE_DELETED ? STORE_FAILED : result;
 }
 
-enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster, uint32_t epoch, bool may_ask,
+enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
+                                   const struct sealing_epoch *epoch, bool may_ask,
                                    unsigned char epoch_key[CIPHER_KEY_BYTES])
 {
     enum store_result result = STORE_ABSENT;
@@ -99,27 +105,27 @@ enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster, u
         return STORE_OK;
     for (size_t i = 0; i < 2 * count && result == STORE_ABSENT; i++) {
         const struct key *key = keyring_key(sealed->keyring, i % count);
-        key_object_name(epoch, key->id, name);
+        key_object_name(epoch->number, key->id, name);
         if (i < count)
             result = recall(sealed, name, epoch, key) ? STORE_OK : STORE_ABSENT;
         else if (may_ask)
-            result = ask(sealed, cluster, name, epoch, key);
+            result = ask(sealed, cluster, name, epoch->number, key);
     }
-    return result == STORE_OK && !keyring_find(sealed->keyring, epoch, epoch_key) ? STORE_FAILED : result;
+    return result == STORE_OK && !keyring_find(sealed->keyring, epoch, epoch_key) ? STORE_ABSENT : result;
 }
 
 int sealed_begin_new(struct sealed *sealed, const char *key, struct sealing *sealing)
 {
     unsigned char epoch_key[CIPHER_KEY_BYTES];
-    uint32_t epoch = keyring_epoch(sealed->keyring);
+    const struct sealing_epoch epoch = keyring_epoch(sealed->keyring);
     int result = -1;
 
     sealed_forget(sealed);
-    if (epoch == 0 || !keyring_find(sealed->keyring, epoch, epoch_key))
+    if (epoch.number == 0 || !keyring_find(sealed->keyring, &epoch, epoch_key))
         log_error("could not encrypt \"%s\": cluster.json, which names the key epoch, was not read",
                   store_describe(&sealed->inner, key));
     else
-        result = sealing_begin_new(sealing, epoch_key, epoch, sealed_name(key));
+        result = sealing_begin_new(sealing, epoch_key, &epoch, sealed_name(key));
     explicit_bzero(epoch_key, sizeof epoch_key);
     return result;
 }
@@ -331,7 +337,7 @@ void store_remember_keys(struct store *store, const struct config *config, const
     sealed->state = state;
 }
 
-enum store_result store_set_epoch(struct store *store, const char *key, uint32_t epoch)
+enum store_result store_set_epoch(struct store *store, const char *key, const struct sealing_epoch *epoch)
 {
     struct sealed *sealed = store->own;
     unsigned char epoch_key[CIPHER_KEY_BYTES];

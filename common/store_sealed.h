@@ -32,9 +32,11 @@ struct sealed {
 const char *sealed_name(const char *key);
 
 /* The key of an epoch: what is known, else what state_dir has, else, if may_ask, a GET for each of the
- * configured keys. OK; ABSENT: not known without asking, or there is none for any of them (nothing logged);
- * DAMAGED or FAILED after logging. cluster: the object's key, which begins with the cluster's folder. */
-enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster, uint32_t epoch, bool may_ask,
+ * configured keys. OK; ABSENT: not known without asking, or there is none for any of them, or it is another
+ * one (nothing logged); DAMAGED or FAILED after logging. cluster: the object's key, which begins with the
+ * cluster's folder. */
+enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
+                                   const struct sealing_epoch *epoch, bool may_ask,
                                    unsigned char epoch_key[CIPHER_KEY_BYTES]);
 
 /* Something is written or deleted: the header that is known may not be what is there. */

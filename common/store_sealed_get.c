@@ -21,11 +21,11 @@ struct opening {
     bool is_begun;               /* the store has answered */
     bool has_key;                /* sealed->sealing is this object's */
     uint64_t plain_bytes;
-    uint64_t number;             /* of the next piece */
-    uint64_t piece_count;        /* number of the last one that is wanted, and one more */
-    size_t filled;               /* of the piece */
-    uint32_t unknown_epoch;      /* stopped for want of this epoch's key */
-    bool is_damaged, has_failed; /* logged */
+    uint64_t number;                    /* of the next piece */
+    uint64_t piece_count;               /* number of the last one that is wanted, and one more */
+    size_t filled;                      /* of the piece */
+    struct sealing_epoch unknown_epoch; /* stopped for want of this epoch's key */
+    bool is_damaged, has_failed;        /* logged */
 };
 
 static int damaged(struct opening *opening, const char *how)
@@ -39,7 +39,7 @@ static int not_sealed(struct opening *opening)
 {
     struct sealed *sealed = opening->sealed;
 
-    log_error("%s is not encrypted as walferry does it, but encryption_key_file says that it must be",
+    log_error("%s is damaged, or was never encrypted: it does not begin as an encrypted object does",
               store_describe(&sealed->inner, opening->key));
     log_hint("Nothing plain is believed in repository \"%s\": whoever can write there could have put it. If "
              "it is a repository without encryption, leave encryption_key_file out.",
@@ -86,7 +86,7 @@ static int take_header(struct opening *opening, const unsigned char *bytes)
         return not_sealed(opening);
     if (problem != NULL)
         return damaged(opening, problem);
-    switch (sealed_epoch_key(sealed, opening->key, header.epoch, false, epoch_key)) {
+    switch (sealed_epoch_key(sealed, opening->key, &header.epoch, false, epoch_key)) {
     case STORE_OK:
         result = sealing_begin(&sealed->sealing, epoch_key, &header, sealed_name(opening->key));
         opening->has_key = result == 0;
@@ -202,14 +202,20 @@ static enum store_result judge(struct opening *opening, enum store_result got)
 static enum store_result tell_no_key(struct opening *opening)
 {
     struct sealed *sealed = opening->sealed;
-    uint32_t current = keyring_epoch(sealed->keyring);
+    const struct sealing_epoch current = keyring_epoch(sealed->keyring);
 
-    if (current != 0 && opening->unknown_epoch > current) {
+    if (current.number != 0 && opening->unknown_epoch.number > current.number) {
         damaged(opening, "it names a key epoch that has not begun yet");
         return STORE_DAMAGED;
     }
+    if (opening->unknown_epoch.number == current.number &&
+        !sealing_epochs_are_equal(&opening->unknown_epoch, &current)) {
+        damaged(opening, "it is encrypted with another key than this epoch has here");
+        log_hint("So it is with what was stored before a repository was emptied and made anew, or altered.");
+        return STORE_DAMAGED;
+    }
     log_error("%s is encrypted with epoch %" PRIu32 ", which no configured key (%s) opens",
-              store_describe(&sealed->inner, opening->key), opening->unknown_epoch,
+              store_describe(&sealed->inner, opening->key), opening->unknown_epoch.number,
               keyring_ids(sealed->keyring));
     log_hint("\"repository-key list\" says which keys open it; encryption_key_file takes several. Is there "
              "none of them any more, then nobody can read it.");
@@ -229,9 +235,9 @@ static enum store_result run(struct opening *start, const char *version_id, cons
 
         result = judge(&opening, sealed->inner.driver->get(&sealed->inner, opening.key, version_id, range,
                                                            &sink, &opening.inner));
-        if (result != STORE_STOPPED || opening.unknown_epoch == 0)
+        if (result != STORE_STOPPED || opening.unknown_epoch.number == 0)
             return result;
-        result = sealed_epoch_key(sealed, opening.key, opening.unknown_epoch, true, epoch_key);
+        result = sealed_epoch_key(sealed, opening.key, &opening.unknown_epoch, true, epoch_key);
         explicit_bzero(epoch_key, sizeof epoch_key);
         if (result == STORE_ABSENT)
             return tell_no_key(&opening);
@@ -315,7 +321,7 @@ static enum store_result begin_known(struct opening *opening)
     struct sealed *sealed = opening->sealed;
     const struct sealing_header *header = &sealed->known.header;
     unsigned char epoch_key[CIPHER_KEY_BYTES];
-    enum store_result result = sealed_epoch_key(sealed, opening->key, header->epoch, true, epoch_key);
+    enum store_result result = sealed_epoch_key(sealed, opening->key, &header->epoch, true, epoch_key);
 
     if (result == STORE_ABSENT) {
         opening->unknown_epoch = header->epoch;

@@ -113,7 +113,7 @@ int keys_begin_epoch(struct repository *repository)
     struct keyring *keyring = keyring_open(repository->settings);
     unsigned char epoch_key[CIPHER_KEY_BYTES];
     struct keys_list list;
-    uint32_t epoch = repository->cluster.epoch;
+    uint32_t epoch = repository->cluster.epoch.number;
     int result = keyring == NULL || keys_list(repository, &list) != 0 ? -1 : 0;
 
     if (result != 0) {
@@ -133,11 +133,9 @@ int keys_begin_epoch(struct repository *repository)
     for (size_t i = 0; i < keyring_count(keyring) && result == 0; i++)
         result = put(repository, keyring_key(keyring, i), epoch, epoch_key, NULL);
     if (result == 0)
-        result = keyring_add(keyring, epoch, epoch_key);
-    if (result == 0) {
-        keyring_set_epoch(keyring, epoch);
-        repository->cluster.epoch = epoch;
-    }
+        result = keyring_add(keyring, epoch, epoch_key, &repository->cluster.epoch);
+    if (result == 0)
+        keyring_set_epoch(keyring, &repository->cluster.epoch);
     explicit_bzero(epoch_key, sizeof epoch_key);
     keyring_close(keyring);
     return result;
@@ -183,7 +181,8 @@ int keys_wrap_all(struct repository *repository, const struct key *key,
     for (size_t i = 0; result == 0 && i < list.count; i++) {
         uint32_t epoch = list.entries[i].epoch;
         if ((i > 0 && list.entries[i - 1].epoch == epoch) || has(&list, epoch, key->id) ||
-            epoch > repository->cluster.epoch) /* left by an interrupted call: nothing is sealed with it */
+            epoch >
+                repository->cluster.epoch.number) /* left by an interrupted call: nothing is sealed with it */
             continue;
         result = open_epoch(repository, keyring, &list, epoch, epoch_key);
         if (result == 0)

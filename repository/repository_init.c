@@ -71,9 +71,9 @@ static void tell(const struct repository *repository, const char *what)
                cluster->name, generation->system_identifier, generation->postgresql_version,
                generation->segment_bytes / 1048576, added);
     }
-    if (cluster->epoch != 0)
+    if (cluster->epoch.number != 0)
         printf("    encrypted (epoch %" PRIu32 ", key %s); whoever loses the key loses the repository\n",
-               cluster->epoch, store_key_ids(repository->store));
+               cluster->epoch.number, store_key_ids(repository->store));
     if (repository->settings->kind == REPOSITORY_S3 && cluster->condition != STORE_CONDITION_HONOURED)
         printf("    note: this bucket does not honour If-None-Match; overwriting is detected, not prevented "
                "(docs/stores.md)\n");
@@ -134,6 +134,7 @@ static int make(struct init *init, struct repository *repository)
         (repository->settings->encryption_key_file != NULL && keys_begin_epoch(repository) != 0) ||
         put_cluster(repository) != 0)
         return -1;
+    forget(init, repository); /* of one that was here before */
     tell(repository, "made");
     return 0;
 }

@@ -37,6 +37,7 @@ static struct store *open_store(struct repository_config *config, const char *ke
 {
     static const struct store_limits limits = {.operation_seconds = 10};
     unsigned char epoch_key[CIPHER_KEY_BYTES];
+    struct sealing_epoch epochs[2];
 
     *config = (struct repository_config){.name = (char *)"here",
                                          .kind = REPOSITORY_FILE,
@@ -47,9 +48,9 @@ static struct store *open_store(struct repository_config *config, const char *ke
     struct keyring *keyring = keyring_open(config);
     for (uint32_t epoch = 1; epoch <= 2; epoch++) {
         memset(epoch_key, (int)epoch, sizeof epoch_key);
-        REQUIRE(keyring_add(keyring, epoch, epoch_key) == 0);
+        REQUIRE(keyring_add(keyring, epoch, epoch_key, &epochs[epoch - 1]) == 0);
     }
-    keyring_set_epoch(keyring, 1);
+    keyring_set_epoch(keyring, &epochs[0]);
     keyring_close(keyring);
     return store;
 }
@@ -288,7 +289,7 @@ static void test_pieces_moved(struct store *store)
     write_file(path_of(NAME), content, 5000);
     struct buffer out = BUFFER_EMPTY;
     CHECK(get_text(store, NAME, NULL, &out, NULL) == STORE_DAMAGED);
-    CHECK(unit_heard("is not encrypted as walferry does it"));
+    CHECK(unit_heard("was never encrypted"));
     /* of another cluster (system), with the same keys */
     CHECK(mkdir(path_of("main/7000000000000000002"), 0700) == 0);
     write_file(path_of("main/7000000000000000002/a"), good.data, good.length);
