@@ -99,9 +99,12 @@ key_write() { # NAME: a key file $T/NAME
     (umask 077 && head -c 32 /dev/urandom >"$T/$1")
 }
 s3() { "$here/s3" "$@"; }
-object_list() { # "KEY BYTES" a line, keys as in docs/format.md, sorted, without those of keys/
+raw_list() { # "KEY BYTES" a line
     if [ "$STORE" = file ]; then (cd "$T/repository" && find . -type f -printf '%P %s\n')
-    else s3 list "$S3_PREFIX/" | sed "s|^$S3_PREFIX/||"; fi | sed "${ENCRYPTED:+/^[^/]*\/keys\//d}" | LC_ALL=C sort
+    else s3 list "$S3_PREFIX/" | sed "s|^$S3_PREFIX/||"; fi
+}
+object_list() { # "KEY BYTES" a line, keys as in docs/format.md, sorted, without those of keys/
+    raw_list | sed "${ENCRYPTED:+/^[^/]*\/keys\//d}" | LC_ALL=C sort
 }
 object_sums() { # "KEY BYTES SHA256" a line, sorted
     if [ "$STORE" = file ]; then
@@ -109,8 +112,23 @@ object_sums() { # "KEY BYTES SHA256" a line, sorted
             echo "$key $(stat -c %s "$key") $(sha256sum <"$key" | cut -d' ' -f1)"; done)
     else s3 sums "$S3_PREFIX/" | sed "s|^$S3_PREFIX/||"; fi | LC_ALL=C sort
 }
-object_get() { if [ "$STORE" = file ]; then cp "$T/repository/$1" "$2"; else s3 get "$S3_PREFIX/$1" "$2"; fi; } # KEY FILE
+object_get() { # KEY FILE: its content, also of an encrypted one
+    raw_get "$1" "$2" || return
+    ! is_sealed "$1" || { mv "$2" "$2.sealed" && sealed open "$1" "$2.sealed" "$2" && rm "$2.sealed"; }
+}
 object_put() { # KEY FILE: whatever is there
+    ! is_sealed "$1" || { sealed close "$1" "$2" "$T/closed"; set -- "$1" "$T/closed"; }
+    raw_put "$1" "$2"
+}
+is_sealed() { [ -n "${ENCRYPTED:-}" ] && [[ $1 =~ ^[^/]+/[0-9]+/ ]]; }
+sealed() { # open|close KEY FROM TO
+    local cluster=${2%%/*} keys=$T/sealed-keys key
+    rm -rf "$keys" && mkdir -p "$keys/keys"
+    for key in cluster.json $(raw_list | sed -n "s|^$cluster/\(keys/[^ ]*\) .*|\1|p"); do raw_get "$cluster/$key" "$keys/$key"; done
+    "$here/sealed" "$1" "$T/key" "$keys" "${2#*/}" "$3" "$4"
+}
+raw_get() { if [ "$STORE" = file ]; then cp "$T/repository/$1" "$2"; else s3 get "$S3_PREFIX/$1" "$2"; fi; } # KEY FILE: as it lies there
+raw_put() { # KEY FILE
     if [ "$STORE" = file ]; then mkdir -p "$(dirname "$T/repository/$1")" && rm -f "$T/repository/$1" && cp "$2" "$T/repository/$1"
     else s3 put "$S3_PREFIX/$1" "$2"; fi
 }
