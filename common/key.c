@@ -60,7 +60,7 @@ int key_take(const void *data, size_t length, const char *what, struct key *key)
         result = key_from_bytes(bytes, key);
     } else {
         log_error("%s holds no key: it is %zu bytes long, not 32 bytes, or 64 hex digits", what, length);
-        log_hint("A new key is made by repository-key generate FILE.");
+        log_hint("A new key is made by repository-key generate.");
     }
     explicit_bzero(bytes, sizeof bytes);
     explicit_bzero(text, sizeof text);
