@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: wal-push stores what a file's name promises, once, and refuses everything else without touching what is stored
 # stores: file s3
+# encrypted: file
 . "$(dirname "$0")/../lib.sh"
 
 step "a server with WAL of every kind, kept in pg_wal"

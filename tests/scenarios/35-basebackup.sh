@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: a base backup is whole or not there: files that change under it, interruption, missing WAL, damaged pages, damaged objects
 # stores: file s3
+# encrypted: s3
 # limit: 300
 . "$(dirname "$0")/../lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: a backup that was killed is gone on with: what is stored and still the same is taken over, what is not is sent again, and the result is whole
 # stores: s3
+# encrypted: s3
 # full-stores: file
 . "$(dirname "$0")/../lib.sh"
 

@@ -222,3 +222,28 @@ for key in a b derived; do
     done
 done
 if "$SOURCE/docs/walferry-decrypt" --key other.key "$objects" "$T/open.other"; then fail "it took another key"; fi
+
+step "the test vectors of docs/encryption.md, by the script"
+python3 -B - "$SOURCE/docs" <<'PY'
+import hashlib, importlib.machinery, importlib.util, os, sys
+loader = importlib.machinery.SourceFileLoader("tool", sys.argv[1] + "/walferry-decrypt")
+tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("tool", loader))
+loader.exec_module(tool)
+lines = open(sys.argv[1] + "/encryption.md").read().split("## Test vectors")[1].splitlines()
+values = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("sha256"))
+values = {name.strip(): value.strip() for name, value in values.items()}
+bytes_of = lambda name: bytes.fromhex(values[name])
+assert tool.key_id(bytes_of("key")) == values["key id"]
+assert tool.epoch_id(bytes_of("epoch key")) == bytes_of("epoch id")
+document = {"epoch": 1, "nonce": values["wrap nonce"], "wrapped": values["wrapped"]}
+assert tool.unwrap(document, bytes_of("key")) == bytes_of("epoch key")
+epochs = {(1, bytes_of("epoch id")): bytes_of("epoch key")}
+tool.Path("object").write_bytes(bytes_of("object"))
+assert b"".join(tool.decrypt(tool.Path("object"), values["name"], epochs)) == bytes_of("content")
+tool.os.urandom = lambda length: bytes_of("salt")
+large = tool.encrypt(bytes(i % 251 for i in range(140000)), values["name"], 1, bytes_of("epoch key"))
+told = next(line for line in lines if line.startswith("sha256")).rsplit("= ", 1)[1]
+assert hashlib.sha256(large).hexdigest() == told
+key = hashlib.scrypt(b"correct horse", salt=bytes(range(16)), n=16384, r=8, p=1, dklen=32)
+assert key == bytes_of("its key")
+PY

@@ -2,6 +2,7 @@
  * there is found. The vectors of docs/encryption.md. */
 #include "common/digest.h"
 #include "common/file.h"
+#include "common/key.h"
 #include "common/keyring.h"
 #include "common/sealing.h"
 #include "common/store.h"
@@ -307,6 +308,82 @@ static void test_pieces_moved(struct store *store)
     buffer_free(&out);
 }
 
+/* As docs/encryption.md has them. */
+static void test_vectors(void)
+{
+    static const char name[] =
+        "7000000000000000001/base/20260101T000000Z-00000001-0000000002000028/started.json";
+    static const char object[] =
+        "57414c465345414c010000000000010001000000be6c05e7a704f3cc00000000404142434445464748494a4b4c4d4e4f"
+        "505152535455565758595a5b5c5d5e5f3589a21ec99aacf162111d1aa71b12065bbfa856bc67e4cf016158cd8bcb1054"
+        "57414c465345414c010000000000010001000000be6c05e7a704f3cc00000000404142434445464748494a4b4c4d4e4f"
+        "505152535455565758595a5b5c5d5e5f";
+    static const char wrapped[] = "bd317fc5f161e2f43ecc1435054237b654b9eef809a3750f"
+                                  "b8a156b0f6012a392c1391aaabbac8a0cd805e83862b1089";
+    static const char of_large[] = "8ee869ea2f634943e3f3e31ad92829b8164fc3e6d451e8a90ff938ee25f0bf39";
+    unsigned char epoch_key[CIPHER_KEY_BYTES], bytes[CIPHER_KEY_BYTES], out[152 + 8], *large;
+    struct key_derivation derivation = {.n = 16384, .r = 8, .p = 1};
+    struct sealing sealing = {.associated_length = 0};
+    struct sealing_header header;
+    struct key_object key_object = {.epoch = 1};
+    char hex[2 * sizeof out + 1];
+    struct key key;
+
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (unsigned char)i;
+        epoch_key[i] = (unsigned char)(32 + i);
+        header.salt[i] = (unsigned char)(64 + i);
+    }
+    CHECK(key_from_bytes(bytes, &key) == 0);
+    CHECK_TEXT(key.id, "d69c14e4782be161");
+    CHECK(sealing_epoch_of(1, epoch_key, &header.epoch) == 0);
+    hex_encode(header.epoch.id, sizeof header.epoch.id, hex);
+    CHECK_TEXT(hex, "be6c05e7a704f3cc");
+    memcpy(key_object.id, key.id, sizeof key.id);
+    memcpy(key_object.nonce, bytes, sizeof key_object.nonce);
+    CHECK(hex_decode(wrapped, key_object.wrapped, sizeof key_object.wrapped));
+    CHECK(key_object_unwrap(&key_object, &key, "the vector", bytes) == 0);
+    CHECK(memcmp(bytes, epoch_key, sizeof bytes) == 0);
+    key_object.epoch = 2; /* it is bound to its number */
+    unit_listen();
+    CHECK(key_object_unwrap(&key_object, &key, "the vector", bytes) != 0);
+    CHECK(unit_heard("does not open it"));
+
+    CHECK(sealing_begin(&sealing, epoch_key, &header, name) == 0);
+    memcpy(out, sealing.header, SEALING_HEADER_BYTES);
+    CHECK(sealing_seal_footer(&sealing, 8, "walferry", out + SEALING_HEADER_BYTES) == 0);
+    hex_encode(out, sizeof out, hex);
+    CHECK_TEXT(hex, object);
+
+    const size_t length = 140000;
+    const uint64_t last = sealing_piece_count(length) - 1;
+    REQUIRE((large = malloc(sealing_stored_bytes(length))) != NULL);
+    unsigned char *plain = malloc(length);
+    REQUIRE(plain != NULL && last == 4);
+    for (size_t i = 0; i < length; i++)
+        plain[i] = (unsigned char)(i % 251);
+    memcpy(large, sealing.header, SEALING_HEADER_BYTES);
+    for (uint64_t i = 1; i <= last; i++) {
+        struct sealing_piece piece = sealing_piece(length, i);
+        CHECK((piece.is_footer
+                   ? sealing_seal_footer(&sealing, length, plain + piece.plain_offset, large + piece.offset)
+                   : sealing_seal_chunk(&sealing, i, piece.is_last, plain + piece.plain_offset,
+                                        piece.plain_length, large + piece.offset)) == 0);
+    }
+    CHECK(sha256_of(large, sealing_stored_bytes(length), bytes) == 0);
+    hex_encode(bytes, sizeof bytes, hex);
+    CHECK_TEXT(hex, of_large);
+    free(large);
+    free(plain);
+    sealing_end(&sealing);
+
+    for (size_t i = 0; i < sizeof derivation.salt; i++)
+        derivation.salt[i] = (unsigned char)i;
+    CHECK(key_derive("correct horse", strlen("correct horse"), &derivation, &key) == 0);
+    hex_encode(key.bytes, sizeof key.bytes, hex);
+    CHECK_TEXT(hex, "25b376840366f4d3b0e21e414476676e3cd0e89af4430356a234ce0b65a021b5");
+}
+
 int main(void)
 {
     static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
@@ -318,6 +395,7 @@ int main(void)
     write_file(path_of("key"), hex, strlen(hex));
     char *key_path = string_copy(path_of("key"));
     struct store *store = open_store(&config, key_path);
+    test_vectors();
     test_lengths();
     test_round_trip(store);
     test_every_byte(store, 0, 1);
