@@ -202,6 +202,7 @@ static void close_sealed(struct store *store)
 
     sealed->inner.driver->close(&sealed->inner);
     free(sealed->inner.description);
+    store_close(sealed->reader);
     keyring_close(sealed->keyring);
     sealing_end(&sealed->sealing);
     sealed_forget(sealed);

@@ -25,6 +25,7 @@ struct sealed {
     struct sealing sealing; /* of the object that is being read */
     unsigned char *piece;   /* SEALING_PIECE_BYTES_MOST, once something was read */
     struct sealed_known known;
+    struct store *reader; /* of sealed_copy, which reads while it writes; NULL until it is needed */
 };
 
 /* What lies behind the cluster's folder, if it is sealed there: "7.../wal/..."; NULL for cluster.json, keys/

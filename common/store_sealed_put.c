@@ -277,22 +277,27 @@ static int write_on(void *context, const void *data, size_t length)
     return sealed_upload_write(context, data, length);
 }
 
-/* The store cannot copy it by itself: an object is bound to its key. */
+/* The store cannot copy it by itself: an object is bound to its key. It is read by a store of its own, since
+ * a full part is sent while more comes, and a connection does one thing at a time. */
 enum store_result sealed_copy(struct store *store, const char *from, const char *to)
 {
-    const struct store_range whole = {0, 0, 0};
     struct sealed *sealed = store->own;
     struct store_object object;
     enum store_result result;
 
     if (sealed_name(from) == NULL && sealed_name(to) == NULL)
         return sealed->inner.driver->copy(&sealed->inner, from, to);
+    if (sealed->reader == NULL)
+        sealed->reader = store_open(store->config, &sealed->inner.limits);
+    if (sealed->reader == NULL)
+        return STORE_FAILED;
+    store_set_limits(sealed->reader, &sealed->inner.limits);
     /* as S3's own copy: the key is one that nobody else writes */
     void *upload = sealed_upload_begin(store, to, 0, STORE_CONDITION_REFUSED);
     if (upload == NULL)
         return STORE_FAILED;
     const struct sink sink = {write_on, upload};
-    result = sealed_get(store, from, NULL, &whole, &sink, &object);
+    result = store_get(sealed->reader, from, NULL, &sink, &object);
     if (result == STORE_OK)
         return sealed_upload_finish(upload, &object);
     sealed_upload_abort(upload);
