@@ -18,6 +18,7 @@
 #include "tests/fuzz/fuzz_gap.c"
 #include "tests/fuzz/fuzz_history.c"
 #include "tests/fuzz/fuzz_index.c"
+#include "tests/fuzz/fuzz_key.c"
 #include "tests/fuzz/fuzz_manifest.c"
 #include "tests/fuzz/fuzz_object.c"
 #include "tests/fuzz/fuzz_part.c"
@@ -25,6 +26,7 @@
 #include "tests/fuzz/fuzz_removal.c"
 #include "tests/fuzz/fuzz_restore_points.c"
 #include "tests/fuzz/fuzz_s3.c"
+#include "tests/fuzz/fuzz_sealed.c"
 #include "tests/fuzz/fuzz_settings.c"
 #include "tests/fuzz/fuzz_stored.c"
 #include "tests/fuzz/fuzz_timestamp.c"
@@ -47,6 +49,7 @@ static const struct {
     {"history", fuzz_history},
     {"index", fuzz_index},
     {"codec", fuzz_codec},
+    {"key", fuzz_key},
     {"manifest", fuzz_manifest},
     {"object", fuzz_object},
     {"part", fuzz_part},
@@ -54,6 +57,7 @@ static const struct {
     {"removal", fuzz_removal},
     {"restore_points", fuzz_restore_points},
     {"s3", fuzz_s3},
+    {"sealed", fuzz_sealed},
     {"settings", fuzz_settings},
     {"stored", fuzz_stored},
     {"timestamp", fuzz_timestamp},
