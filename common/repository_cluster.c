@@ -1,0 +1,319 @@
+/* cluster.json: which systems live here, what the bucket does, and with which key epoch. */
+#include "repository.h"
+
+#include "digest.h"
+#include "document.h"
+#include "key.h"
+#include "log.h"
+#include "timestamp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What cluster.json says; a version before it refuses anything but "none". */
+#define ENCRYPTION "aes-256-gcm"
+
+static const char *const condition_names[] = {"unknown", "honoured", "ignored", "refused"};
+
+static bool parse_condition(const char *text, enum store_condition *condition)
+{
+    for (size_t i = 0; text != NULL && i < sizeof condition_names / sizeof condition_names[0]; i++) {
+        if (strcmp(text, condition_names[i]) == 0) {
+            *condition = (enum store_condition)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_generation(const struct json *item, struct generation *generation)
+{
+    const char *system = json_text(item, "system_identifier"), *added = json_text(item, "added");
+    uint64_t version, control_version, catalog_version, segment_bytes;
+    char *end;
+
+    if (system == NULL || added == NULL || timestamp_parse(added, &generation->added) != TIMESTAMP_OK ||
+        json_uint(item, "postgresql_version", &version) != 0 ||
+        json_uint(item, "control_version", &control_version) != 0 ||
+        json_uint(item, "catalog_version", &catalog_version) != 0 ||
+        json_uint(item, "segment_bytes", &segment_bytes) != 0 || !wal_segment_size_is_legal(segment_bytes) ||
+        version > 1000 || control_version > UINT32_MAX || catalog_version > UINT32_MAX)
+        return false;
+    generation->system_identifier = strtoull(system, &end, 10);
+    generation->postgresql_version = (unsigned)version;
+    generation->control_version = (uint32_t)control_version;
+    generation->catalog_version = (uint32_t)catalog_version;
+    generation->segment_bytes = (uint32_t)segment_bytes;
+    return *end == '\0' && generation->system_identifier != 0;
+}
+
+static int parse_generations(const struct json *document, const char *what, struct cluster *cluster)
+{
+    const struct json *list = json_member(document, "generations");
+    size_t count = json_array_length(list);
+
+    cluster->generations = calloc(count + 1, sizeof *cluster->generations);
+    if (cluster->generations == NULL)
+        return log_out_of_memory();
+    for (size_t i = 0; i < count; i++) {
+        if (!parse_generation(json_array_item(list, i), &cluster->generations[i])) {
+            log_error("%s is damaged: generation %zu is malformed", what, i + 1);
+            return -1;
+        }
+    }
+    cluster->generation_count = count;
+    if (count > 0)
+        return 0;
+    log_error("%s is damaged: it names no system", what);
+    return -1;
+}
+
+static bool parse_epoch(const struct json *document, struct sealing_epoch *epoch)
+{
+    const char *id = json_text(document, "epoch_id");
+    uint64_t number;
+
+    if (json_uint(document, "epoch", &number) != 0 || number == 0 || number > SEALING_EPOCH_MOST ||
+        id == NULL || !hex_decode(id, epoch->id, sizeof epoch->id))
+        return false;
+    epoch->number = (uint32_t)number;
+    return true;
+}
+
+int cluster_parse(const void *data, size_t length, const char *what, struct cluster *cluster)
+{
+    struct json *document = document_open(data, length, "cluster", what);
+    const char *name, *encryption;
+    struct sealing_epoch epoch = {.number = 0};
+    int result = -1;
+
+    *cluster = (struct cluster){0};
+    if (document == NULL)
+        return -1;
+    name = json_text(document, "name");
+    encryption = json_text(document, "encryption");
+    if (name == NULL || encryption == NULL || json_bool(document, "versioned", &cluster->versioned) != 0 ||
+        !parse_condition(json_text(document, "put_if_absent"), &cluster->condition)) {
+        log_error("%s is damaged: a member is missing", what);
+    } else if (strcmp(encryption, "none") != 0 && strcmp(encryption, ENCRYPTION) != 0) {
+        log_error("%s says that the repository is encrypted (%s), which this version of walferry cannot read",
+                  what, encryption);
+    } else if (strcmp(encryption, ENCRYPTION) == 0 && !parse_epoch(document, &epoch)) {
+        log_error("%s is damaged: it names no key epoch", what);
+    } else if ((cluster->name = string_copy(name)) != NULL) {
+        cluster->epoch = epoch;
+        result = parse_generations(document, what, cluster);
+    }
+    json_free(document);
+    if (result != 0)
+        cluster_free(cluster);
+    return result;
+}
+
+int cluster_seal(const struct cluster *cluster, struct buffer *out)
+{
+    struct json *document = document_new("cluster"), *list = json_new_array();
+
+    json_set_string(document, "name", cluster->name);
+    json_set_string(document, "encryption", cluster->epoch.number != 0 ? ENCRYPTION : "none");
+    if (cluster->epoch.number != 0) {
+        char id[2 * SEALING_EPOCH_ID_BYTES + 1];
+        hex_encode(cluster->epoch.id, sizeof cluster->epoch.id, id);
+        json_set_uint(document, "epoch", cluster->epoch.number);
+        json_set_string(document, "epoch_id", id);
+    }
+    json_set_string(document, "put_if_absent", condition_names[cluster->condition]);
+    json_set_bool(document, "versioned", cluster->versioned);
+    for (size_t i = 0; i < cluster->generation_count; i++) {
+        const struct generation *generation = &cluster->generations[i];
+        struct json *item = json_new_object();
+        char system[24], added[TIMESTAMP_TEXT_BYTES];
+        snprintf(system, sizeof system, "%" PRIu64, generation->system_identifier);
+        timestamp_format_iso(generation->added, added);
+        json_set_string(item, "system_identifier", system);
+        json_set_uint(item, "postgresql_version", generation->postgresql_version);
+        json_set_uint(item, "control_version", generation->control_version);
+        json_set_uint(item, "catalog_version", generation->catalog_version);
+        json_set_uint(item, "segment_bytes", generation->segment_bytes);
+        json_set_string(item, "added", added);
+        json_append(list, item);
+    }
+    json_set(document, "generations", list);
+    return document_seal(document, out);
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    if (cluster == NULL)
+        return;
+    free(cluster->name);
+    free(cluster->generations);
+    *cluster = (struct cluster){0};
+}
+
+const struct generation *cluster_generation(const struct cluster *cluster, uint64_t system_identifier)
+{
+    for (size_t i = 0; i < cluster->generation_count; i++)
+        if (cluster->generations[i].system_identifier == system_identifier)
+            return &cluster->generations[i];
+    return NULL;
+}
+
+/* Which keys open an epoch, as the names in keys/ tell. */
+struct key_ids {
+    uint32_t epoch;
+    struct buffer text;
+};
+
+static bool note_key_id(void *context, const char *key, uint64_t bytes)
+{
+    struct key_ids *ids = context;
+    char id[KEY_ID_BYTES];
+    uint32_t epoch;
+
+    (void)bytes;
+    if (key_object_name_parse(strrchr(key, '/') + 1, &epoch, id) && epoch == ids->epoch)
+        buffer_printf(&ids->text, "%s%s", ids->text.length > 0 ? ", " : "", id);
+    return true;
+}
+
+static void tell_keys(struct repository *repository, uint32_t epoch)
+{
+    struct key_ids ids = {epoch, BUFFER_EMPTY};
+    char *prefix = string_printf("%s/keys/", repository->config->cluster_name);
+    const struct store_listing listing = {.prefix = prefix, .each = note_key_id, .context = &ids};
+
+    if (prefix != NULL && store_list(repository->store, &listing) == STORE_OK && ids.text.length > 0)
+        log_hint("It is opened by the key %s: give its file as encryption_key_file of repository \"%s\" in "
+                 "\"%s\".",
+                 buffer_string(&ids.text), repository->settings->name, repository->config->path);
+    buffer_free(&ids.text);
+    free(prefix);
+}
+
+/* It is the configuration that says what is wanted: whoever can write to the bucket can change cluster.json.
+ */
+int repository_take_epoch(struct repository *repository)
+{
+    const char *name = repository->settings->name;
+    const struct sealing_epoch *epoch = &repository->cluster.epoch;
+    enum store_result result;
+
+    if (repository->settings->encryption_key_file == NULL) {
+        if (epoch->number == 0)
+            return 0;
+        log_error("repository \"%s\" is encrypted, and the configuration has no encryption_key_file for it",
+                  name);
+        tell_keys(repository, epoch->number);
+        return -1;
+    }
+    if (epoch->number == 0) {
+        log_error(
+            "repository \"%s\" is not encrypted, but the configuration has an encryption_key_file for it",
+            name);
+        log_hint("What is there cannot be encrypted where it lies. Make a new repository with the key "
+                 "(another url or [cluster] name, and repository-init), and fill it with repository-sync; or "
+                 "leave encryption_key_file out.");
+        return -1;
+    }
+    char *key = repository_cluster_key(repository);
+    result = key == NULL ? STORE_FAILED : store_set_epoch(repository->store, key, epoch);
+    free(key);
+    if (result == STORE_ABSENT) {
+        log_error("repository \"%s\" is encrypted, and no configured key (%s) opens its epoch %" PRIu32, name,
+                  store_key_ids(repository->store), epoch->number);
+        tell_keys(repository, epoch->number);
+    }
+    return result == STORE_OK ? 0 : -1;
+}
+
+/* Under this very name: an object that was copied to another place is not that place's. */
+static int parse_own_cluster(struct repository *repository, const struct buffer *text, const char *what)
+{
+    const char *name = repository->config->cluster_name;
+
+    if (cluster_parse(text->data, text->length, what, &repository->cluster) != 0)
+        return -1;
+    if (strcmp(repository->cluster.name, name) == 0)
+        return 0;
+    log_error("\"%s\" is of the cluster \"%s\", not of \"%s\"", what, repository->cluster.name, name);
+    cluster_free(&repository->cluster);
+    return -1;
+}
+
+static bool recall_cluster(struct repository *repository, const char *name, int64_t most_age_seconds)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int64_t age;
+    bool recalled = false;
+
+    if (most_age_seconds > 0 && state_read(repository->state, name, &text, &age) == 0 &&
+        age < most_age_seconds)
+        recalled = parse_own_cluster(repository, &text, "the remembered cluster.json") == 0;
+    if (recalled) { /* it may have become encrypted meanwhile */
+        log_mute_thread(true);
+        recalled = repository_take_epoch(repository) == 0;
+        log_mute_thread(false);
+        if (!recalled)
+            cluster_free(&repository->cluster);
+    }
+    buffer_free(&text);
+    return recalled;
+}
+
+static enum repository_result ask_for_cluster(struct repository *repository, const char *state_file)
+{
+    struct buffer text = BUFFER_EMPTY;
+    char *key = repository_cluster_key(repository);
+    enum repository_result result =
+        key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
+
+    if (result == REPOSITORY_ABSENT) {
+        log_error("there is no walferry repository here: \"%s\" is not there",
+                  store_describe(repository->store, key));
+        log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". A new repository is made "
+                 "by repository-init.",
+                 repository->settings->name, repository->config->path);
+    } else if (result == REPOSITORY_OK) {
+        if (parse_own_cluster(repository, &text, store_describe(repository->store, key)) != 0)
+            result = REPOSITORY_DAMAGED;
+        else if (repository->settings->kind == REPOSITORY_S3)
+            state_write(repository->state, state_file, text.data, text.length);
+    }
+    buffer_free(&text);
+    free(key);
+    return result;
+}
+
+enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds)
+{
+    enum repository_result result = REPOSITORY_OK;
+    char *state_file = state_name("cluster", repository->config, repository->settings);
+
+    if (state_file == NULL)
+        return REPOSITORY_FAILED;
+    if (repository->cluster_known)
+        cluster_free(&repository->cluster);
+    repository->cluster_known = false;
+    if (repository->settings->kind == REPOSITORY_FILE ||
+        !recall_cluster(repository, state_file, most_age_seconds))
+        result = ask_for_cluster(repository, state_file);
+    if (result == REPOSITORY_OK && repository_take_epoch(repository) != 0) {
+        cluster_free(&repository->cluster);
+        result = REPOSITORY_FAILED;
+    }
+    repository->cluster_known = result == REPOSITORY_OK;
+    free(state_file);
+    return result;
+}
+
+void repository_tell_foreign(const struct repository *repository, uint64_t system_identifier)
+{
+    log_error("repository \"%s\" is the home of another cluster: system %" PRIu64 " is not accepted there",
+              repository->settings->name, system_identifier);
+    log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". After pg_upgrade or initdb, "
+             "accept the new system with \"repository-init --add-generation\".",
+             repository->settings->name, repository->config->path);
+}
