@@ -39,6 +39,9 @@ static enum file_result read_open_file(int fd, const char *path, size_t limit_by
     return FILE_OK;
 }
 
+#define OTHERS_MAY_NOTHING (S_IRWXO | S_IWGRP)
+#define OTHERS_MAY_READ (S_IWOTH | S_IWGRP)
+
 static enum file_result open_for_reading(const char *path, int *fd)
 {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -62,7 +65,8 @@ enum file_result file_read_all(const char *path, size_t limit_bytes, struct buff
     return result;
 }
 
-static enum file_result check_private(int fd, const char *path)
+/* others: what the mode must not allow. */
+static enum file_result check_private(int fd, const char *path, mode_t others)
 {
     struct stat status;
 
@@ -79,16 +83,20 @@ static enum file_result check_private(int fd, const char *path)
             log_hint("Give it to this user with chown, or to root if this user's group may read it.");
         return FILE_FAILED;
     }
-    if ((status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
-        log_error("file \"%s\" has mode %04o: others may use it or the group may write it", path,
-                  (unsigned)(status.st_mode & 07777));
-        log_hint("It may hold secrets; use chmod 0600, or 0640 with a group of its own.");
+    if ((status.st_mode & others) != 0) {
+        log_error("file \"%s\" has mode %04o: %s", path, (unsigned)(status.st_mode & 07777),
+                  others == OTHERS_MAY_READ ? "others or the group may write it"
+                                            : "others may use it or the group may write it");
+        if (others == OTHERS_MAY_READ)
+            log_hint("What it says is done by this program: use chmod 0644 or 0600.");
+        else
+            log_hint("It may hold secrets; use chmod 0600, or 0640 with a group of its own.");
         return FILE_FAILED;
     }
     return FILE_OK;
 }
 
-enum file_result file_read_private(const char *path, size_t limit_bytes, struct buffer *out)
+static enum file_result read_checked(const char *path, size_t limit_bytes, mode_t others, struct buffer *out)
 {
     int fd;
     enum file_result result = open_for_reading(path, &fd);
@@ -99,11 +107,21 @@ enum file_result file_read_private(const char *path, size_t limit_bytes, struct 
             "read it and to search the directories above it: chown it to that user, with mode 0600.");
     if (result != FILE_OK)
         return result;
-    result = check_private(fd, path);
+    result = check_private(fd, path, others);
     if (result == FILE_OK)
         result = read_open_file(fd, path, limit_bytes, out);
     close(fd);
     return result;
+}
+
+enum file_result file_read_private(const char *path, size_t limit_bytes, struct buffer *out)
+{
+    return read_checked(path, limit_bytes, OTHERS_MAY_NOTHING, out);
+}
+
+enum file_result file_read_owned(const char *path, size_t limit_bytes, struct buffer *out)
+{
+    return read_checked(path, limit_bytes, OTHERS_MAY_READ, out);
 }
 
 int file_write_fully(int fd, const void *data, size_t length)

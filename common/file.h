@@ -19,6 +19,9 @@ enum file_result file_read_all(const char *path, size_t limit_bytes, struct buff
  * file. */
 enum file_result file_read_private(const char *path, size_t limit_bytes, struct buffer *out);
 
+/* The same for files that others may read, but whose settings are not theirs to make. */
+enum file_result file_read_owned(const char *path, size_t limit_bytes, struct buffer *out);
+
 /* All bytes, through short writes and EINTR. 0, or -1 with errno set and nothing logged. */
 int file_write_fully(int fd, const void *data, size_t length);
 /* The same at offset. */

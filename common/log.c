@@ -57,9 +57,12 @@ bool log_shows(enum log_level level)
     return (is_muted ? LOG_DEBUG : level) >= threshold_level;
 }
 
-void log_mute_thread(bool mute)
+bool log_mute_thread(bool mute)
 {
+    bool before = is_muted;
+
     is_muted = mute;
+    return before;
 }
 
 /* A message is one line: a file name with a line end in it must not forge another message. */

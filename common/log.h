@@ -14,8 +14,8 @@ void log_set_threshold(enum log_level threshold);
 void log_set_json(bool json);
 bool log_shows(enum log_level level);
 /* Whatever this thread says from now on is a debug message: of work that nobody asked for yet, whose failure
- * is none. */
-void log_mute_thread(bool mute);
+ * is none. Returns what was so before. */
+bool log_mute_thread(bool mute);
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -85,6 +85,11 @@ static int canonical_request(const struct s3_signing *signing, const struct s3_f
     return buffer_printf(canonical, "\n%s\n%s", buffer_string(signed_headers), signing->payload_sha256);
 }
 
+static const char *service_of(const struct s3_signing *signing)
+{
+    return signing->service != NULL ? signing->service : "s3";
+}
+
 /* The key of one day, region and service. */
 static int signing_key(const struct s3_signing *signing, const char *day, unsigned char key[SHA256_BYTES])
 {
@@ -94,7 +99,7 @@ static int signing_key(const struct s3_signing *signing, const char *day, unsign
     if (buffer_printf(&secret, "AWS4%s", signing->secret_key) == 0 &&
         hmac_sha256(secret.data, secret.length, day, strlen(day), key) == 0 &&
         hmac_sha256(key, SHA256_BYTES, signing->region, strlen(signing->region), key) == 0 &&
-        hmac_sha256(key, SHA256_BYTES, "s3", 2, key) == 0 &&
+        hmac_sha256(key, SHA256_BYTES, service_of(signing), strlen(service_of(signing)), key) == 0 &&
         hmac_sha256(key, SHA256_BYTES, "aws4_request", 12, key) == 0)
         result = 0;
     buffer_wipe(&secret);
@@ -116,16 +121,17 @@ static int authorize(const struct s3_signing *signing, const struct s3_field *he
         sha256_of(canonical.data, canonical.length, digest) != 0)
         goto done;
     hex_encode(digest, sizeof digest, hex);
-    if (buffer_printf(&text, "AWS4-HMAC-SHA256\n%s\n%s/%s/s3/aws4_request\n%s", date, day, signing->region,
-                      hex) != 0 ||
+    if (buffer_printf(&text, "AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s", date, day, signing->region,
+                      service_of(signing), hex) != 0 ||
         signing_key(signing, day, key) != 0 ||
         hmac_sha256(key, sizeof key, text.data, text.length, digest) != 0)
         goto done;
     hex_encode(digest, sizeof digest, hex);
     result = buffer_printf(lines,
-                           "authorization: AWS4-HMAC-SHA256 Credential=%s/%s/%s/s3/aws4_request,"
+                           "authorization: AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request,"
                            "SignedHeaders=%s,Signature=%s\n",
-                           signing->access_key, day, signing->region, buffer_string(&signed_headers), hex);
+                           signing->access_key, day, signing->region, service_of(signing),
+                           buffer_string(&signed_headers), hex);
 done:
     explicit_bzero(key, sizeof key);
     buffer_wipe(&canonical); /* holds the session token */

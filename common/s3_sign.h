@@ -30,7 +30,8 @@ struct s3_signing {
     const char *secret_key;
     const char *session_token; /* NULL: none */
     const char *region;
-    int64_t time; /* timestamp.h */
+    const char *service; /* NULL: "s3" */
+    int64_t time;        /* timestamp.h */
 };
 
 /* Percent-encodes everything but letters, digits and -._~ (and the slash, if kept), once. Appends. 0, or -1

@@ -28,18 +28,24 @@ static bool is_ours_alone(const char *directory)
 
 void state_open(const struct config *config, struct state *state)
 {
+    state_open_directory(config->state_dir, state);
+}
+
+void state_open_directory(const char *directory, struct state *state)
+{
     state->directory = NULL;
-    if (mkdir(config->state_dir, 0700) != 0 && errno != EEXIST) {
+    if (directory == NULL)
+        return;
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
         log_debug("could not create state directory \"%s\": %m; nothing is remembered between calls",
-                  config->state_dir);
+                  directory);
         return;
     }
-    if (!is_ours_alone(config->state_dir)) {
-        log_debug("state directory \"%s\" is not this user's alone (mode 0700): it is not used",
-                  config->state_dir);
+    if (!is_ours_alone(directory)) {
+        log_debug("state directory \"%s\" is not this user's alone (mode 0700): it is not used", directory);
         return;
     }
-    state->directory = string_copy(config->state_dir);
+    state->directory = string_copy(directory);
 }
 
 void state_close(struct state *state)
@@ -92,6 +98,40 @@ int state_read(const struct state *state, const char *name, struct buffer *out, 
     return result;
 }
 
+int state_read_secret(const struct state *state, const char *name, struct buffer *out)
+{
+    struct stat status;
+    int fd = -1, result = 1;
+
+    if (state == NULL || state->directory == NULL)
+        return 1;
+    char *path = path_join(state->directory, name);
+    if (path != NULL)
+        fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+        (status.st_mode & (S_IRWXG | S_IRWXO)) == 0 && status.st_size > 0 &&
+        status.st_size <= STATE_MOST_BYTES && buffer_reserve(out, (size_t)status.st_size) == 0 &&
+        file_pread_fully(fd, out->data + out->length, (size_t)status.st_size, 0) == 0) {
+        out->length += (size_t)status.st_size;
+        out->data[out->length] = '\0';
+        result = 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return result;
+}
+
+static FILE *create_private(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+    if (fd >= 0 && file == NULL)
+        close(fd);
+    return file;
+}
+
 /* No fsync: what is lost or torn here is found out by whoever reads it, and asked for again. */
 void state_write(const struct state *state, const char *name, const void *data, size_t length)
 {
@@ -104,9 +144,9 @@ void state_write(const struct state *state, const char *name, const void *data, 
         path == NULL ? NULL : string_printf("%s/.%s.%ld.walferry", state->directory, name, (long)gettid());
     if (temporary == NULL)
         goto done;
-    FILE *file = fopen(temporary, "wex");
+    FILE *file = create_private(temporary);
     if (file == NULL && errno == EEXIST && unlink(temporary) == 0)
-        file = fopen(temporary, "wex");
+        file = create_private(temporary);
     if (file == NULL) {
         log_debug("could not create file \"%s\": %m", temporary);
         goto done;

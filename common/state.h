@@ -13,6 +13,7 @@ struct state {
 };
 
 void state_open(const struct config *config, struct state *state);
+void state_open_directory(const char *directory, struct state *state); /* NULL: none */
 void state_close(struct state *state);
 
 /* What makes a repository this one, also where its section has another name: a few lines, appended. 0, or -1
@@ -27,7 +28,10 @@ char *state_name(const char *kind, const struct config *config, const struct rep
 /* 0; 1 when nothing usable is there. *age_seconds: since it was written; a time in the future counts as
  * unusable. */
 int state_read(const struct state *state, const char *name, struct buffer *out, int64_t *age_seconds);
-/* Failures are logged at debug level only. */
+/* The same for what is secret: refused besides unless it is a file of mode 0600 that the caller owns, and no
+ * link; that is looked at in the open file. The caller wipes *out. */
+int state_read_secret(const struct state *state, const char *name, struct buffer *out);
+/* Of mode 0600. Failures are logged at debug level only. */
 void state_write(const struct state *state, const char *name, const void *data, size_t length);
 void state_forget(const struct state *state, const char *name);
 

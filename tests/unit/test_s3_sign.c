@@ -169,11 +169,37 @@ static void test_limits(void)
     buffer_free(&out);
 }
 
+/* Another service: the scope says it, and the key is made for it. */
+static void test_service(void)
+{
+    struct s3_signing signing = {.method = "POST",
+                                 .host = "sts.eu-central-1.amazonaws.com",
+                                 .path = "/",
+                                 .query = "",
+                                 .payload_sha256 = S3_EMPTY_SHA256,
+                                 .access_key = "K",
+                                 .secret_key = "secret",
+                                 .region = "eu-central-1",
+                                 .time = example_time()};
+    struct buffer s3 = BUFFER_EMPTY, sts = BUFFER_EMPTY;
+
+    CHECK(s3_sign(&signing, &s3) == 0);
+    signing.service = "sts";
+    CHECK(s3_sign(&signing, &sts) == 0);
+    CHECK(strstr(buffer_string(&s3), "/eu-central-1/s3/aws4_request") != NULL);
+    CHECK(strstr(buffer_string(&sts), "/eu-central-1/sts/aws4_request") != NULL);
+    CHECK_TEXT(strstr(buffer_string(&sts), "Signature=") + 10,
+               "01856e55077d263af3153d1d1fb58715ecdd096a0c5d1e40b17a3da97f79ae51\n");
+    buffer_free(&s3);
+    buffer_free(&sts);
+}
+
 int main(void)
 {
     test_vectors();
     test_token();
     test_encoding();
     test_limits();
+    test_service();
     return unit_done("s3_sign");
 }

@@ -54,6 +54,43 @@ static void test_remembering(const struct state *state)
     buffer_free(&out);
 }
 
+static bool has_secret(const struct state *state)
+{
+    struct buffer out = BUFFER_EMPTY;
+    bool same = state_read_secret(state, "s", &out) == 0 && strcmp(buffer_string(&out), "secret") == 0;
+
+    CHECK(same || out.length == 0);
+    buffer_wipe(&out);
+    return same;
+}
+
+/* Only what nobody else could have read or put there is believed. */
+static void test_secret(const struct state *state)
+{
+    struct stat status;
+
+    CHECK(!has_secret(state));
+    umask(0);
+    state_write(state, "s", "secret", 6);
+    CHECK(stat(below("s"), &status) == 0 && (status.st_mode & 07777) == 0600);
+    CHECK(has_secret(state));
+    CHECK(chmod(below("s"), 0640) == 0 && !has_secret(state));
+    CHECK(chmod(below("s"), 0602) == 0 && !has_secret(state));
+    CHECK(chmod(below("s"), 0600) == 0 && has_secret(state));
+    if (geteuid() == 0) {
+        CHECK(chown(below("s"), 1, 0) == 0 && !has_secret(state));
+        CHECK(chown(below("s"), 0, 0) == 0 && has_secret(state));
+    }
+    char target[300];
+    snprintf(target, sizeof target, "%s", below("t"));
+    CHECK(rename(below("s"), target) == 0 && symlink(target, below("s")) == 0 && !has_secret(state));
+    CHECK(unlink(below("s")) == 0 && unlink(target) == 0);
+    CHECK(mkfifo(below("s"), 0600) == 0 && !has_secret(state) && unlink(below("s")) == 0);
+    unit_write(below("s"), "", 0);
+    CHECK(chmod(below("s"), 0600) == 0 && !has_secret(state) && unlink(below("s")) == 0);
+    CHECK(!has_secret(&(struct state){NULL}));
+}
+
 /* Where it is not to be had it is no failure, and is left alone. */
 static void test_nowhere(void)
 {
@@ -89,6 +126,7 @@ int main(void)
     if (mkdtemp(directory) == NULL)
         return 1;
     test_remembering(&state);
+    test_secret(&state);
     test_nowhere();
     unit_remove_tree(directory);
     return unit_done("state");

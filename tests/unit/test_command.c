@@ -1,0 +1,126 @@
+/* A user's command: how its line is cut, what it sees of the environment, and how it is ended. */
+#include "common/command.h"
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Words joined with "|", or the problem. */
+static const char *split(const char *line)
+{
+    static char joined[500];
+    char *words[COMMAND_WORDS_MOST + 1], *memory;
+    const char *problem;
+
+    joined[0] = '\0';
+    int count = command_split(line, &memory, words, &problem);
+    for (int i = 0; i < count; i++) {
+        strcat(joined, i > 0 ? "|" : "");
+        strcat(joined, words[i]);
+    }
+    CHECK(count < 0 || words[count] == NULL);
+    if (count < 0)
+        strcpy(joined, problem);
+    free(memory);
+    return joined;
+}
+
+static void test_split(void)
+{
+    char many[2 * COMMAND_WORDS_MOST + 3] = "";
+
+    CHECK_TEXT(split("/bin/keys"), "/bin/keys");
+    CHECK_TEXT(split("  a\tb  c "), "a|b|c");
+    CHECK_TEXT(split("\"/opt/my keys/run\" --user \"a b\""), "/opt/my keys/run|--user|a b");
+    CHECK_TEXT(split("a 'b \"c\\' d"), "a|b \"c\\|d");
+    CHECK_TEXT(split("a \"b \\\"c\\\" \\n\" x\\ y"), "a|b \"c\" \\n|x y");
+    CHECK_TEXT(split("a \"\" ''"), "a||");
+    CHECK_TEXT(split("a\"b\"'c'd"), "abcd");
+    CHECK_TEXT(split("a $HOME ~ `b` $(c) ; | > *"), "a|$HOME|~|`b`|$(c)|;|||>|*"); /* there is no shell */
+    CHECK_TEXT(split("a \"b"), "a quote in it is not closed");
+    CHECK_TEXT(split("a 'b"), "a quote in it is not closed");
+    CHECK_TEXT(split("a b\\"), "a quote in it is not closed");
+    CHECK_TEXT(split(" \t"), "it is empty");
+    CHECK_TEXT(split("\"\" a"), "it is empty");
+    for (int i = 0; i <= COMMAND_WORDS_MOST; i++)
+        strcat(many, "a ");
+    CHECK_TEXT(split(many), "it has too many words");
+}
+
+/* What the command prints; "" and a message that holds said (if not NULL) when it fails. */
+static void check_run(const char *line, unsigned seconds, int result, const char *printed, const char *said)
+{
+    struct buffer output = BUFFER_EMPTY;
+
+    unit_listen();
+    int got = command_run("the command", line, seconds, 1000, &output);
+    if (said != NULL)
+        CHECK(unit_heard(said));
+    else
+        CHECK_TEXT(unit_listened(), "");
+    CHECK(got == result);
+    if (printed != NULL)
+        CHECK_TEXT(buffer_string(&output), printed);
+    buffer_free(&output);
+}
+
+static void test_run(void)
+{
+    check_run("printf %s-%s a 'b c'", 10, 0, "a-b c", NULL);
+    check_run("cat", 10, 0, "", NULL); /* nothing to read */
+    check_run("sh -c 'echo ab; echo no >&2; echo keys are locked >&2; exit 3'", 10, -1, NULL,
+              "the command (\"sh\") failed with exit status 3: keys are locked");
+    check_run("sh -c 'kill -9 $$'", 10, -1, NULL, "was ended by signal 9");
+    check_run("/nonexistent/command secret", 10, -1, NULL, "No such file or directory");
+    check_run("head -c 2000 /dev/zero", 10, -1, NULL, "it wrote too much");
+    check_run("'a", 10, -1, NULL, "a quote in it is not closed");
+
+    int64_t began = monotonic_now();
+    check_run("sh -c 'echo a; sleep 60 & sleep 60'", 1, -1, NULL, "it took too long");
+    CHECK(monotonic_now() - began < 10 * 1000000);
+    /* what it leaves behind holds the pipe open: its own process group ends with it */
+    began = monotonic_now();
+    check_run("sh -c 'sleep 60 & exit 0'", 1, -1, NULL, "it took too long");
+    CHECK(monotonic_now() - began < 10 * 1000000);
+}
+
+static void test_environment(void)
+{
+    static const char *const secret[] = {"AWS_SECRET_ACCESS_KEY",
+                                         "AWS_SESSION_TOKEN",
+                                         "AWS_ACCESS_KEY_ID",
+                                         "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+                                         "PGPASSWORD",
+                                         "my_password",
+                                         "VAULT_TOKEN",
+                                         "X_PASSPHRASE"};
+    static const char *const plain[] = {"AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "WALFERRY_TEST",
+                                        "VAULT_ADDR"};
+    struct buffer output = BUFFER_EMPTY;
+
+    for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++)
+        setenv(secret[i], "s3cr3t", 1);
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        setenv(plain[i], "http://plain@host:80/", 1);
+    setenv("HTTPS_PROXY", "http://user:s3cr3t@proxy:3128", 1);
+    int kept = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(command_run("the command", "sh -c 'env; ls -l /proc/self/fd'", 10, 100000, &output) == 0);
+    close(kept);
+    CHECK(strstr(buffer_string(&output), "s3cr3t") == NULL);
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        CHECK(strstr(buffer_string(&output), plain[i]) != NULL);
+    CHECK(strstr(buffer_string(&output), "PATH=") != NULL);
+    buffer_free(&output);
+}
+
+int main(void)
+{
+    test_split();
+    test_run();
+    test_environment();
+    return unit_done("command");
+}
