@@ -14,6 +14,18 @@
 enum config_priority { PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_IDLE };
 enum repository_kind { REPOSITORY_FILE, REPOSITORY_S3 };
 
+/* [repository] credentials: where they are to come from. CREDENTIALS_AUTO: the first place that has any. */
+enum credentials_choice {
+    CREDENTIALS_AUTO,
+    CREDENTIALS_CONFIG,
+    CREDENTIALS_ENVIRONMENT,
+    CREDENTIALS_WEB_IDENTITY,
+    CREDENTIALS_SHARED,
+    CREDENTIALS_PROCESS,
+    CREDENTIALS_CONTAINER,
+    CREDENTIALS_INSTANCE
+};
+
 /* What basebackup-expire leaves in a repository. 0: not asked for. */
 struct retention_policy {
     uint64_t keep_wal_seconds; /* any instant of so long stays recoverable; 0: since the oldest backup */
@@ -34,17 +46,28 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
     enum repository_kind kind;
     char *path; /* file: absolute directory, no closing slash.  s3: the prefix without slashes at its ends, ""
                    if none */
-    char *bucket;    /* s3 only, from here on */
-    char *region;    /* default: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1 */
-    char *endpoint;  /* https://HOST[:PORT], no closing slash; default: AWS */
-    bool path_style; /* addressing = path | virtual; default: path with an endpoint, virtual without */
+    char *bucket;           /* s3 only, from here on */
+    char *region;           /* default: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1 */
+    char *endpoint;         /* https://HOST[:PORT], no closing slash; default: AWS */
+    bool region_is_default; /* nothing named one: a profile may */
+    bool path_style;        /* addressing = path | virtual; default: path with an endpoint, virtual without */
     char *ca_file;
     bool tls_verify;
+    char *proxy; /* http[s]://[USER:PASSWORD@]HOST[:PORT], or "" for none; NULL: the environment's */
+    enum credentials_choice credentials;
     char *access_key; /* all three NULL: looked for as every S3 tool does, see credentials.h */
     char *secret_key;
     char *session_token;
-    char *credentials_file;           /* default: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
-    char *profile;                    /* default: AWS_PROFILE, else default */
+    char *credentials_file;   /* default: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
+    char *profile;            /* default: AWS_PROFILE, else default */
+    char *credential_process; /* a command that prints credentials */
+    char *role_arn;           /* is assumed with what was found, or with web_identity_token_file */
+    char *external_id;
+    char *role_session_name;        /* default: AWS_ROLE_SESSION_NAME, else walferry */
+    unsigned role_duration_seconds; /* 0: as long as the role says */
+    char *web_identity_token_file;
+    char *sts_endpoint;               /* default: see credentials_sts.c */
+    const char *state_dir;            /* the cluster's; borrowed from there. NULL: nothing is remembered */
     unsigned connect_timeout_seconds; /* 5 */
     unsigned request_timeout_seconds; /* 60: without a byte moving */
     bool required;                    /* yes */

@@ -59,6 +59,54 @@ static bool key_characters_are_safe(const char *text)
     return true;
 }
 
+static bool is_http_url(const char *text)
+{
+    return strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0;
+}
+
+/* What goes together, of the keys that say where credentials come from, and what can be sent. */
+static int check_credentials(struct repository_config *repository, const char *place)
+{
+    if ((repository->access_key == NULL) != (repository->secret_key == NULL)) {
+        log_error("%s: access_key and secret_key go together", place);
+        return -1;
+    }
+    if (repository->credentials == CREDENTIALS_CONFIG && repository->access_key == NULL) {
+        log_error("%s: credentials = config needs access_key and secret_key", place);
+        return -1;
+    }
+    if (repository->role_arn == NULL &&
+        (repository->external_id != NULL || repository->web_identity_token_file != NULL ||
+         repository->role_duration_seconds != 0)) {
+        log_error("%s: %s has no effect without role_arn", place,
+                  repository->external_id != NULL               ? "external_id"
+                  : repository->web_identity_token_file != NULL ? "web_identity_token_file"
+                                                                : "role_duration");
+        return -1;
+    }
+    if (repository->sts_endpoint != NULL && !is_http_url(repository->sts_endpoint)) {
+        log_error("%s: sts_endpoint must begin with https:// (or http://), not \"%s\"", place,
+                  repository->sts_endpoint);
+        return -1;
+    }
+    if (repository->sts_endpoint != NULL)
+        cut_slashes(repository->sts_endpoint);
+    /* it may hold a password: it is not shown */
+    if (repository->proxy != NULL && strcmp(repository->proxy, "none") == 0)
+        *repository->proxy = '\0';
+    if (repository->proxy != NULL && *repository->proxy != '\0' && !is_http_url(repository->proxy)) {
+        log_error("%s: proxy must be none, or begin with http:// or https://", place);
+        return -1;
+    }
+    if (!repository->tls_verify) {
+        log_warning("%s: tls_verify = no: whoever is on the way can read and change what is sent, and take "
+                    "the keys' place",
+                    place);
+        log_hint("Name the certificate of the store's authority with ca_file instead.");
+    }
+    return 0;
+}
+
 static int check_s3_url(struct repository_config *repository, const char *place)
 {
     const char *bucket = repository->url + strlen("s3://");
@@ -83,20 +131,18 @@ static int check_s3_url(struct repository_config *repository, const char *place)
     size_t length = strlen(repository->path);
     while (length > 0 && repository->path[length - 1] == '/')
         repository->path[--length] = '\0';
-    if (repository->endpoint != NULL && strncmp(repository->endpoint, "https://", 8) != 0 &&
-        strncmp(repository->endpoint, "http://", 7) != 0) {
+    if (repository->endpoint != NULL && !is_http_url(repository->endpoint)) {
         log_error("%s: endpoint must begin with https:// (or http://), not \"%s\"", place,
                   repository->endpoint);
         return -1;
     }
     if (repository->endpoint != NULL)
         cut_slashes(repository->endpoint);
-    if ((repository->access_key == NULL) != (repository->secret_key == NULL)) {
-        log_error("%s: access_key and secret_key go together", place);
+    if (check_credentials(repository, place) != 0)
         return -1;
-    }
     replace_text(&repository->region, getenv("AWS_REGION"));
     replace_text(&repository->region, getenv("AWS_DEFAULT_REGION"));
+    repository->region_is_default = repository->region == NULL;
     replace_text(&repository->region, "us-east-1");
     return repository->region == NULL ? -1 : 0;
 }
@@ -257,6 +303,8 @@ int config_check(struct config *config, const struct config_seen *repositories_s
         log_error("configuration file \"%s\" has no section [repository NAME]", config->path);
         return -1;
     }
+    for (size_t i = 0; i < config->repository_count; i++)
+        config->repositories[i].state_dir = config->state_dir;
     for (size_t i = 0; i < config->repository_count; i++)
         if (check_repository(config, &config->repositories[i], &repositories_seen[i]) != 0)
             return -1;

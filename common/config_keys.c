@@ -48,11 +48,21 @@ static const struct config_key keys[] = {
     {"repository", "addressing", VALUE_CHOICE, REPOSITORY(path_style), 0, 0, "virtual", "path"},
     {"repository", "ca_file", VALUE_TEXT, REPOSITORY(ca_file), 0, 0, NULL, NULL},
     {"repository", "tls_verify", VALUE_SWITCH, REPOSITORY(tls_verify), 0, 0, NULL, NULL},
+    {"repository", "credentials", VALUE_CREDENTIALS, REPOSITORY(credentials), 0, 0, NULL, NULL},
     {"repository", "access_key", VALUE_TEXT, REPOSITORY(access_key), 0, 0, NULL, NULL},
     {"repository", "secret_key", VALUE_TEXT, REPOSITORY(secret_key), 0, 0, NULL, NULL},
     {"repository", "session_token", VALUE_TEXT, REPOSITORY(session_token), 0, 0, NULL, NULL},
     {"repository", "credentials_file", VALUE_TEXT, REPOSITORY(credentials_file), 0, 0, NULL, NULL},
     {"repository", "profile", VALUE_TEXT, REPOSITORY(profile), 0, 0, NULL, NULL},
+    {"repository", "credential_process", VALUE_TEXT, REPOSITORY(credential_process), 0, 0, NULL, NULL},
+    {"repository", "role_arn", VALUE_TEXT, REPOSITORY(role_arn), 0, 0, NULL, NULL},
+    {"repository", "external_id", VALUE_TEXT, REPOSITORY(external_id), 0, 0, NULL, NULL},
+    {"repository", "role_session_name", VALUE_TEXT, REPOSITORY(role_session_name), 0, 0, NULL, NULL},
+    {"repository", "web_identity_token_file", VALUE_TEXT, REPOSITORY(web_identity_token_file), 0, 0, NULL,
+     NULL},
+    {"repository", "sts_endpoint", VALUE_TEXT, REPOSITORY(sts_endpoint), 0, 0, NULL, NULL},
+    {"repository", "proxy", VALUE_TEXT, REPOSITORY(proxy), 0, 0, NULL, NULL},
+    {"repository", "role_duration", VALUE_NUMBER, REPOSITORY(role_duration_seconds), 900, 43200, NULL, NULL},
     {"repository", "connect_timeout", VALUE_NUMBER, REPOSITORY(connect_timeout_seconds), 1, 600, NULL, NULL},
     {"repository", "request_timeout", VALUE_NUMBER, REPOSITORY(request_timeout_seconds), 1, 3600, NULL, NULL},
     {"repository", "required", VALUE_SWITCH, REPOSITORY(required), 0, 0, NULL, NULL},
@@ -182,6 +192,19 @@ bool config_duration_parse(const char *text, uint64_t *seconds)
     return false;
 }
 
+static bool parse_credentials(const char *text, enum credentials_choice *value)
+{
+    static const char *const names[] = {"auto",   "config",  "environment", "web_identity",
+                                        "shared", "process", "container",   "instance"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *value = (enum credentials_choice)i;
+            return true;
+        }
+    return false;
+}
+
 static int set_text(char **member, const char *value)
 {
     char *copy = string_copy(value);
@@ -214,6 +237,10 @@ static char *explain(const struct config_key *key, const char *value)
         return string_printf("\"%s\" must be yes or no, not \"%s\"", key->name, value);
     case VALUE_CODEC:
         return string_printf("\"%s\" must be lz4, zstd or none, not \"%s\"", key->name, value);
+    case VALUE_CREDENTIALS:
+        return string_printf("\"%s\" must be auto, config, environment, web_identity, shared, process, "
+                             "container or instance, not \"%s\"",
+                             key->name, value);
     case VALUE_PRIORITY:
         return string_printf("\"%s\" must be normal, low or idle, not \"%s\"", key->name, value);
     case VALUE_CHOICE:
@@ -239,6 +266,8 @@ static bool parse(const struct config_key *key, const char *value, void *member)
         return parse_switch(value, member);
     case VALUE_CODEC:
         return codec_by_name(value, member);
+    case VALUE_CREDENTIALS:
+        return parse_credentials(value, member);
     case VALUE_PRIORITY:
         return parse_priority(value, member);
     case VALUE_CHOICE:

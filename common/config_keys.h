@@ -16,6 +16,7 @@ enum value_kind {
     VALUE_SWITCH,
     VALUE_CHOICE,
     VALUE_CODEC,
+    VALUE_CREDENTIALS,
     VALUE_PRIORITY
 };
 

@@ -1,17 +1,14 @@
 #include "credentials.h"
 
-#include "buffer.h"
-#include "file.h"
+#include "credentials_source.h"
 #include "log.h"
+#include "timestamp.h"
 
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define CREDENTIALS_FILE_BYTES_MOST (1024 * 1024)
-
-enum found { FOUND, NOT_HERE, FAILED };
+#define AGAIN_MICROSECONDS (60 * 1000000LL) /* after a refresh that failed */
+#define MARGIN_MICROSECONDS (10 * 1000000LL)
 
 static void wipe_string(char **text)
 {
@@ -29,11 +26,10 @@ void credentials_wipe(struct credentials *credentials)
     wipe_string(&credentials->secret_key);
     wipe_string(&credentials->session_token);
     free(credentials->source);
-    credentials->source = NULL;
+    *credentials = (struct credentials)CREDENTIALS_EMPTY;
 }
 
-/* A set but empty variable counts as not set. */
-static const char *environment(const char *name)
+const char *credentials_variable(const char *name)
 {
     const char *value = getenv(name);
 
@@ -49,15 +45,16 @@ static bool is_plain(const char *text)
     return true;
 }
 
-/* credentials->source is set already. */
-static enum found take(struct credentials *credentials, const char *access_key, const char *secret_key,
-                       const char *session_token)
+enum found credentials_take(struct credentials *credentials, char *source, const char *access_key,
+                            const char *secret_key, const char *session_token)
 {
-    if (credentials->source == NULL)
+    credentials_wipe(credentials);
+    credentials->source = source;
+    if (source == NULL)
         return FAILED;
     if (!is_plain(access_key) || !is_plain(secret_key) ||
         (session_token != NULL && !is_plain(session_token))) {
-        log_error("a key in %s holds a blank, a line end or another control character", credentials->source);
+        log_error("a key in %s holds a blank, a line end or another control character", source);
         return FAILED;
     }
     credentials->access_key = string_copy(access_key);
@@ -69,201 +66,184 @@ static enum found take(struct credentials *credentials, const char *access_key, 
     return FOUND;
 }
 
-static enum found find_in_configuration(const struct repository_config *config,
-                                        struct credentials *credentials)
+static enum found find_in_configuration(const struct search *search, struct credentials *credentials)
 {
+    const struct repository_config *config = search->config;
+
     if (config->access_key == NULL || config->secret_key == NULL)
         return NOT_HERE;
-    credentials->source = string_printf("the configuration's section [repository %s]", config->name);
-    return take(credentials, config->access_key, config->secret_key, config->session_token);
+    return credentials_take(credentials,
+                            string_printf("the configuration's section [repository %s]", config->name),
+                            config->access_key, config->secret_key, config->session_token);
 }
 
-static enum found find_in_environment(const struct repository_config *config, struct credentials *credentials)
+/* What the configuration names for this repository goes before what happens to be set for all. */
+static bool is_set_aside(const struct search *search)
 {
-    const char *access_key = environment("AWS_ACCESS_KEY_ID");
-    const char *secret_key = environment("AWS_SECRET_ACCESS_KEY");
+    return !search->insists && (search->config->credentials_file != NULL || search->config->profile != NULL);
+}
 
-    /* what the configuration names for this repository goes before what happens to be set for all */
-    if (config->credentials_file != NULL || config->profile != NULL)
+enum found credentials_by_environment(const struct search *search, struct credentials *credentials)
+{
+    const char *access_key = credentials_variable("AWS_ACCESS_KEY_ID");
+    const char *secret_key = credentials_variable("AWS_SECRET_ACCESS_KEY");
+
+    if (is_set_aside(search))
         return NOT_HERE;
-    if (access_key == NULL && secret_key == NULL)
-        return NOT_HERE;
+    if (access_key == NULL && secret_key == NULL) {
+        if (search->insists)
+            log_error("the environment has neither AWS_ACCESS_KEY_ID nor AWS_SECRET_ACCESS_KEY");
+        return search->insists ? FAILED : NOT_HERE;
+    }
     if (access_key == NULL || secret_key == NULL) {
         log_error("the environment has %s but not %s",
                   access_key != NULL ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
                   access_key != NULL ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
         return FAILED;
     }
-    credentials->source = string_copy("the environment (AWS_ACCESS_KEY_ID)");
-    return take(credentials, access_key, secret_key, environment("AWS_SESSION_TOKEN"));
+    return credentials_take(credentials, string_copy("the environment (AWS_ACCESS_KEY_ID)"), access_key,
+                            secret_key, credentials_variable("AWS_SESSION_TOKEN"));
 }
 
-/* Caller frees. NULL without a message when there is no home directory either. */
-static char *shared_file_path(const struct repository_config *config)
+enum found credentials_by_web_identity(const struct search *search, struct credentials *credentials)
 {
-    const char *path = config->credentials_file != NULL ? config->credentials_file
-                                                        : environment("AWS_SHARED_CREDENTIALS_FILE");
-    const char *home = environment("HOME");
-    char memory[4096];
-    struct passwd entry, *found = NULL;
+    const struct repository_config *config = search->config;
+    bool is_named = config->web_identity_token_file != NULL;
+    const struct role role = {
+        .arn = is_named ? config->role_arn : credentials_variable("AWS_ROLE_ARN"),
+        .session_name = config->role_session_name,
+        .duration_seconds = config->role_duration_seconds,
+        .token_file =
+            is_named ? config->web_identity_token_file : credentials_variable("AWS_WEB_IDENTITY_TOKEN_FILE"),
+    };
 
-    if (path != NULL)
-        return string_copy(path);
-    /* a service's environment may lack HOME */
-    if (home == NULL && getpwuid_r(geteuid(), &entry, memory, sizeof memory, &found) == 0 && found != NULL)
-        home = found->pw_dir;
-    return home != NULL ? string_printf("%s/.aws/credentials", home) : NULL;
-}
-
-/* Cuts blanks at both ends, in place, and a comment behind a blank: no key has blanks in it. */
-static char *trim(char *text)
-{
-    char *end;
-
-    text += strspn(text, " \t\r");
-    for (end = text; *end != '\0'; end++) {
-        if ((*end == ' ' || *end == '\t') && (end[1] == '#' || end[1] == ';'))
-            break;
+    if (!is_named && is_set_aside(search))
+        return NOT_HERE;
+    if (role.token_file == NULL) {
+        if (search->insists)
+            log_error("there is no web identity: neither web_identity_token_file nor "
+                      "AWS_WEB_IDENTITY_TOKEN_FILE is set");
+        return search->insists ? FAILED : NOT_HERE;
     }
-    while (end > text && strchr(" \t\r", end[-1]) != NULL)
-        end--;
-    *end = '\0';
-    return text;
+    if (role.arn == NULL) {
+        log_error("the environment has AWS_WEB_IDENTITY_TOKEN_FILE but not AWS_ROLE_ARN");
+        return FAILED;
+    }
+    return credentials_by_role(search, &role, credentials);
 }
 
-struct profile {
-    bool there;
-    const char *access_key; /* into the file's text */
-    const char *secret_key;
-    const char *session_token;
+/* In the order in which they are asked. */
+static const struct {
+    enum credentials_choice choice;
+    credentials_finder *find;
+} sources[] = {
+    {CREDENTIALS_CONFIG, find_in_configuration},
+    {CREDENTIALS_PROCESS, credentials_by_process},
+    {CREDENTIALS_ENVIRONMENT, credentials_by_environment},
+    {CREDENTIALS_WEB_IDENTITY, credentials_by_web_identity},
+    {CREDENTIALS_SHARED, credentials_by_profile},
+    {CREDENTIALS_CONTAINER, credentials_by_container},
+    {CREDENTIALS_INSTANCE, credentials_by_instance},
 };
 
-static void profile_line(char *line, struct profile *profile)
+static enum found find_in_chain(const struct search *search, void *context, struct credentials *credentials)
 {
-    char *equals = strchr(line, '=');
-    const char *name, *value;
+    enum credentials_choice choice = search->config->credentials;
 
-    if (equals == NULL)
-        return;
-    *equals = '\0';
-    name = trim(line);
-    value = trim(equals + 1);
-    if (*value == '\0')
-        return;
-    if (strcmp(name, "aws_access_key_id") == 0)
-        profile->access_key = value;
-    else if (strcmp(name, "aws_secret_access_key") == 0)
-        profile->secret_key = value;
-    else if (strcmp(name, "aws_session_token") == 0)
-        profile->session_token = value;
+    (void)context;
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        if (choice != CREDENTIALS_AUTO && choice != sources[i].choice)
+            continue;
+        enum found found = sources[i].find(search, credentials);
+        /* a command may be a profile's, too */
+        if (found == NOT_HERE && choice == CREDENTIALS_PROCESS)
+            found = credentials_by_profile(search, credentials);
+        if (found != NOT_HERE)
+            return found;
+    }
+    log_error("found no credentials for repository \"%s\"", search->config->name);
+    log_hint("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or make ~/.aws/credentials, for the user that "
+             "runs this program; or set credentials_file, or access_key and secret_key, in section "
+             "[repository %s]. docs/credentials.md has all ways.",
+             search->config->name);
+    return FAILED;
 }
 
-/* text is cut into pieces in place. */
-static struct profile find_profile(char *text, const char *wanted)
+/* The section's role, assumed with what the chain finds. */
+static enum found find_by_role(const struct search *search, struct credentials *credentials)
 {
-    struct profile profile = {false, NULL, NULL, NULL};
-    bool inside = false;
-    char *rest = text, *line;
+    const struct repository_config *config = search->config;
+    const char *key =
+        config->access_key != NULL ? config->access_key : credentials_variable("AWS_ACCESS_KEY_ID");
+    const char *profile = config->profile != NULL ? config->profile : credentials_variable("AWS_PROFILE");
+    char *identity = string_printf("chain\n%d\n%s\n%s\n%s\n%s", (int)config->credentials,
+                                   key != NULL ? key : "", profile != NULL ? profile : "",
+                                   config->credentials_file != NULL ? config->credentials_file : "",
+                                   config->credential_process != NULL ? config->credential_process : "");
+    const struct role role = {.arn = config->role_arn,
+                              .external_id = config->external_id,
+                              .session_name = config->role_session_name,
+                              .duration_seconds = config->role_duration_seconds,
+                              .source = find_in_chain,
+                              .identity = identity};
+    enum found found = identity != NULL ? credentials_by_role(search, &role, credentials) : FAILED;
 
-    while ((line = strsep(&rest, "\n")) != NULL) {
-        line = trim(line);
-        if (*line == '[') {
-            char *end = strchr(line, ']');
-
-            if (end != NULL)
-                *end = '\0';
-            inside = strcmp(trim(line + 1), wanted) == 0;
-            profile.there = profile.there || inside;
-        } else if (inside && *line != '#' && *line != ';') {
-            profile_line(line, &profile);
-        }
-    }
-    return profile;
-}
-
-static enum found take_profile(const struct profile *profile, const char *name, const char *path, bool named,
-                               struct credentials *credentials)
-{
-    if (!profile->there) {
-        /* nobody asked for the profile "default" by name: there is simply nothing here */
-        if (!named)
-            return NOT_HERE;
-        log_error("credentials file \"%s\" has no profile \"%s\"", path, name);
-        return FAILED;
-    }
-    if (profile->access_key == NULL || profile->secret_key == NULL) {
-        log_error("profile \"%s\" in credentials file \"%s\" has no %s", name, path,
-                  profile->access_key == NULL ? "aws_access_key_id" : "aws_secret_access_key");
-        return FAILED;
-    }
-    credentials->source = string_printf("profile \"%s\" of file \"%s\"", name, path);
-    return take(credentials, profile->access_key, profile->secret_key, profile->session_token);
-}
-
-static enum found find_in_shared_file(const struct repository_config *config, struct credentials *credentials)
-{
-    bool file_named = config->credentials_file != NULL || environment("AWS_SHARED_CREDENTIALS_FILE") != NULL;
-    const char *wanted = config->profile != NULL ? config->profile : environment("AWS_PROFILE");
-    const char *name = wanted != NULL ? wanted : "default";
-    char *path = shared_file_path(config);
-    struct buffer text = BUFFER_EMPTY;
-    enum found found = NOT_HERE;
-
-    if (path == NULL)
-        return NOT_HERE;
-    switch (file_read_private(path, CREDENTIALS_FILE_BYTES_MOST, &text)) {
-    case FILE_OK:
-        if (text.length > 0) {
-            struct profile profile = find_profile((char *)text.data, name);
-
-            found = take_profile(&profile, name, path, wanted != NULL || file_named, credentials);
-        }
-        break;
-    case FILE_ABSENT:
-        if (file_named || wanted != NULL) {
-            log_error("there is no credentials file \"%s\"", path);
-            found = FAILED;
-        }
-        break;
-    case FILE_FAILED:
-        found = FAILED;
-        break;
-    }
-    buffer_wipe(&text);
-    free(path);
+    free(identity);
     return found;
 }
 
-/* In the order in which they are asked. More kinds (web identity, container, instance metadata) are to be
- * added here. */
-static enum found (*const sources[])(const struct repository_config *config,
-                                     struct credentials *credentials) = {
-    find_in_configuration,
-    find_in_environment,
-    find_in_shared_file,
-};
+static int find(const struct repository_config *config, const char *refused, struct credentials *credentials)
+{
+    struct search search = {
+        .config = config, .refused = refused, .insists = config->credentials != CREDENTIALS_AUTO};
+    struct credentials fresh = CREDENTIALS_EMPTY;
+    enum found found;
+
+    state_open_directory(config->state_dir, &search.state);
+    if (config->web_identity_token_file != NULL)
+        found = credentials_by_web_identity(&search, &fresh);
+    else if (config->role_arn != NULL)
+        found = find_by_role(&search, &fresh);
+    else
+        found = find_in_chain(&search, NULL, &fresh);
+    state_close(&search.state);
+    if (found != FOUND) {
+        credentials_wipe(&fresh);
+        return -1;
+    }
+    credentials_wipe(credentials);
+    *credentials = fresh;
+    return 0;
+}
 
 int credentials_find(const struct repository_config *config, struct credentials *credentials)
 {
-    struct credentials fresh = CREDENTIALS_EMPTY;
+    return find(config, NULL, credentials);
+}
 
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
-        switch (sources[i](config, &fresh)) {
-        case FOUND:
-            credentials_wipe(credentials);
-            *credentials = fresh;
-            return 0;
-        case NOT_HERE:
-            break;
-        case FAILED:
-            credentials_wipe(&fresh);
-            return -1;
-        }
+int credentials_renew(const struct repository_config *config, struct credentials *credentials)
+{
+    const char *token = credentials->session_token;
+
+    return find(config, token != NULL ? token : credentials->access_key, credentials);
+}
+
+int credentials_keep_fresh(const struct repository_config *config, struct credentials *credentials)
+{
+    int64_t now = timestamp_now();
+
+    if (credentials->refresh == 0 || now < credentials->refresh)
+        return 0;
+    if (credentials->expires <= now + MARGIN_MICROSECONDS)
+        return find(config, NULL, credentials);
+    /* nothing is remembered, or it would have found what there is and said so */
+    bool was_muted = log_mute_thread(true);
+    int result = find(config, NULL, credentials);
+    log_mute_thread(was_muted);
+    if (result != 0) {
+        log_warning("could not refresh the credentials from %s; those at hand are used while they are valid",
+                    credentials->source);
+        credentials->refresh = now + AGAIN_MICROSECONDS;
     }
-    log_error("found no credentials for repository \"%s\"", config->name);
-    log_hint("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or make ~/.aws/credentials, for the user that "
-             "runs this program; "
-             "or set credentials_file, or access_key and secret_key, in section [repository %s].",
-             config->name);
-    return -1;
+    return 0;
 }

@@ -95,7 +95,7 @@ enum http_result http_perform(struct http *http, const struct http_call *call,
             failures = 0;
         transfer.progressed = false;
         int64_t pause = pause_length(++failures), left = transfer_time_left(&transfer);
-        if (last_try || left <= 0)
+        if (last_try || left <= 0 || call->is_tried_once)
             break;
         last_try = pause >= left;
         if (last_try)
@@ -115,7 +115,7 @@ void http_response_free(struct http_response *response)
     if (response == NULL)
         return;
     buffer_free(&response->headers);
-    buffer_free(&response->body);
+    buffer_wipe(&response->body); /* temporary credentials come in one, too */
     *response = (struct http_response){.status = 0};
 }
 

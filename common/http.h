@@ -1,8 +1,9 @@
 /* HTTP through one function: prepare, send, classify, back off, try again. Layer 1.
  *
  * TLS 1.2 or newer, verified. No redirect is followed here, no "Expect: 100-continue" is sent (a server that
- * answers before the body leaves the connection hanging: seen with Ceph). A proxy is taken from
- * https_proxy and no_proxy, as by curl. */
+ * answers before the body leaves the connection hanging: seen with Ceph). A proxy is the one of the settings,
+ * else that of https_proxy or http_proxy, each unless no_proxy names the host, as by curl; it is sent none of
+ * the request's headers. */
 #ifndef WALFERRY_HTTP_H
 #define WALFERRY_HTTP_H
 
@@ -18,6 +19,7 @@ struct http_settings {
     bool tls_verify;
     unsigned connect_timeout_seconds;
     unsigned stall_timeout_seconds; /* without a byte moving */
+    const char *proxy; /* http[s]://[USER:PASSWORD@]HOST[:PORT]; NULL: the environment's; "": none */
 };
 
 /* One thread's connections, kept open between calls. */
@@ -72,6 +74,7 @@ struct http_call {
     /* The call's limit counts from the last 64 KiB that a sink took, not from the beginning: for a get, which
      * is resumed. */
     bool counts_from_progress;
+    bool is_tried_once; /* whatever comes of it */
 };
 
 struct http_limits {

@@ -246,6 +246,9 @@ static bool set_options(struct http *http, const struct http_settings *settings)
         SET(CURLOPT_CAINFO, settings->ca_file);
         SET(CURLOPT_CAPATH, NULL);
     }
+    if (settings->proxy != NULL)
+        SET(CURLOPT_PROXY, settings->proxy);
+    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* signatures and tokens are no business of a proxy */
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_BUFFERSIZE, TRANSFER_BUFFER_BYTES);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, TRANSFER_BUFFER_BYTES);

@@ -81,10 +81,22 @@ static int locate(struct s3_client *client)
     return 0;
 }
 
+static int set_region(struct s3_client *client)
+{
+    char *region = credentials_region(client->config);
+
+    if (region == NULL)
+        return -1;
+    snprintf(client->region, sizeof client->region, "%s", region);
+    free(region);
+    return 0;
+}
+
 struct s3_client *s3_client_open(const struct repository_config *config)
 {
     const struct http_settings settings = {config->ca_file, config->tls_verify,
-                                           config->connect_timeout_seconds, config->request_timeout_seconds};
+                                           config->connect_timeout_seconds, config->request_timeout_seconds,
+                                           config->proxy};
     struct s3_client *client = calloc(1, sizeof *client);
 
     if (client == NULL) {
@@ -93,7 +105,8 @@ struct s3_client *s3_client_open(const struct repository_config *config)
     }
     client->config = config;
     s3_client_set_limits(client, 0, 0);
-    snprintf(client->region, sizeof client->region, "%s", config->region);
+    if (set_region(client) != 0)
+        goto failed;
     if (config->endpoint != NULL && strpbrk(strstr(config->endpoint, "//") + 2, "/?#@") != NULL) {
         log_error("repository \"%s\": endpoint must be https://HOST[:PORT] without a path or a user",
                   config->name);
@@ -236,6 +249,8 @@ static int prepare(void *context, struct http_request *http_request, unsigned tr
     struct buffer path = BUFFER_EMPTY, query = BUFFER_EMPTY;
     int result = -1;
 
+    if (credentials_keep_fresh(exchange->client->config, &exchange->client->credentials) != 0)
+        return -1;
     if (tries > 0 && request->revise != NULL && request->revise(request->context, request) != 0)
         return -1;
     http_request->method = request->method;
@@ -351,7 +366,7 @@ static bool adopt_credentials(struct exchange *exchange)
     if (exchange->credentials_tried)
         return false;
     exchange->credentials_tried = true;
-    return credentials_find(exchange->client->config, &exchange->client->credentials) == 0;
+    return credentials_renew(exchange->client->config, &exchange->client->credentials) == 0;
 }
 
 static void describe_error(const struct s3_error *error, struct http_response *response)

@@ -66,10 +66,12 @@ static bool find_name(struct ahead *ahead)
 static bool paths_are_absolute(const struct config *config)
 {
     for (size_t i = 0; i < config->repository_count; i++) {
-        const char *ca_file = config->repositories[i].ca_file;
-        const char *credentials_file = config->repositories[i].credentials_file;
-        if ((ca_file != NULL && *ca_file != '/') || (credentials_file != NULL && *credentials_file != '/'))
-            return false;
+        const struct repository_config *repository = &config->repositories[i];
+        const char *const paths[] = {repository->ca_file, repository->credentials_file,
+                                     repository->web_identity_token_file};
+        for (size_t j = 0; j < sizeof paths / sizeof paths[0]; j++)
+            if (paths[j] != NULL && *paths[j] != '/')
+                return false;
     }
     return true;
 }

@@ -1,22 +1,29 @@
-/* The shared credentials file: the profile's name, then the file. */
+/* The shared files: the profile's name, then a file, which is read as both kinds are. No command is run. */
 #include "fuzz.h"
 
-#include "common/credentials.h"
+#include "common/credentials_profile.h"
 
 FUZZ_TARGET(credentials)
 {
     struct fuzz_input input = {data, length};
-    struct credentials credentials = CREDENTIALS_EMPTY;
-    size_t profile_length;
-    char path[64], *profile = fuzz_take(&input, 1, &profile_length);
-    int fd = fuzz_file(input.next, input.left, path);
-    const struct repository_config config = {
-        .name = (char[]){"main"}, .credentials_file = path, .profile = profile_length > 0 ? profile : NULL};
+    size_t name_length;
+    char *name = fuzz_take(&input, 1, &name_length);
 
-    if (credentials_find(&config, &credentials) == 0)
-        FUZZ_CHECK(credentials.access_key[0] != '\0' && credentials.secret_key[0] != '\0');
-    credentials_wipe(&credentials);
-    close(fd);
-    free(profile);
+    for (int is_config = 0; is_config < 2; is_config++) {
+        struct profile profile = {.name = name};
+        char *text = malloc(input.left + 1);
+
+        FUZZ_CHECK(text != NULL);
+        memcpy(text, input.next, input.left);
+        text[input.left] = '\0';
+        profile_parse(text, is_config != 0, &profile);
+        for (int i = 0; i < PROFILE_VALUES; i++) {
+            FUZZ_CHECK(profile.value[i] == NULL || profile.is_there);
+            FUZZ_CHECK(profile.value[i] == NULL || (profile.value[i] > text && *profile.value[i] != '\0' &&
+                                                    profile.value[i] < text + input.left));
+        }
+        free(text);
+    }
+    free(name);
     return 0;
 }

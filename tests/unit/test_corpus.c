@@ -29,6 +29,7 @@
 #include "tests/fuzz/fuzz_sealed.c"
 #include "tests/fuzz/fuzz_settings.c"
 #include "tests/fuzz/fuzz_stored.c"
+#include "tests/fuzz/fuzz_temporary.c"
 #include "tests/fuzz/fuzz_timestamp.c"
 #include "tests/fuzz/fuzz_upload.c"
 #include "tests/fuzz/fuzz_wal.c"
@@ -60,6 +61,7 @@ static const struct {
     {"sealed", fuzz_sealed},
     {"settings", fuzz_settings},
     {"stored", fuzz_stored},
+    {"temporary", fuzz_temporary},
     {"timestamp", fuzz_timestamp},
     {"upload", fuzz_upload},
     {"wal", fuzz_wal},

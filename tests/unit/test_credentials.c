@@ -37,12 +37,21 @@ static void write_file(const char *text, mode_t mode)
 
 static void forget_environment(void)
 {
-    static const char *const names[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-                                        "AWS_SHARED_CREDENTIALS_FILE", "AWS_PROFILE"};
+    static const char *const names[] = {"AWS_ACCESS_KEY_ID",
+                                        "AWS_SECRET_ACCESS_KEY",
+                                        "AWS_SESSION_TOKEN",
+                                        "AWS_SHARED_CREDENTIALS_FILE",
+                                        "AWS_PROFILE",
+                                        "AWS_CONFIG_FILE",
+                                        "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                        "AWS_ROLE_ARN",
+                                        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);
     setenv("HOME", directory, 1);
+    setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
 }
 
 static void check_found(const struct repository_config *config, const char *access, const char *secret,

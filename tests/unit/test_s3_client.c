@@ -139,7 +139,7 @@ static void test_unwilling_libcurl(void)
 {
     struct store *store = FAKE_STORE(WHOLE);
     __typeof__(libcurl) whole = libcurl;
-    const struct http_settings settings = {NULL, true, 5, 60};
+    const struct http_settings settings = {NULL, true, 5, 60, NULL};
 
     libcurl.global_init = refuse_global_init;
     unit_listen();

@@ -1,0 +1,267 @@
+/* Roles, assumed at an STS: AssumeRole, signed, and AssumeRoleWithWebIdentity, which needs no key
+ * (credentials_source.h). Source: AWS Security Token Service API Reference.
+ *
+ * Where it is asked: sts_endpoint of the section, else AWS_ENDPOINT_URL_STS, else the repository's own
+ * endpoint where that is not Amazon's (Ceph and others have both at one address: a token for them is no
+ * business of Amazon's), else Amazon's of the region. */
+#include "credentials_source.h"
+
+#include "credentials_document.h"
+#include "digest.h"
+#include "file.h"
+#include "log.h"
+#include "s3_sign.h"
+#include "timestamp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STS_SECONDS 10
+#define TOKEN_BYTES_MOST (64u * 1024)
+#define FORM "application/x-www-form-urlencoded; charset=utf-8"
+
+struct assumption {
+    const struct role *role;
+    const char *origin, *region;
+    bool is_amazon; /* not an address that was named: the section's CA is not asked for it */
+};
+
+/* "https://x.amazonaws.com:443" and the like. */
+static bool is_amazon(const char *endpoint)
+{
+    const char *host = strstr(endpoint, "://") + 3;
+    size_t length = strcspn(host, ":/");
+    const char *const ends[] = {".amazonaws.com", ".amazonaws.com.cn"};
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (length > strlen(ends[i]) &&
+            strncmp(host + length - strlen(ends[i]), ends[i], strlen(ends[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Caller frees. */
+static char *find_origin(const struct repository_config *config, const char *region, bool *amazon)
+{
+    const char *named =
+        config->sts_endpoint != NULL ? config->sts_endpoint : credentials_variable("AWS_ENDPOINT_URL_STS");
+    char *origin;
+
+    if (named == NULL && config->endpoint != NULL && !is_amazon(config->endpoint))
+        named = config->endpoint;
+    *amazon = named == NULL;
+    if (named == NULL)
+        return string_printf("https://sts.%s.amazonaws.com%s", region,
+                             strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
+    if (strncmp(named, "https://", 8) != 0 && strncmp(named, "http://", 7) != 0) {
+        log_error("AWS_ENDPOINT_URL_STS must begin with https:// (or http://), not \"%s\"", named);
+        return NULL;
+    }
+    origin = string_copy(named);
+    size_t length = origin != NULL ? strlen(origin) : 0;
+    if (length > 0 && origin[length - 1] == '/')
+        origin[length - 1] = '\0';
+    return origin;
+}
+
+static int add_field(struct buffer *form, const char *name, const char *value)
+{
+    return buffer_printf(form, "&%s=", name) != 0 || s3_encode(form, value, false) != 0 ? -1 : 0;
+}
+
+/* Kubernetes renews it in place: it is read for each request. 0, or -1 after logging. */
+static int read_token(const char *path, struct buffer *token)
+{
+    enum file_result result = file_read_all(path, TOKEN_BYTES_MOST, token);
+
+    if (result == FILE_ABSENT) {
+        log_error("there is no web identity token file \"%s\"", path);
+        log_hint("It is named by web_identity_token_file or AWS_WEB_IDENTITY_TOKEN_FILE: look whether it is "
+                 "mounted where this program runs.");
+    }
+    while (token->length > 0 && strchr(" \r\n", token->data[token->length - 1]) != NULL)
+        token->data[--token->length] = '\0';
+    if (result == FILE_OK && token->length == 0) {
+        log_error("web identity token file \"%s\" is empty", path);
+        result = FILE_FAILED;
+    }
+    return result == FILE_OK ? 0 : -1;
+}
+
+static int make_form(const struct role *role, struct buffer *form)
+{
+    const char *variable = credentials_variable("AWS_ROLE_SESSION_NAME");
+    const char *session = role->session_name != NULL ? role->session_name
+                          : variable != NULL         ? variable
+                                                     : "walferry";
+    struct buffer token = BUFFER_EMPTY;
+    int result = -1;
+
+    if (buffer_printf(form, "Action=%s&Version=2011-06-15",
+                      role->token_file != NULL ? "AssumeRoleWithWebIdentity" : "AssumeRole") != 0 ||
+        add_field(form, "RoleArn", role->arn) != 0 || add_field(form, "RoleSessionName", session) != 0)
+        return -1;
+    if (role->duration_seconds != 0 &&
+        buffer_printf(form, "&DurationSeconds=%u", role->duration_seconds) != 0)
+        return -1;
+    if (role->token_file == NULL)
+        return role->external_id != NULL ? add_field(form, "ExternalId", role->external_id) : 0;
+    if (read_token(role->token_file, &token) == 0)
+        result = add_field(form, "WebIdentityToken", buffer_string(&token));
+    buffer_wipe(&token);
+    return result;
+}
+
+/* Headers that sign the form with keys. */
+static int sign(const struct assumption *assumption, const struct buffer *form,
+                const struct credentials *keys, struct buffer *headers)
+{
+    const struct s3_field content_type = {"content-type", FORM};
+    unsigned char digest[SHA256_BYTES];
+    char payload[SHA256_HEX_BYTES];
+
+    if (sha256_of(form->data, form->length, digest) != 0)
+        return -1;
+    hex_encode(digest, sizeof digest, payload);
+    const struct s3_signing signing = {.method = "POST",
+                                       .host = strstr(assumption->origin, "://") + 3,
+                                       .path = "/",
+                                       .query = "",
+                                       .headers = &content_type,
+                                       .header_count = 1,
+                                       .payload_sha256 = payload,
+                                       .access_key = keys->access_key,
+                                       .secret_key = keys->secret_key,
+                                       .session_token = keys->session_token,
+                                       .region = assumption->region,
+                                       .service = "sts",
+                                       .time = timestamp_now()};
+    return s3_sign(&signing, headers);
+}
+
+static void hint(const struct role *role, const char *code)
+{
+    if (strncmp(code, "ExpiredToken", 12) == 0 || strncmp(code, "InvalidIdentityToken", 20) == 0) {
+        if (role->token_file != NULL)
+            log_hint("The token in \"%s\" is not accepted: look whether it is renewed there, and whether its "
+                     "issuer is an identity provider of the account.",
+                     role->token_file);
+        else
+            log_hint("The keys that are to assume the role have expired.");
+    } else if (strcmp(code, "AccessDenied") == 0) {
+        log_hint("The role's trust policy must let %s assume it%s.",
+                 role->token_file != NULL ? "the token's issuer and subject" : "the owner of the keys",
+                 role->token_file != NULL    ? " (sts:AssumeRoleWithWebIdentity)"
+                 : role->external_id == NULL ? " (sts:AssumeRole); it may want an external_id"
+                                             : " (sts:AssumeRole) with this external_id");
+    } else if (strcmp(code, "SignatureDoesNotMatch") == 0 || strcmp(code, "InvalidClientTokenId") == 0 ||
+               strcmp(code, "InvalidAccessKeyId") == 0) {
+        log_hint("The keys that are to assume the role are not accepted; or the clock of this machine is "
+                 "wrong.");
+    } else if (strcmp(code, "RegionDisabledException") == 0) {
+        log_hint("Set region or sts_endpoint: this region's STS is not switched on for the account.");
+    }
+}
+
+static enum found judge(const struct assumption *assumption, const struct http_response *response,
+                        struct credentials *credentials)
+{
+    struct credentials_document document = {.access_key = NULL};
+    const char *arn = assumption->role->arn, *problem = NULL;
+    bool is_understood =
+        credentials_document_xml(response->body.data, response->body.length, &document, &problem);
+    enum found found = FAILED;
+
+    if (is_understood && document.code[0] != '\0') {
+        log_error("could not assume role \"%s\" at %s: HTTP %u %s: %s", arn, assumption->origin,
+                  response->status, document.code, document.message);
+        hint(assumption->role, document.code);
+    } else if (response->status != 200 || !is_understood) {
+        log_error("could not assume role \"%s\" at %s: HTTP %u%s%s", arn, assumption->origin,
+                  response->status, problem != NULL ? ", and the answer is not that of an STS: " : "",
+                  problem != NULL ? problem : "");
+        log_hint("Check sts_endpoint.");
+    } else {
+        found = credentials_take(credentials, string_printf("role \"%s\"", arn), document.access_key,
+                                 document.secret_key, document.session_token);
+        credentials->expires = document.expires;
+    }
+    credentials_document_wipe(&document);
+    return found;
+}
+
+static enum found fetch(const struct search *search, void *context, struct credentials *credentials)
+{
+    const struct assumption *assumption = context;
+    const struct role *role = assumption->role;
+    const struct repository_config *config = search->config;
+    struct credentials keys = CREDENTIALS_EMPTY;
+    struct http_response response = {.status = 0};
+    struct buffer form = BUFFER_EMPTY, headers = BUFFER_EMPTY;
+    enum found found = FAILED;
+    int asked;
+
+    if (role->token_file == NULL) {
+        found = role->source(search, role->context, &keys);
+        if (found != FOUND)
+            return found;
+        found = FAILED;
+    }
+    if (make_form(role, &form) != 0 ||
+        (role->token_file == NULL ? sign(assumption, &form, &keys, &headers)
+                                  : buffer_append_string(&headers, "content-type: " FORM "\n")) != 0)
+        goto done;
+    asked = credentials_ask(&(struct question){.object = assumption->origin,
+                                               .method = "POST",
+                                               .url = assumption->origin,
+                                               .headers = buffer_string(&headers),
+                                               .body = buffer_string(&form),
+                                               .seconds = STS_SECONDS,
+                                               .connect_seconds = config->connect_timeout_seconds,
+                                               .ca_file = assumption->is_amazon ? NULL : config->ca_file,
+                                               .tls_verify = assumption->is_amazon || config->tls_verify,
+                                               .proxy = config->proxy},
+                            &response);
+    if (asked == 1) {
+        log_error("could not assume role \"%s\" at %s: %s", role->arn, assumption->origin, response.cause);
+        log_hint("Check sts_endpoint, region, proxy and the network%s.",
+                 response.untrusted ? "; ca_file names the authority of a certificate" : "");
+    }
+    if (asked == 0)
+        found = judge(assumption, &response, credentials);
+done:
+    credentials_wipe(&keys);
+    http_response_free(&response);
+    buffer_wipe(&form);
+    buffer_wipe(&headers);
+    return found;
+}
+
+enum found credentials_by_role(const struct search *search, const struct role *role,
+                               struct credentials *credentials)
+{
+    struct assumption assumption = {.role = role};
+    char *region = credentials_region(search->config), *origin = NULL, *identity = NULL;
+    const char *variable = credentials_variable("AWS_ROLE_SESSION_NAME");
+    enum found found = FAILED;
+
+    if (region != NULL)
+        origin = find_origin(search->config, region, &assumption.is_amazon);
+    if (origin != NULL)
+        identity = string_printf("role\n%s\n%s\n%s\n%s\n%u\n%s\n%s", origin, role->arn,
+                                 role->external_id != NULL ? role->external_id : "",
+                                 role->session_name != NULL ? role->session_name
+                                 : variable != NULL         ? variable
+                                                            : "",
+                                 role->duration_seconds, role->token_file != NULL ? role->token_file : "",
+                                 role->identity != NULL ? role->identity : "");
+    if (identity != NULL) {
+        assumption.origin = origin;
+        assumption.region = region;
+        found = credentials_remembered(search, identity, fetch, &assumption, credentials);
+    }
+    free(region);
+    free(origin);
+    free(identity);
+    return found;
+}
