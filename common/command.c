@@ -150,6 +150,8 @@ static int spawn(char *const words[], int out, int complaints, pid_t *pid)
                 error = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
             if (error == 0)
                 error = posix_spawn_file_actions_adddup2(&actions, complaints, STDERR_FILENO);
+            if (error == 0) /* libcurl's sockets, for example */
+                error = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
             if (error == 0)
                 error = posix_spawnp(pid, words[0], &actions, &attributes, words, list);
             posix_spawnattr_destroy(&attributes);

@@ -166,7 +166,7 @@ int profile_load(const struct repository_config *config, const char *name, struc
     enum file_result result;
 
     *profile = (struct profile){.name = wanted != NULL ? wanted : "default"};
-    profile->was_named = wanted != NULL || credentials_path != NULL || config_path != NULL;
+    profile->was_named = wanted != NULL || credentials_path != NULL;
     profile->credentials_path =
         credentials_path != NULL ? string_copy(credentials_path) : path_at_home("credentials");
     profile->config_path = config_path != NULL ? string_copy(config_path) : path_at_home("config");

@@ -27,10 +27,10 @@ enum profile_value {
 };
 
 struct profile {
-    bool is_there;                        /* in either file */
-    const char *value[PROFILE_VALUES];    /* into the files' texts; NULL: not given */
-    const char *name;                     /* borrowed */
-    bool was_named;                       /* by the configuration or AWS_PROFILE, file or profile */
+    bool is_there;                     /* in either file */
+    const char *value[PROFILE_VALUES]; /* into the files' texts; NULL: not given */
+    const char *name;                  /* borrowed */
+    bool was_named; /* by the configuration or the environment, it or the credentials file */
     char *credentials_path, *config_path; /* NULL: there is no place for it */
     struct buffer credentials_text, config_text;
 };

@@ -107,10 +107,11 @@ static void test_environment(void)
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         setenv(plain[i], "http://plain@host:80/", 1);
     setenv("HTTPS_PROXY", "http://user:s3cr3t@proxy:3128", 1);
-    int kept = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int kept = open("/dev/full", O_RDONLY); /* without O_CLOEXEC */
     CHECK(command_run("the command", "sh -c 'env; ls -l /proc/self/fd'", 10, 100000, &output) == 0);
     close(kept);
     CHECK(strstr(buffer_string(&output), "s3cr3t") == NULL);
+    CHECK(strstr(buffer_string(&output), "/dev/full") == NULL);
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         CHECK(strstr(buffer_string(&output), plain[i]) != NULL);
     CHECK(strstr(buffer_string(&output), "PATH=") != NULL);

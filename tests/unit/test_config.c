@@ -61,6 +61,50 @@ static void test_good(void)
     config_free(&config);
 }
 
+#define S3 "[cluster]\nname = main\n[repository s3]\nurl = s3://my-bucket\n"
+
+static void test_credentials(void)
+{
+    static const char *const bad[] = {
+        S3 "credentials = elsewhere\n",
+        S3 "credentials = config\n",
+        S3 "access_key = A\n",
+        S3 "external_id = x\n",
+        S3 "web_identity_token_file = /t\n",
+        S3 "role_duration = 900\n",
+        S3 "sts_endpoint = sts\n",
+        S3 "proxy = somewhere:3128\n",
+        S3 "role_arn = r\nrole_duration = 899\n",
+    };
+    struct config config;
+
+    CHECK(load(S3 "credentials = container\nrole_arn = r\nexternal_id = x\nrole_duration = 3600\n"
+                  "sts_endpoint = https://sts/\nproxy = http://u:p@proxy:3128\n"
+                  "[repository direct]\nurl = s3://my-bucket\nregion = x\nproxy = none\n",
+               0600, &config) == 0);
+    const struct repository_config *s3 = &config.repositories[0], *direct = &config.repositories[1];
+    CHECK(s3->credentials == CREDENTIALS_CONTAINER && direct->credentials == CREDENTIALS_AUTO);
+    CHECK(s3->role_duration_seconds == 3600 && s3->region_is_default && !direct->region_is_default);
+    CHECK_TEXT(s3->sts_endpoint, "https://sts");
+    CHECK_TEXT(s3->proxy, "http://u:p@proxy:3128");
+    CHECK_TEXT(direct->proxy, "");
+    CHECK_TEXT(direct->state_dir, config.state_dir);
+    config_free(&config);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CHECK(load(bad[i], 0600, &config) != 0);
+    log_set_threshold(LOG_WARNING);
+    unit_listen();
+    CHECK(load(S3 "proxy = user:s3cr3t@proxy\n", 0600, &config) != 0);
+    const char *said = unit_listened();
+    /* it may hold a password */
+    CHECK(strstr(said, "proxy must be none") != NULL && strstr(said, "s3cr3t") == NULL);
+    unit_listen();
+    CHECK(load(S3 "tls_verify = no\n", 0600, &config) == 0);
+    CHECK(unit_heard("tls_verify = no: whoever is on the way"));
+    config_free(&config);
+    log_set_threshold((enum log_level)(LOG_ERROR + 1));
+}
+
 static void test_bad(void)
 {
     static const char *const table[] = {
@@ -318,7 +362,9 @@ int main(void)
     close(fd);
     log_set_threshold((enum log_level)(LOG_ERROR + 1));
     unsetenv("AWS_REGION");
+    unsetenv("AWS_DEFAULT_REGION");
     test_good();
+    test_credentials();
     test_bad();
     test_bytes();
     test_basebackup();
