@@ -3,6 +3,7 @@
 #include "buffer.h"
 #include "config_check.h"
 #include "config_keys.h"
+#include "config_s3.h"
 #include "file.h"
 #include "log.h"
 
@@ -86,6 +87,8 @@ static int handle_line(void *user, const char *section, const char *name, const 
         base = repository;
         known_section = "repository";
     }
+    if (base != loading->config && strncmp(name, "header.", 7) == 0)
+        return config_s3_add_header(base, name + 7, value, &loading->problem) == 0;
     const struct config_key *key = config_key_find(known_section, name);
     if (key == NULL && *section == '\0')
         return problem(loading, string_printf("\"%s\" stands before the first [section]", name));
@@ -216,6 +219,11 @@ int config_load(const char *option_path, struct config *config)
 static void repository_free(struct repository_config *repository)
 {
     config_keys_free(repository, true);
+    for (unsigned i = 0; i < repository->s3.extra_count; i++) {
+        free(repository->s3.extra[i].name);
+        explicit_bzero(repository->s3.extra[i].value, strlen(repository->s3.extra[i].value));
+        free(repository->s3.extra[i].value);
+    }
     free(repository->name);
     free(repository->path);
     free(repository->bucket);

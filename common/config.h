@@ -40,6 +40,35 @@ struct retention_policy {
 /* Else nothing expires. */
 bool retention_policy_is_given(const struct retention_policy *policy);
 
+enum s3_encryption { S3_ENCRYPTION_NONE, S3_ENCRYPTION_S3, S3_ENCRYPTION_KMS, S3_ENCRYPTION_CUSTOMER };
+enum s3_lock { S3_LOCK_NONE, S3_LOCK_GOVERNANCE, S3_LOCK_COMPLIANCE };
+
+#define S3_EXTRA_HEADERS_MOST 8
+struct s3_extra_header { /* header.NAME = value; both owned */
+    char *name;          /* in lower case */
+    char *value;
+};
+
+/* How objects lie in a bucket, and what goes with each request. Which objects get what: s3_options.h. */
+struct s3_settings {
+    enum s3_encryption sse;      /* sse = none | s3 | kms | customer */
+    char *sse_kms_key_id;        /* NULL: the bucket's */
+    char *sse_customer_key_file; /* 32 bytes, as they are, in hex or in base64 */
+    char *storage_class;         /* of a backup's parts; NULL: STANDARD */
+    char *storage_class_wal;     /* of WAL segments */
+    char *tags;                  /* "key=value&key2=value2", as it is sent */
+    enum s3_lock object_lock;    /* none | governance | compliance */
+    unsigned object_lock_days;
+    bool legal_hold;     /* for what is pinned; default: yes with object_lock */
+    unsigned checksum;   /* none | sha256: 1 */
+    bool requester_pays; /* no */
+    char *expected_bucket_owner;
+    struct s3_extra_header extra[S3_EXTRA_HEADERS_MOST];
+    unsigned extra_count;
+    char *as_of_text;
+    int64_t as_of; /* a timestamp: the bucket is read as it was then, and not written to; 0: as it is */
+};
+
 struct repository_config { /* [repository NAME]; strings are owned by the config; NULL where not given */
     char *name;
     char *url; /* as written */
@@ -70,7 +99,8 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
     const char *state_dir;            /* the cluster's; borrowed from there. NULL: nothing is remembered */
     unsigned connect_timeout_seconds; /* 5 */
     unsigned request_timeout_seconds; /* 60: without a byte moving */
-    bool required;                    /* yes */
+    struct s3_settings s3;
+    bool required;             /* yes */
     char *encryption_key_file; /* what the repository is encrypted with: absolute paths, parted by commas;
                                   NULL: it is not encrypted. See keyring.h */
     char *key_command;         /* prints a key, for repository-key unlock */

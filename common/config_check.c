@@ -1,6 +1,7 @@
 #include "config_check.h"
 
 #include "buffer.h"
+#include "config_s3.h"
 #include "log.h"
 #include "wal.h"
 
@@ -250,6 +251,8 @@ static int check_repository(const struct config *config, struct repository_confi
         repository->path_style = repository->endpoint != NULL;
     if (result == 0)
         result = check_repository_compression(config, repository, seen, place);
+    if (result == 0)
+        result = config_s3_check(repository, seen, place);
     if (result == 0)
         result = check_retention(&repository->retention, seen, place);
     if (result == 0)

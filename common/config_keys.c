@@ -65,6 +65,22 @@ static const struct config_key keys[] = {
     {"repository", "role_duration", VALUE_NUMBER, REPOSITORY(role_duration_seconds), 900, 43200, NULL, NULL},
     {"repository", "connect_timeout", VALUE_NUMBER, REPOSITORY(connect_timeout_seconds), 1, 600, NULL, NULL},
     {"repository", "request_timeout", VALUE_NUMBER, REPOSITORY(request_timeout_seconds), 1, 3600, NULL, NULL},
+    {"repository", "sse", VALUE_WORD, REPOSITORY(s3.sse), 0, 0, "none s3 kms customer", NULL},
+    {"repository", "sse_kms_key_id", VALUE_TEXT, REPOSITORY(s3.sse_kms_key_id), 0, 0, NULL, NULL},
+    {"repository", "sse_customer_key_file", VALUE_TEXT, REPOSITORY(s3.sse_customer_key_file), 0, 0, NULL,
+     NULL},
+    {"repository", "storage_class", VALUE_TEXT, REPOSITORY(s3.storage_class), 0, 0, NULL, NULL},
+    {"repository", "storage_class_wal", VALUE_TEXT, REPOSITORY(s3.storage_class_wal), 0, 0, NULL, NULL},
+    {"repository", "tags", VALUE_TEXT, REPOSITORY(s3.tags), 0, 0, NULL, NULL},
+    {"repository", "object_lock", VALUE_WORD, REPOSITORY(s3.object_lock), 0, 0, "none governance compliance",
+     NULL},
+    {"repository", "object_lock_days", VALUE_NUMBER, REPOSITORY(s3.object_lock_days), 1, 36500, NULL, NULL},
+    {"repository", "legal_hold", VALUE_SWITCH, REPOSITORY(s3.legal_hold), 0, 0, NULL, NULL},
+    {"repository", "checksum", VALUE_WORD, REPOSITORY(s3.checksum), 0, 0, "none sha256", NULL},
+    {"repository", "requester_pays", VALUE_SWITCH, REPOSITORY(s3.requester_pays), 0, 0, NULL, NULL},
+    {"repository", "expected_bucket_owner", VALUE_TEXT, REPOSITORY(s3.expected_bucket_owner), 0, 0, NULL,
+     NULL},
+    {"repository", "as_of", VALUE_TEXT, REPOSITORY(s3.as_of_text), 0, 0, NULL, NULL},
     {"repository", "required", VALUE_SWITCH, REPOSITORY(required), 0, 0, NULL, NULL},
     {"repository", "keep_wal", VALUE_DURATION, REPOSITORY(retention.keep_wal_seconds), 60, 0, NULL, NULL},
     {"repository", "keep_for", VALUE_DURATION, REPOSITORY(retention.keep_for_seconds), 60, 0, NULL, NULL},
@@ -146,6 +162,20 @@ static bool parse_priority(const char *text, enum config_priority *value)
             *value = (enum config_priority)i;
             return true;
         }
+    return false;
+}
+
+/* words: separated by blanks; *value: which of them it is. */
+static bool parse_word(const char *words, const char *text, unsigned *value)
+{
+    size_t length;
+
+    for (*value = 0; *words != '\0'; ++*value) {
+        length = strcspn(words, " ");
+        if (strlen(text) == length && strncmp(words, text, length) == 0)
+            return true;
+        words += length + (words[length] == ' ');
+    }
     return false;
 }
 
@@ -245,6 +275,8 @@ static char *explain(const struct config_key *key, const char *value)
         return string_printf("\"%s\" must be normal, low or idle, not \"%s\"", key->name, value);
     case VALUE_CHOICE:
         return string_printf("\"%s\" must be %s or %s, not \"%s\"", key->name, key->no, key->yes, value);
+    case VALUE_WORD:
+        return string_printf("\"%s\" must be one of: %s; not \"%s\"", key->name, key->no, value);
     case VALUE_TEXT:
         break;
     }
@@ -270,6 +302,8 @@ static bool parse(const struct config_key *key, const char *value, void *member)
         return parse_credentials(value, member);
     case VALUE_PRIORITY:
         return parse_priority(value, member);
+    case VALUE_WORD:
+        return parse_word(key->no, value, member);
     case VALUE_CHOICE:
         *(bool *)member = strcmp(value, key->yes) == 0;
         return *(bool *)member || strcmp(value, key->no) == 0;

@@ -15,6 +15,7 @@ enum value_kind {
     VALUE_DURATION,
     VALUE_SWITCH,
     VALUE_CHOICE,
+    VALUE_WORD,
     VALUE_CODEC,
     VALUE_CREDENTIALS,
     VALUE_PRIORITY
@@ -26,7 +27,7 @@ struct config_key {
     enum value_kind kind;
     size_t offset;        /* in struct config, or struct repository_config */
     unsigned least, most; /* of a number; of bytes the least is in MiB, of a duration in minutes */
-    const char *no, *yes; /* the two words of a choice */
+    const char *no, *yes; /* the two words of a choice; no: those of VALUE_WORD, in the order of the enum */
 };
 
 /* NULL if there is none of that name. */

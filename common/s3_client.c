@@ -3,6 +3,7 @@
 #include "credentials.h"
 #include "digest.h"
 #include "log.h"
+#include "s3_hint.h"
 #include "timestamp.h"
 
 #include <stdio.h>
@@ -212,6 +213,31 @@ static int build_path(const struct exchange *exchange, struct buffer *path)
     return buffer_append_string(path, "/") != 0 || s3_encode(path, key, true) != 0 ? -1 : 0;
 }
 
+#define GENERAL_HEADERS_MOST (3 + S3_EXTRA_HEADERS_MOST)
+
+/* The request's own, and those that the settings give to all. out has room. */
+static size_t gather_headers(const struct repository_config *config, const struct s3_request *request,
+                             struct s3_field *out)
+{
+    const struct s3_settings *s3 = &config->s3;
+    size_t count = request->header_count;
+    bool copies = false;
+
+    for (size_t i = 0; i < count; i++) {
+        out[i] = request->headers[i];
+        copies = copies || strcmp(out[i].name, "x-amz-copy-source") == 0;
+    }
+    if (s3->requester_pays)
+        out[count++] = (struct s3_field){"x-amz-request-payer", "requester"};
+    if (s3->expected_bucket_owner != NULL)
+        out[count++] = (struct s3_field){"x-amz-expected-bucket-owner", s3->expected_bucket_owner};
+    if (s3->expected_bucket_owner != NULL && copies)
+        out[count++] = (struct s3_field){"x-amz-source-expected-bucket-owner", s3->expected_bucket_owner};
+    for (unsigned i = 0; i < s3->extra_count; i++)
+        out[count++] = (struct s3_field){s3->extra[i].name, s3->extra[i].value};
+    return count;
+}
+
 static int sign(const struct exchange *exchange, const struct buffer *path, const struct buffer *query,
                 struct buffer *headers)
 {
@@ -220,6 +246,9 @@ static int sign(const struct exchange *exchange, const struct buffer *path, cons
     char payload[SHA256_HEX_BYTES] = S3_EMPTY_SHA256;
     const char *origin = exchange->redirect_origin;
 
+    struct s3_field headers_sent[S3_REQUEST_HEADERS_MOST + GENERAL_HEADERS_MOST];
+    size_t count = gather_headers(client->config, request, headers_sent);
+
     if (request->body != NULL)
         hex_encode(request->body->sha256, SHA256_BYTES, payload);
     const struct s3_signing signing = {
@@ -227,8 +256,8 @@ static int sign(const struct exchange *exchange, const struct buffer *path, cons
         .host = origin != NULL ? strstr(origin, "//") + 2 : client->host,
         .path = buffer_string(path),
         .query = buffer_string(query),
-        .headers = request->headers,
-        .header_count = request->header_count,
+        .headers = headers_sent,
+        .header_count = count,
         .payload_sha256 = payload,
         .access_key = client->credentials.access_key,
         .secret_key = client->credentials.secret_key,
@@ -481,12 +510,8 @@ static bool hint_by_code(const struct s3_client *client, const struct s3_request
         log_hint("Set the clock of this machine.");
     else if (strcmp(code, "InvalidObjectState") == 0)
         log_hint("The object is in an archive tier (Glacier): have the store restore it, then try again.");
-    else if (s3_error_wants_checksum(&answer->error))
-        log_hint(
-            "Bucket \"%s\" has object lock with a default retention and takes nothing without a checksum "
-            "header, which this version does not send: take the default retention off, or use another "
-            "bucket (docs/stores.md).",
-            config->bucket);
+    else if (s3_hint_of_settings(config, request, answer, client->credentials.source))
+        return true;
     else if (strcmp(code, "PermanentRedirect") == 0 || strcmp(code, "AuthorizationHeaderMalformed") == 0)
         log_hint("Check region, endpoint and addressing in section [repository %s].", config->name);
     else if (answer->response.status == 403 && strcmp(request->method, "GET") == 0 && request->key != NULL)

@@ -24,6 +24,8 @@ int64_t s3_client_now(const struct s3_client *client);
 /* How many answers so far asked for fewer requests (503, 429, SlowDown). */
 unsigned s3_client_slow_downs(const struct s3_client *client);
 
+#define S3_REQUEST_HEADERS_MOST 20
+
 /* All borrowed until s3_perform returns. */
 struct s3_request {
     const char *verb;   /* for messages: "put" ... */
@@ -32,7 +34,7 @@ struct s3_request {
     const char *key; /* whole key; NULL: the bucket itself */
     struct s3_field query[S3_QUERY_MOST];
     size_t query_count;
-    struct s3_field headers[4];
+    struct s3_field headers[S3_REQUEST_HEADERS_MOST];
     size_t header_count;
     const struct body *body; /* NULL: none */
     /* Each may be NULL. revise: before each try but the first, may change query and headers. accept: see

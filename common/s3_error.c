@@ -120,6 +120,45 @@ bool s3_error_wants_checksum(const struct s3_error *error)
                                                           strstr(error->message, "x-amz-checksum-") != NULL);
 }
 
+static bool says_any(const struct s3_error *error, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strcasestr(error->message, *words) != NULL)
+            return true;
+    return false;
+}
+
+bool s3_error_is_of_customer_key(const struct s3_error *error)
+{
+    /* AWS: "The object was stored using a form of Server Side Encryption. The correct parameters must be
+     * provided"; Ceph: "Requests specifying Server Side Encryption with Customer provided keys must provide"
+     */
+    static const char *const words[] = {"form of Server Side Encryption", "Customer provided key",
+                                        "customer-key", NULL};
+
+    return (strcmp(error->code, "InvalidRequest") == 0 || strcmp(error->code, "InvalidArgument") == 0) &&
+           says_any(error, words);
+}
+
+bool s3_error_is_of_settings(const struct s3_error *error)
+{
+    static const char *const codes[] = {"InvalidStorageClass",
+                                        "InvalidTag",
+                                        "KMS.NotFoundException",
+                                        "KMS.DisabledException",
+                                        "InvalidRetentionPeriod",
+                                        "ServerSideEncryptionConfigurationNotFoundError",
+                                        NULL};
+    static const char *const words[] = {"encryption",  "storage class", "storage-class",
+                                        "object lock", "object-lock",   "ObjectLock",
+                                        "retention",   "KMS",           NULL};
+
+    return is_among(error->code, codes) ||
+           ((strcmp(error->code, "InvalidRequest") == 0 || strcmp(error->code, "InvalidArgument") == 0 ||
+             strcmp(error->code, "NotImplemented") == 0) &&
+            says_any(error, words));
+}
+
 bool s3_error_is_none(const struct http_response *response, const struct s3_error *error)
 {
     return response->status >= 200 && response->status < 300 && error->code[0] == '\0';

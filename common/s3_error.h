@@ -35,6 +35,12 @@ bool s3_error_is_passing(const char *code);
 /* AWS's refusal of a body without a checksum header, in a bucket with object lock and a default retention. */
 bool s3_error_wants_checksum(const struct s3_error *error);
 
+/* The refusal to read or write an object without the customer's key that it was stored with (SSE-C). */
+bool s3_error_is_of_customer_key(const struct s3_error *error);
+
+/* A refusal for what the settings add to a request: encryption, storage class, tags, lock. */
+bool s3_error_is_of_settings(const struct s3_error *error);
+
 /* True for 2xx without an error document in the body. */
 bool s3_error_is_none(const struct http_response *response, const struct s3_error *error);
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define S3_EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-#define S3_HEADERS_MOST 16
+#define S3_HEADERS_MOST 40
 #define S3_QUERY_MOST 8
 
 /* A header (name in lower case, value without blanks at its ends) or a query parameter (both plain). */

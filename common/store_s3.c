@@ -6,6 +6,7 @@
 #include "log.h"
 #include "xml.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,29 @@ enum store_result store_s3_failed(const struct store *store, const struct s3_req
     if (result != S3_FAILED)
         s3_report(store_s3_client(store), request, answer, NULL);
     return STORE_FAILED;
+}
+
+enum s3_result store_s3_send(const struct store *store, struct s3_request *request, struct s3_answer *answer,
+                             bool with_md5)
+{
+    static atomic_bool was_told;
+    struct s3_options *options = store_s3_options(store);
+    enum s3_result result = s3_perform(store_s3_client(store), request, answer);
+
+    if (result != S3_REFUSED || answer->response.cut || !s3_error_wants_checksum(&answer->error) ||
+        (options->sends_checksum && !with_md5))
+        return result;
+    if (!atomic_exchange(&was_told, true)) {
+        log_warning("bucket \"%s\" takes nothing without a checksum header", store->config->bucket);
+        log_hint("Set checksum = sha256 in section [repository %s]: it saves a request each time.",
+                 store->config->name);
+    }
+    options->sends_checksum = true;
+    if (!with_md5)
+        s3_options_add_checksum(options, request);
+    else if (s3_options_add_md5(options, request) != 0)
+        return result;
+    return s3_perform(store_s3_client(store), request, answer);
 }
 
 void store_s3_describe_object(const struct s3_answer *answer, uint64_t total_bytes,
@@ -49,6 +73,7 @@ static bool refuses_condition(const struct s3_answer *answer)
     const char *code = answer->error.code;
 
     return !answer->response.cut && !s3_error_wants_checksum(&answer->error) &&
+           !s3_error_is_of_customer_key(&answer->error) && !s3_error_is_of_settings(&answer->error) &&
            (answer->response.status == 501 ||
             (answer->response.status == 400 &&
              (strcmp(code, "NotImplemented") == 0 || strcmp(code, "InvalidRequest") == 0 ||
@@ -94,7 +119,8 @@ enum store_result store_s3_put(struct store *store, const char *key, const struc
         return STORE_FAILED;
     if (conditional)
         s3_request_header(&request, "if-none-match", "*");
-    enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
+    s3_options_add(store_s3_options(store), &request, S3_USE_PUT, key);
+    enum s3_result answered = store_s3_send(store, &request, &answer, false);
     result = judge_put(store, &request, answered, &answer, conditional, condition, object);
     if (result == STORE_OK)
         store_s3_describe_object(&answer, body->length, object);
@@ -163,6 +189,7 @@ static enum store_result copy_from(struct store *store, const char *verb, const 
     if (whole_key == NULL || sha256_of("", 0, nothing.sha256) != 0)
         goto done;
     s3_request_header(&request, "x-amz-copy-source", buffer_string(source));
+    s3_options_add(store_s3_options(store), &request, S3_USE_COPY, key);
     enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
     if (answered == S3_SUCCEEDED && says_copied(&answer))
         result = STORE_OK;
@@ -229,13 +256,17 @@ enum store_result store_s3_delete(struct store *store, const char *key, const ch
 
 static void close_store(struct store *store)
 {
-    s3_client_close(store->own);
+    struct s3_store *own = store->own;
+
+    s3_client_close(own->client);
+    s3_options_wipe(&own->options);
+    free(own);
     store->own = NULL;
 }
 
 static void set_limits(struct store *store, const struct store_limits *limits)
 {
-    s3_client_set_limits(store->own, limits->operation_seconds, limits->deadline);
+    s3_client_set_limits(store_s3_client(store), limits->operation_seconds, limits->deadline);
 }
 
 static unsigned slow_downs(const struct store *store)
@@ -275,9 +306,17 @@ static const struct store_driver driver = {
 
 int store_s3_open(struct store *store)
 {
-    store->own = s3_client_open(store->config);
-    if (store->own == NULL)
+    struct s3_store *own = calloc(1, sizeof *own);
+
+    if (own == NULL)
+        return log_out_of_memory();
+    if (s3_options_open(&own->options, store->config) != 0 ||
+        (own->client = s3_client_open(store->config)) == NULL) {
+        s3_options_wipe(&own->options);
+        free(own);
         return -1;
+    }
+    store->own = own;
     store->driver = &driver;
     set_limits(store, &store->limits);
     return 0;

@@ -3,11 +3,21 @@
 #define WALFERRY_STORE_S3_H
 
 #include "s3_client.h"
+#include "s3_options.h"
 #include "store_driver.h"
+
+struct s3_store {
+    struct s3_client *client;
+    struct s3_options options;
+};
 
 static inline struct s3_client *store_s3_client(const struct store *store)
 {
-    return store->own;
+    return ((const struct s3_store *)store->own)->client;
+}
+static inline struct s3_options *store_s3_options(const struct store *store)
+{
+    return &((struct s3_store *)store->own)->options;
 }
 
 /* "prefix/key", or the key itself. Caller frees; NULL after logging. */
@@ -17,6 +27,12 @@ char *store_s3_key(const struct store *store, const char *key);
  */
 enum store_result store_s3_failed(const struct store *store, const struct s3_request *request,
                                   enum s3_result result, const struct s3_answer *answer);
+
+/* s3_perform of a request with a body. If the bucket wants a checksum with it, it is sent once more with one,
+ * and from now on with the others. with_md5: with Content-MD5, of a body in memory (a part of an upload that
+ * was begun without checksums). */
+enum s3_result store_s3_send(const struct store *store, struct s3_request *request, struct s3_answer *answer,
+                             bool with_md5);
 
 /* Takes total_bytes as given and the version id out of an answer. */
 void store_s3_describe_object(const struct s3_answer *answer, uint64_t total_bytes,

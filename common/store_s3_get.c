@@ -10,6 +10,7 @@
 #include <string.h>
 
 struct get {
+    struct s3_options *options;
     const struct store_range *range;
     const struct sink *sink;
     struct store_object *object;
@@ -85,6 +86,7 @@ static int resume(void *context, struct s3_request *request)
     request->header_count = 0;
     s3_request_header(request, "range", get->range_text);
     s3_request_header(request, "if-match", get->etag);
+    s3_options_add(get->options, request, S3_USE_TRANSFER, NULL);
     log_debug("going on with \"%s\" at byte %" PRIu64, get->description, get->first + get->received);
     return 0;
 }
@@ -232,8 +234,11 @@ enum store_result store_s3_get(struct store *store, const char *key, const char 
                                struct store_object *object)
 {
     char *whole_key = store_s3_key(store, key);
-    struct get get = {
-        .range = range, .sink = sink, .object = object, .description = store_describe(store, key)};
+    struct get get = {.options = store_s3_options(store),
+                      .range = range,
+                      .sink = sink,
+                      .object = object,
+                      .description = store_describe(store, key)};
     struct s3_request request = {.verb = "get",
                                  .object = get.description,
                                  .method = "GET",
@@ -254,6 +259,7 @@ enum store_result store_s3_get(struct store *store, const char *key, const char 
         first_range(range, get.range_text, sizeof get.range_text);
         s3_request_header(&request, "range", get.range_text);
     }
+    s3_options_add(get.options, &request, S3_USE_TRANSFER, NULL);
     enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
     if (answered != S3_SUCCEEDED && !is_whole(&get))
         result = judge_refusal(store, &request, &get, answered, &answer, version_id != NULL);

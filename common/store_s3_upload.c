@@ -30,6 +30,7 @@ struct upload {
     size_t filled;
     uint64_t total;
     char *id;           /* NULL until the first part is full */
+    bool has_checksums; /* it was begun so: each part has one, and the completion tells them all */
     unsigned parts;     /* sent */
     struct buffer list; /* <Part> elements for the completion */
     char mark[33];
@@ -130,6 +131,8 @@ static int create_upload(struct upload *upload)
     request.body = &nothing; /* some stores answer 411 to a POST without a length */
     s3_request_query(&request, "uploads", "");
     s3_request_header(&request, MARK_HEADER, upload->mark);
+    upload->has_checksums = store_s3_options(upload->store)->sends_checksum;
+    s3_options_add(store_s3_options(upload->store), &request, S3_USE_CREATE, upload->key);
     enum s3_result answered = s3_perform(client, &request, &answer);
     if (answered != S3_SUCCEEDED) {
         store_s3_failed(upload->store, &request, answered, &answer);
@@ -170,12 +173,17 @@ static int note_part(struct upload *upload, const struct s3_request *request, co
     if (buffer_printf(&upload->list, "<Part><PartNumber>%u</PartNumber><ETag>", upload->parts) != 0 ||
         append_escaped(&upload->list, etag) != 0)
         return -1;
-    return buffer_append_string(&upload->list, "</ETag></Part>");
+    if (upload->has_checksums &&
+        buffer_printf(&upload->list, "</ETag><ChecksumSHA256>%s</ChecksumSHA256></Part>",
+                      store_s3_options(upload->store)->checksum) != 0)
+        return -1;
+    return upload->has_checksums ? 0 : buffer_append_string(&upload->list, "</ETag></Part>");
 }
 
 /* Sends what the part buffer holds. */
 static int send_part(struct upload *upload)
 {
+    struct s3_options *options = store_s3_options(upload->store);
     struct body body = {.data = upload->part, .fd = -1, .length = upload->filled};
     struct s3_request request = {.verb = "put a part of",
                                  .object = upload->description,
@@ -199,7 +207,10 @@ static int send_part(struct upload *upload)
     snprintf(number, sizeof number, "%u", ++upload->parts);
     s3_request_query(&request, "partNumber", number);
     s3_request_query(&request, "uploadId", upload->id);
-    enum s3_result answered = s3_perform(store_s3_client(upload->store), &request, &answer);
+    s3_options_add(options, &request, S3_USE_TRANSFER, NULL);
+    if (upload->has_checksums)
+        s3_options_add_checksum(options, &request);
+    enum s3_result answered = store_s3_send(upload->store, &request, &answer, !upload->has_checksums);
     if (answered == S3_SUCCEEDED)
         result = note_part(upload, &request, &answer);
     else
@@ -240,6 +251,8 @@ static bool key_is_taken(struct upload *upload)
     struct s3_request request = {
         .verb = "look for", .object = upload->description, .method = "HEAD", .key = upload->whole_key};
     struct s3_answer answer = {0};
+
+    s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
     bool taken = s3_perform(store_s3_client(upload->store), &request, &answer) == S3_SUCCEEDED;
 
     s3_answer_free(&answer);
@@ -256,6 +269,7 @@ static bool is_ours(struct upload *upload, struct store_object *object)
     bool ours = false;
 
     snprintf(length, sizeof length, "%" PRIu64, upload->total);
+    s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
     if (s3_perform(store_s3_client(upload->store), &request, &answer) == S3_SUCCEEDED) {
         const char *mark = http_header(&answer.response, MARK_HEADER);
         const char *stored = http_header(&answer.response, "content-length");
@@ -292,6 +306,7 @@ static bool refuses_condition(const struct s3_answer *answer)
     unsigned status = answer->response.status;
 
     return !answer->response.cut && !s3_error_wants_checksum(&answer->error) &&
+           !s3_error_is_of_customer_key(&answer->error) && !s3_error_is_of_settings(&answer->error) &&
            (status == 501 || s3_answer_is(answer, 412, "InvalidRequest") ||
             s3_answer_is(answer, 400, "InvalidRequest") || s3_answer_is(answer, 400, "InvalidArgument") ||
             s3_answer_is(answer, 400, "NotImplemented"));
@@ -344,6 +359,7 @@ static enum store_result complete(struct upload *upload, struct store_object *ob
         s3_request_query(&request, "uploadId", upload->id);
         if (conditional)
             s3_request_header(&request, "if-none-match", "*");
+        s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
         enum s3_result answered = s3_perform(store_s3_client(upload->store), &request, &answer);
         if (answered == S3_SUCCEEDED && says_completed(&answer)) {
             store_s3_describe_object(&answer, upload->total, object);

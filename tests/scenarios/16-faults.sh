@@ -326,7 +326,7 @@ $plain | $versions | new | 0 | -
 $plain | $versions | other | 1 | with other content
 $plain | $versions;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
 $plain | $swift | same | 1 | 501 NotImplemented.*--probe
-$plain | set lock on | same | 1 | InvalidRequest.*Content-MD5
+$plain | set lock on | new | 0 | takes nothing without a checksum.*checksum = sha256
 $versions | $ceph | new | 0 | -
 $ceph | $ceph;VERSIONS * 1 2 status=503 code=SlowDown | new | 0 | -
 $ceph | $ceph;VERSIONS * 1 2 status=200 code=InternalError | new | 0 | -
@@ -642,7 +642,7 @@ repository_init() {
 0 | made | PUT *probe-* 1 2 status=503 code=SlowDown
 1 | AccessDenied.*s3:PutObject | PUT *probe-* 1 - status=403 code=AccessDenied
 1 | HTTP 200, but not as an S3 store | PUT *probe-* 1 - status=200
-1 | InvalidRequest.*Content-MD5 | set lock on
+0 | takes nothing without a checksum.*made | set lock on
 0 | made | PUT *probe-* 1 1 done status=500 code=InternalError
 0 | made | PUT *probe-* 2 1 done status=500 code=InternalError
 0 | made | PUT *probe-* 1 1 close=answer
@@ -689,7 +689,7 @@ repository_check() {
 1 | cannot be reached | set accept reset
 0 | writing works | GET *probe-* 1 2 status=503 code=SlowDown
 1 | writing does not work | PUT *probe-* 1 - status=403 code=AccessDenied
-1 | writing does not work | set lock on
+0 | takes nothing without a checksum.*writing works.*in parts | set lock on
 0 | writing works | PUT *probe-* 1 2 status=503 code=SlowDown
 0 | writing works | PUT *probe-* 1 1 done status=500 code=InternalError
 0 | writing works | PUT *probe-* 3 1 done status=500 code=InternalError

@@ -391,18 +391,19 @@ if [ "$STORE" = file ]; then
     push_as 2 1
     expect_output "$told"
 
-    step "a bucket with a default retention as on AWS: it is said that it won't do, and not that the condition is refused"
+    step "a bucket with a default retention as on AWS: the checksum that it wants is sent, and the condition is not blamed"
     script 'set lock on'
-    expect_status 1 repository-init --probe
-    expect_output "object lock with a default retention"
+    expect_status 0 repository-init --probe
+    expect_output "takes nothing without a checksum header"
+    expect_output "checksum = sha256"
     expect_equal "blame for the condition" 0 "$(grep -c "If-None-Match" <<<"$output" || true)"
     next_name segment
     contents "$name" $racers
-    push_as 1 1
-    expect_output "object lock with a default retention"
-    expect_equal "blame for the condition" 0 "$(grep -c "If-None-Match" <<<"$output" || true)"
-    expect_status 1 repository-check
-    expect_output "object lock with a default retention"
+    push_as 1 0
+    expect_output "takes nothing without a checksum header"
+    push_as 2 1
+    expect_output "$told"
+    expect_status 0 repository-check
     kill "$server_pid"
 else
     step "a bucket without versions"

@@ -136,6 +136,54 @@ static void test_bad(void)
         BASE "[repository x]\nurl = s3://bucket/a//b\n",
         BASE "[repository x]\nurl = s3://bucket/a?b\n",
         BASE "[repository x]\nurl = s3://bucket\nendpoint = s3.example.net\n",
+        BASE "[repository x]\nurl = s3://bucket\nsse = aws\n",
+        BASE "[repository x]\nurl = s3://bucket\nsse_kms_key_id = k\n",
+        BASE "[repository x]\nurl = s3://bucket\nsse = kms\nsse_kms_key_id = a b\n",
+        BASE "[repository x]\nurl = s3://bucket\nsse = customer\n",
+        BASE "[repository x]\nurl = s3://bucket\nsse_customer_key_file = /k\n",
+        BASE "[repository x]\nurl = s3://bucket\nsse = customer\nsse_customer_key_file = k\n",
+        BASE "[repository x]\nurl = s3://bucket\nendpoint = http://x\nsse = customer\nsse_customer_key_file "
+             "= /k\n",
+        BASE
+        "[repository x]\nurl = s3://bucket\ntls_verify = no\nsse = customer\nsse_customer_key_file = /k\n",
+        BASE "[repository x]\nurl = s3://bucket\nstorage_class = a b\n",
+        BASE "[repository x]\nurl = s3://bucket\nstorage_class_wal = GLACIER\n",
+        BASE "[repository x]\nurl = s3://bucket\nstorage_class_wal = DEEP_ARCHIVE\n",
+        BASE "[repository x]\nurl = s3://bucket\ntags = a\n",
+        BASE "[repository x]\nurl = s3://bucket\ntags = =a\n",
+        BASE "[repository x]\nurl = s3://bucket\ntags = a=b&\n",
+        BASE "[repository x]\nurl = s3://bucket\ntags = a=b=c\n",
+        BASE "[repository x]\nurl = s3://bucket\ntags = a=b c\n",
+        BASE "[repository x]\nurl = s3://bucket\ntags = a=1&b=2&c=3&d=4&e=5&f=6&g=7&h=8&i=9&j=10&k=11\n",
+        BASE "[repository x]\nurl = s3://bucket\nobject_lock = governance\n",
+        BASE "[repository x]\nurl = s3://bucket\nobject_lock_days = 3\n",
+        BASE "[repository x]\nurl = s3://bucket\nobject_lock = legal\nobject_lock_days = 3\n",
+        BASE "[repository x]\nurl = s3://bucket\nobject_lock = compliance\nobject_lock_days = 0\n",
+        BASE "[repository x]\nurl = s3://bucket\nchecksum = md5\n",
+        BASE "[repository x]\nurl = s3://bucket\nexpected_bucket_owner = me\n",
+        BASE "[repository x]\nurl = s3://bucket\nexpected_bucket_owner = 1111222233334\n",
+        BASE "[repository x]\nurl = s3://bucket\nrequester_pays = maybe\n",
+        BASE "[repository x]\nurl = s3://bucket\nas_of = yesterday\n",
+        BASE "[repository x]\nurl = s3://bucket\nas_of = 2026-11-20 14:29:59\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader. = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.Host = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.host = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.x-amz-date = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.content-type = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.if-match = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.x-amz-checksum-sha256 = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.x-a = a  b\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.x-a = \303\244\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.x-a = a\nheader.x-a = b\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.a = 1\nheader.b = 1\nheader.c = 1\nheader.d = "
+             "1\nheader.e = 1\nheader.f = 1\nheader.g = 1\nheader.h = 1\nheader.i = 1\n",
+        BASE "[repository x]\nurl = file:///x\nsse = s3\n",
+        BASE "[repository x]\nurl = file:///x\nstorage_class = STANDARD_IA\n",
+        BASE "[repository x]\nurl = file:///x\ntags = a=b\n",
+        BASE "[repository x]\nurl = file:///x\nobject_lock = none\n",
+        BASE "[repository x]\nurl = file:///x\nchecksum = none\n",
+        BASE "[repository x]\nurl = file:///x\nas_of = 2026-11-20 14:29:59+00\n",
+        BASE "[repository x]\nurl = file:///x\nheader.x-a = b\n",
         BASE "[repository x]\nurl = s3://bucket\naccess_key = A\n",
         BASE "codec = gzip\n",
         BASE "codec =\n",
@@ -208,6 +256,34 @@ static void test_retention(void)
     policy = &config.repositories[0].retention;
     CHECK(retention_policy_is_given(policy) && policy->keep_wal_seconds == 0 &&
           policy->orphan_age_seconds == 5400);
+    config_free(&config);
+}
+
+static void test_s3_settings(void)
+{
+    struct config config;
+    const struct s3_settings *s3;
+
+    CHECK(
+        load(BASE
+             "[repository x]\nurl = s3://bucket\nsse = kms\nsse_kms_key_id = alias/pg\nstorage_class = "
+             "DEEP_ARCHIVE\nstorage_class_wal = OWN-CLASS_1\ntags = a=b&c=%20&d=\nobject_lock = compliance\n"
+             "object_lock_days = 30\nchecksum = sha256\nrequester_pays = yes\nexpected_bucket_owner = "
+             "012345678901\nheader.x-amz-acl = bucket-owner-full-control\nheader.x-b = a b\nas_of = "
+             "2026-11-20 14:29:59+01\n",
+             0600, &config) == 0);
+    s3 = &config.repositories[1].s3;
+    CHECK(s3->sse == S3_ENCRYPTION_KMS && s3->object_lock == S3_LOCK_COMPLIANCE &&
+          s3->object_lock_days == 30);
+    CHECK(s3->legal_hold && s3->checksum == 1 && s3->requester_pays && s3->extra_count == 2);
+    CHECK_TEXT(s3->extra[0].name, "x-amz-acl");
+    CHECK_TEXT(s3->extra[1].value, "a b");
+    CHECK(s3->as_of == 1795181399000000);
+    config_free(&config);
+    CHECK(load(BASE "[repository x]\nurl = s3://bucket\nsse = customer\nsse_customer_key_file = /k\n"
+                    "object_lock = governance\nobject_lock_days = 1\nlegal_hold = no\n",
+               0600, &config) == 0);
+    CHECK(config.repositories[1].s3.sse == S3_ENCRYPTION_CUSTOMER && !config.repositories[1].s3.legal_hold);
     config_free(&config);
 }
 
@@ -370,6 +446,7 @@ int main(void)
     test_basebackup();
     test_compression();
     test_retention();
+    test_s3_settings();
     test_long_lines();
     test_permissions();
     log_set_threshold(LOG_ERROR);
