@@ -1,5 +1,7 @@
 /* basebackup-pin: a pinned backup stays, whatever the retention policy says. A note in the repository; the
  * manifest is not touched. */
+#include "hold.h"
+
 #include "common/log.h"
 #include "common/note.h"
 #include "common/options.h"
@@ -130,25 +132,43 @@ static int put_note(struct repository *repository, const struct request *request
     return note_add(repository, &note) == REPOSITORY_OK ? 0 : -1;
 }
 
-static int add_note(struct repository *repository, const struct request *request, uint64_t system)
+/* The note, unless it is so already. 0, or -1 after logging. */
+static int add_note(struct repository *repository, const struct request *request, uint64_t system,
+                    bool *was_so)
 {
     struct notes notes;
 
     if (notes_load(repository, &notes) != REPOSITORY_OK)
         return -1;
     const struct noted *pin = notes_pin(&notes, system, request->backup);
-    bool is_so = request->removes ? pin == NULL : pin != NULL && !pin->is_damaged;
-    int result = is_so ? 0 : put_note(repository, request, system);
+    *was_so = request->removes ? pin == NULL : pin != NULL && !pin->is_damaged;
+    int result = *was_so ? 0 : put_note(repository, request, system);
     if (result == 0 && !request->removes)
         result = is_still_there(repository, request->backup, pin);
     notes_free(&notes);
-    if (result == 0 && is_so)
-        printf("%s: backup %s was %s already\n", repository->settings->name, request->backup,
-               request->removes ? "not pinned" : "pinned");
-    else if (result == 0)
-        printf("%s: backup %s is %s\n", repository->settings->name, request->backup,
-               request->removes ? "no longer pinned" : "pinned");
     return result;
+}
+
+/* The note is there as long as any hold is: whatever fails, the backup is still pinned. */
+static int apply(struct repository *repository, const struct request *request, uint64_t system)
+{
+    bool holds = repository->settings->s3.legal_hold, was_so = false;
+    unsigned held = 0;
+
+    if (request->removes && holds && hold_backup(repository, system, request->backup, false, &held) != 0)
+        return -1;
+    if (add_note(repository, request, system, &was_so) != 0)
+        return -1;
+    if (!request->removes && holds && hold_backup(repository, system, request->backup, true, &held) != 0)
+        return -1;
+    printf("%s: backup %s %s%s\n", repository->settings->name, request->backup,
+           request->removes ? (was_so ? "was not pinned already" : "is no longer pinned")
+           : was_so         ? "was pinned already"
+                            : "is pinned",
+           !holds             ? ""
+           : request->removes ? ", its legal holds are off"
+                              : ", its objects have a legal hold");
+    return 0;
 }
 
 /* 0, 1: this repository does not have it, or -1 after logging. */
@@ -166,7 +186,7 @@ static int pin_in(const struct config *config, const struct repository_config *s
         switch (find_system(&repository, request->backup, &system)) {
         case REPOSITORY_OK:
         case REPOSITORY_DAMAGED: /* all the more */
-            result = add_note(&repository, request, system);
+            result = apply(&repository, request, system);
             break;
         case REPOSITORY_ABSENT:
             result = 1;

@@ -151,6 +151,8 @@ int verified_put(struct repository *repository, uint64_t system_identifier, cons
     struct verified report = *verified;
     enum repository_result result = REPOSITORY_COLLISION;
 
+    if (repository->settings->s3.as_of != 0) /* it is of a bucket as it was, and nothing is written there */
+        return 0;
     for (unsigned i = 0; i < NAME_TRIES && result == REPOSITORY_COLLISION; i++) {
         result = put_once(repository, system_identifier, &report);
         report.time++;

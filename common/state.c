@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +58,11 @@ void state_close(struct state *state)
 int state_identity(const struct config *config, const struct repository_config *repository,
                    struct buffer *out)
 {
-    return buffer_printf(out, "%s\n%s\n%s\n%s\n", config->cluster_name, repository->url,
-                         repository->endpoint == NULL ? "" : repository->endpoint,
-                         repository->region == NULL ? "" : repository->region);
+    if (buffer_printf(out, "%s\n%s\n%s\n%s\n", config->cluster_name, repository->url,
+                      repository->endpoint == NULL ? "" : repository->endpoint,
+                      repository->region == NULL ? "" : repository->region) != 0)
+        return -1;
+    return repository->s3.as_of == 0 ? 0 : buffer_printf(out, "as of %" PRId64 "\n", repository->s3.as_of);
 }
 
 char *state_name(const char *kind, const struct config *config, const struct repository_config *repository)

@@ -235,6 +235,14 @@ enum store_result store_get_lock(struct store *store, const char *key, const cha
     return store->driver->get_lock != NULL ? store->driver->get_lock(store, key, version_id, lock) : STORE_OK;
 }
 
+enum store_result store_set_hold(struct store *store, const char *key, const char *version_id, bool on)
+{
+    if (store->driver->set_hold != NULL)
+        return store->driver->set_hold(store, key, version_id, on);
+    log_error("there are no legal holds in a directory: \"%s\"", store_describe(store, key));
+    return STORE_FAILED;
+}
+
 struct store_upload {
     struct store *store;
     void *own;

@@ -138,6 +138,7 @@ struct store_version {
     uint64_t bytes;
     bool is_delete_marker;
     bool is_latest;
+    int64_t modified; /* when it was stored, or deleted, by the store's clock; 0: it does not say */
 };
 enum store_result store_versions(struct store *store, const char *key,
                                  bool (*each)(void *context, const struct store_version *version),
@@ -205,6 +206,10 @@ struct store_lock {
 /* STORE_OK or STORE_FAILED after logging. */
 enum store_result store_get_lock(struct store *store, const char *key, const char *version_id,
                                  struct store_lock *lock);
+
+/* Puts a legal hold on this version ("": the one without an id), or takes it off. STORE_OK, or STORE_FAILED
+ * after logging, as it is for a directory. */
+enum store_result store_set_hold(struct store *store, const char *key, const char *version_id, bool on);
 
 /* A large object in parts of bounded memory. Files: written to an unnamed file, linked by finish.
  * S3: a multipart upload; finish believes the completion only if its body says so. An object that stays under

@@ -38,6 +38,8 @@ struct store_driver {
     void (*remove_folder)(struct store *store, const char *folder); /* NULL: there are none */
     enum store_result (*get_lock)(struct store *store, const char *key, const char *version_id,
                                   struct store_lock *lock); /* NULL: there are none */
+    enum store_result (*set_hold)(struct store *store, const char *key, const char *version_id,
+                                  bool on); /* NULL: there are none */
     /* The driver's own struct, seen by store.c only as a pointer. */
     void *(*upload_begin)(struct store *store, const char *key, uint64_t expected_bytes,
                           enum store_condition condition);

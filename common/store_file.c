@@ -471,7 +471,7 @@ static enum store_result versions(struct store *store, const char *key,
     if (path == NULL)
         return STORE_FAILED;
     if (stat(path, &status) == 0)
-        each(context, &(struct store_version){key, "", (uint64_t)status.st_size, false, true});
+        each(context, &(struct store_version){key, "", (uint64_t)status.st_size, false, true, 0});
     free(path);
     return STORE_OK;
 }
@@ -480,7 +480,7 @@ static bool tell_only_version(void *context, const char *key, uint64_t bytes)
 {
     const struct store_version_listing *wanted = context;
 
-    return wanted->each(wanted->context, &(struct store_version){key, "", bytes, false, true});
+    return wanted->each(wanted->context, &(struct store_version){key, "", bytes, false, true, 0});
 }
 
 static enum store_result list_versions(struct store *store, const struct store_version_listing *wanted)

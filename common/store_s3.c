@@ -298,6 +298,7 @@ static const struct store_driver driver = {
     .delete = store_s3_delete,
     .delete_many = store_s3_delete_many,
     .get_lock = store_s3_get_lock,
+    .set_hold = store_s3_set_hold,
     .upload_begin = store_s3_upload_begin,
     .upload_write = store_s3_upload_write,
     .upload_finish = store_s3_upload_finish,
@@ -317,7 +318,11 @@ int store_s3_open(struct store *store)
         return -1;
     }
     store->own = own;
-    store->driver = &driver;
+    if (store->config->s3.as_of != 0) {
+        own->past = driver;
+        store_s3_read_past(&own->past);
+    }
+    store->driver = store->config->s3.as_of != 0 ? &own->past : &driver;
     set_limits(store, &store->limits);
     return 0;
 }

@@ -9,6 +9,7 @@
 struct s3_store {
     struct s3_client *client;
     struct s3_options options;
+    struct store_driver past; /* with as_of */
 };
 
 static inline struct s3_client *store_s3_client(const struct store *store)
@@ -64,11 +65,16 @@ enum store_result store_s3_delete_many(struct store *store, struct store_deletio
 enum store_result store_s3_get_lock(struct store *store, const char *key, const char *version_id,
                                     struct store_lock *lock);
 
+enum store_result store_s3_set_hold(struct store *store, const char *key, const char *version_id, bool on);
+
 enum store_result store_s3_abort_unfinished(struct store *store, const char *key, const char *upload_id);
 void *store_s3_upload_begin(struct store *store, const char *key, uint64_t expected_bytes,
                             enum store_condition condition);
 int store_s3_upload_write(void *upload, const void *data, size_t length);
 enum store_result store_s3_upload_finish(void *upload, struct store_object *object);
 void store_s3_upload_abort(void *upload);
+
+/* Reading as of an earlier time, and no writing, in place of a driver's functions. */
+void store_s3_read_past(struct store_driver *driver);
 
 #endif

@@ -363,3 +363,31 @@ enum store_result store_s3_get_lock(struct store *store, const char *key, const 
     lock->is_locked = lock->is_legal_hold || lock->until > store_now(store);
     return result;
 }
+
+enum store_result store_s3_set_hold(struct store *store, const char *key, const char *version_id, bool on)
+{
+    const char *text =
+        on ? "<LegalHold xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>ON</Status></LegalHold>"
+           : "<LegalHold xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>OFF</Status></LegalHold>";
+    char *whole_key = store_s3_key(store, key);
+    struct body body = {.data = text, .fd = -1, .length = strlen(text)};
+    struct s3_request request = {.verb = on ? "put a legal hold on" : "take the legal hold off",
+                                 .object = store_describe(store, key),
+                                 .method = "PUT",
+                                 .key = whole_key,
+                                 .body = &body};
+    struct s3_answer answer = {0};
+    enum store_result result = STORE_FAILED;
+
+    if (whole_key != NULL && sha256_of(text, strlen(text), body.sha256) == 0) {
+        s3_request_query(&request, "legal-hold", "");
+        if (*version_id != '\0')
+            s3_request_query(&request, "versionId", version_id);
+        s3_options_add_checksum(store_s3_options(store), &request); /* AWS demands one */
+        enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
+        result = answered == S3_SUCCEEDED ? STORE_OK : store_s3_failed(store, &request, answered, &answer);
+    }
+    s3_answer_free(&answer);
+    free(whole_key);
+    return result;
+}

@@ -15,7 +15,7 @@ struct entry {
     char *name;       /* key or common prefix */
     char *version_id; /* or the id of an upload */
     uint64_t bytes;
-    int64_t begun; /* of an upload; 0: not told */
+    int64_t time; /* when an upload was begun, or a version stored; 0: not told */
     bool is_folder, is_delete_marker, is_latest;
 };
 
@@ -91,8 +91,11 @@ static void take_member(struct page *page, const char *name, const char *text)
     } else if (strcmp(name, "VersionId") == 0 || strcmp(name, "UploadId") == 0) {
         keep(page, &page->open.version_id, text);
     } else if (strcmp(name, "Initiated") == 0) {
-        if (timestamp_parse(text, &page->open.begun) != TIMESTAMP_OK)
+        if (timestamp_parse(text, &page->open.time) != TIMESTAMP_OK)
             page->malformed = true;
+    } else if (strcmp(name, "LastModified") == 0) {
+        if (timestamp_parse(text, &page->open.time) != TIMESTAMP_OK)
+            page->open.time = 0;
     } else if (strcmp(name, "IsLatest") == 0) {
         page->open.is_latest = strcmp(text, "true") == 0;
     } else if (strcmp(name, "Size") == 0) {
@@ -410,7 +413,8 @@ static const struct version_query version_query = {"versions", "ListVersionsResu
 
 static struct store_version version_of(const struct entry *entry, const char *key)
 {
-    struct store_version version = {key, "", entry->bytes, entry->is_delete_marker, entry->is_latest};
+    struct store_version version = {key,        "", entry->bytes, entry->is_delete_marker, entry->is_latest,
+                                    entry->time};
 
     if (entry->version_id != NULL && strcmp(entry->version_id, "null") != 0)
         version.version_id = entry->version_id;
@@ -474,7 +478,7 @@ static bool tell_upload(void *context, const struct entry *entry, const char *ke
 {
     const struct all_uploads *wanted = context;
     struct store_unfinished unfinished = {key, entry->version_id == NULL ? "" : entry->version_id, 0,
-                                          entry->begun};
+                                          entry->time};
 
     return wanted->each(wanted->context, &unfinished);
 }

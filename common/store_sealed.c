@@ -285,6 +285,11 @@ static enum store_result get_lock(struct store *store, const char *key, const ch
     return store_get_lock(inner_of(store), key, version_id, lock);
 }
 
+static enum store_result set_hold(struct store *store, const char *key, const char *version_id, bool on)
+{
+    return store_set_hold(inner_of(store), key, version_id, on);
+}
+
 static const struct store_driver driver = {
     .close = close_sealed,
     .set_limits = set_limits,
@@ -306,6 +311,7 @@ static const struct store_driver driver = {
     .delete_many = delete_many,
     .remove_folder = remove_folder,
     .get_lock = get_lock,
+    .set_hold = set_hold,
     .upload_begin = sealed_upload_begin,
     .upload_write = sealed_upload_write,
     .upload_finish = sealed_upload_finish,

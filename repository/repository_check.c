@@ -141,7 +141,12 @@ static void examine(struct examination *examination, const struct repository_con
         return;
     }
     if (check_contact(&check)) {
-        check_objects(&check);
+        if (settings->s3.as_of == 0)
+            check_objects(&check);
+        else
+            check_say(&check, FINDING_NOTE,
+                      "it is read as it was at %s (as_of): only what can be found out by reading is looked at",
+                      settings->s3.as_of_text);
         check_cluster(&check, examination->system_identifier, check.condition != STORE_CONDITION_UNKNOWN);
     }
     examination->failures += check.failures;

@@ -214,6 +214,34 @@ expect_output "InvalidStorageClass"
 expect_output "storage_class_wal"
 cd ..
 
+step "a pin's legal holds fail half-way: it is pinned, and the same call again does the rest; taken off half-way, it is still pinned"
+use "object_lock = governance" "object_lock_days = 1"
+fresh "set bucketlock on" "set versions on"
+expect_status 0 repository-init
+archived main
+expect_status 0 basebackup-push --checkpoint=fast
+id=$(id_of_last)
+script "set bucketlock on" "set versions on" "HOLD * 3 - status=403 code=AccessDenied"
+expect_status 1 basebackup-pin "$id"
+expect_output "2 objects of backup $id have been seen to; the same command again"
+expect_output "s3:PutObjectLegalHold"
+expect_true "it is pinned" grep -q '"pinned": true' <<<"$(basebackup-list --json)"
+script "set bucketlock on" "set versions on"
+expect_status 0 basebackup-pin "$id"
+expect_output "was pinned already, its objects have a legal hold"
+objects_of=$(find "$objects/main/$system/base/$id" -type f ! -name heartbeat.json | wc -l)
+expect_requests "$objects_of" "HOLD .* 200 .*x-amz-checksum-sha256="
+script "set bucketlock on" "set versions on" "HOLD * 3 - status=503 code=SlowDown"
+expect_status 1 basebackup-pin --remove "$id"
+expect_true "it is pinned" grep -q '"pinned": true' <<<"$(basebackup-list --json)"
+script "set bucketlock on" "set versions on"
+expect_status 0 basebackup-pin --remove "$id"
+expect_requests "$objects_of" "HOLD .* 200"
+expect_status 0 basebackup-list
+script "set versions on"
+expect_status 1 basebackup-pin "$id"
+expect_output "legal_hold = no"
+
 step "no secret key of the customer in a log, at any level"
 use "sse = customer" "sse_customer_key_file = $T/customer.key"
 fresh
