@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONTACT_SECONDS 10
 /* AWS and Ceph refuse signatures that are 15 minutes off. */
 #define CLOCK_NOTE_SECONDS 60
 
@@ -143,7 +142,7 @@ static bool check_s3(struct check *check)
                             check->repository->config->cluster_name, hex);
     }
     if (key != NULL) {
-        s3_client_set_limits(client, CONTACT_SECONDS, 0);
+        s3_client_set_limits(client, CHECK_REQUEST_SECONDS, check->deadline);
         good = ask_for_missing(check, client, key);
     }
     free(key);

@@ -15,6 +15,7 @@
 
 #define MEBIBYTE (1024u * 1024)
 /* More than one part of 16 MiB, so that it takes a multipart upload. */
+#define LARGE_SECONDS 30 /* for one part */
 #define LARGE_BYTES (16u * MEBIBYTE + 1000)
 
 static double milliseconds_since(int64_t began)
@@ -131,6 +132,25 @@ static void check_listing(struct check *check, const struct probe *probe)
                   "listing does not work: basebackup-list and every recovery need it (s3:ListBucket)");
 }
 
+static bool look_at_any(void *context, const char *key, uint64_t bytes)
+{
+    (void)context;
+    (void)key;
+    (void)bytes;
+    return false;
+}
+
+void check_listing_alone(struct check *check)
+{
+    const struct store_listing listing = {"", NULL, 1, look_at_any, NULL};
+
+    if (store_list(check->repository->store, &listing) == STORE_OK)
+        check_say(check, FINDING_OK, "listing works");
+    else
+        check_say(check, FINDING_FAILURE,
+                  "listing does not work: basebackup-list and every recovery need it (s3:ListBucket)");
+}
+
 static bool count_version(void *context, const struct store_version *version)
 {
     (void)version;
@@ -219,6 +239,7 @@ static void check_upload(struct check *check, bool deletes)
     int64_t began = monotonic_now();
     bool good = false;
 
+    store_set_limits(store, &(struct store_limits){.operation_seconds = LARGE_SECONDS});
     if (zeros == NULL) { /* nothing is known of the store */
         log_out_of_memory();
         check->failures++;
@@ -236,8 +257,9 @@ static void check_upload(struct check *check, bool deletes)
         good = true;
     }
     if (good)
-        check_say(check, FINDING_OK, "a large object can be sent in parts (%u MiB in %.1f s)%s",
+        check_say(check, FINDING_OK, "a large object can be sent in parts (%u MiB in %.1f s: %.1f MiB/s)%s",
                   LARGE_BYTES / MEBIBYTE, milliseconds_since(began) / 1000,
+                  LARGE_BYTES / (double)MEBIBYTE / (milliseconds_since(began) / 1000),
                   deletes ? "" : "; its end was not tried, since the object could not have been removed");
     else
         check_say(check, FINDING_FAILURE,

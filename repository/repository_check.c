@@ -4,37 +4,66 @@
 
 #include "common/log.h"
 #include "common/options.h"
+#include "common/result.h"
 #include "common/timestamp.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-#define CHECK_SECONDS 30
 
 struct examination {
     struct config config;
     struct state state;
     uint64_t system_identifier; /* of [cluster] pgdata; 0: not known */
     unsigned failures;
+    bool reads_only;
+    struct result result;
+    struct json *repositories; /* array in the result */
 };
+
+static void add_finding(struct json *findings, const char *word, const char *text)
+{
+    struct json *one = json_new_object();
+
+    json_set_string(one, "finding", word);
+    json_set_text(one, "text", text);
+    json_append(findings, one);
+}
 
 void check_say(struct check *check, enum finding finding, const char *format, ...)
 {
-    static const char *const marks[] = {"ok   ", "note ", "FAILS"};
+    static const char *const marks[] = {"ok   ", "note ", "FAILS"}, *const words[] = {"ok", "note", "fails"};
     const int reason = errno; /* for %m */
+    char text[2048];
     va_list arguments;
 
     if (finding == FINDING_FAILURE)
         check->failures++;
-    printf("  %s  ", marks[finding]);
     va_start(arguments, format);
     errno = reason;
-    vprintf(format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    putchar('\n');
+    if (check->findings != NULL)
+        add_finding(check->findings, words[finding], text);
+    else
+        printf("  %s  %s\n", marks[finding], text);
+}
+
+/* What is looked at now: a heading, or the list of findings of place. NULL: they are printed. */
+static struct json *begin_findings(struct examination *examination, struct json *place, const char *heading)
+{
+    struct json *findings = NULL;
+
+    if (examination->result.is_wanted) {
+        findings = json_new_array();
+        json_set(place, "findings", findings);
+    } else {
+        puts(heading);
+    }
+    return findings;
 }
 
 /* --- this machine
@@ -45,8 +74,13 @@ static void check_machine(struct examination *examination)
     const struct config *config = &examination->config;
     struct check check = {.repository = NULL};
     struct pg_control control;
+    char *heading = string_printf("this machine, cluster \"%s\"", config->cluster_name);
+    struct json *machine = json_new_object();
 
-    printf("this machine, cluster \"%s\"\n", config->cluster_name);
+    json_set_text(examination->result.document, "cluster", config->cluster_name);
+    json_set(examination->result.document, "machine", machine);
+    check.findings = begin_findings(examination, machine, heading != NULL ? heading : "this machine");
+    free(heading);
     if (examination->state.directory != NULL)
         check_say(&check, FINDING_OK, "state_dir \"%s\" can be used", config->state_dir);
     else
@@ -129,57 +163,93 @@ static void check_cluster(struct check *check, uint64_t system_identifier, bool 
 
 static void examine(struct examination *examination, const struct repository_config *settings)
 {
-    const struct store_limits limits = {.operation_seconds = CHECK_SECONDS};
+    struct check check = {.reads_only = examination->reads_only || settings->s3.as_of != 0,
+                          .deadline = monotonic_now() + CHECK_SECONDS * 1000000ll};
+    const struct store_limits limits = {CHECK_REQUEST_SECONDS, check.deadline};
     struct repository repository;
-    struct check check = {.repository = &repository};
+    char *heading = string_printf("repository \"%s\": %s%s", settings->name, settings->url,
+                                  settings->required ? "" : " (not required: a push may leave it behind)");
+    struct json *place = json_new_object();
 
-    printf("repository \"%s\": %s%s\n", settings->name, settings->url,
-           settings->required ? "" : " (not required: a push may leave it behind)");
+    check.repository = &repository;
+    json_set_text(place, "name", settings->name);
+    json_set_text(place, "url", settings->url);
+    json_set_bool(place, "required", settings->required);
+    json_append(examination->repositories, place);
+    check.findings = begin_findings(examination, place, heading != NULL ? heading : settings->name);
+    free(heading);
     if (repository_open(&examination->config, settings, &examination->state, &limits, &repository) != 0) {
         check_say(&check, FINDING_FAILURE, "nothing can be tried: its settings or its key cannot be used");
         examination->failures += check.failures;
         return;
     }
     if (check_contact(&check)) {
-        if (settings->s3.as_of == 0)
+        if (settings->kind == REPOSITORY_S3)
+            check_bucket(&check);
+        if (settings->s3.as_of != 0)
+            check_say(&check, FINDING_NOTE, "it is read as it was at %s (as_of)", settings->s3.as_of_text);
+        if (!check.reads_only)
             check_objects(&check);
         else
-            check_say(&check, FINDING_NOTE,
-                      "it is read as it was at %s (as_of): only what can be found out by reading is looked at",
-                      settings->s3.as_of_text);
+            check_listing_alone(&check);
         check_cluster(&check, examination->system_identifier, check.condition != STORE_CONDITION_UNKNOWN);
     }
     examination->failures += check.failures;
     repository_close(&repository);
 }
 
+static int set_json(void *context, const char *value)
+{
+    (void)value;
+    ((struct examination *)context)->result.is_wanted = true;
+    return 0;
+}
+
+static int set_read_only(void *context, const char *value)
+{
+    (void)value;
+    ((struct examination *)context)->reads_only = true;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    static const struct option_spec own[] = {
+        {"read-only", 0, NULL, set_read_only, "try nothing that writes: what a recovery needs"},
+        {"json", 0, NULL, set_json, "print one JSON document at the end"},
+        {NULL, 0, NULL, NULL, NULL},
+    };
     static const struct program program = {
         .name = "repository-check",
         .summary = "says what works with each repository, its store and its key, and what does not",
         .operands = "",
+        .options = own,
         .epilogue =
-            "Writes, reads and deletes objects <cluster name>/probe-<16 hex digits>, 17 MiB in all.\n"
+            "Writes, reads and deletes objects <cluster name>/probe-<16 hex digits>, 17 MiB in all;\n"
+            "it takes some ten seconds at most, and the time to send those.\n"
             "Exit status: 0 all that is needed works; 1 something needed does not; 2 usage or configuration.",
     };
     struct options options;
     struct examination examination = {.failures = 0};
     const struct repository_config *only;
     char **operands;
-    int status = options_parse(&program, argc, argv, &options, NULL, &operands);
+    int status = options_parse(&program, argc, argv, &options, &examination, &operands);
 
     if (status != OPTIONS_GO_ON)
         return status;
     if (options_load(&options, &examination.config, &only) != 0)
         return OPTIONS_USAGE_STATUS;
+    result_begin(&examination.result, program.name, examination.result.is_wanted);
+    examination.repositories = json_new_array();
     setvbuf(stdout, NULL, _IOLBF, 0); /* in order with the messages, also into a file */
     state_open(&examination.config, &examination.state);
     check_machine(&examination);
     for (size_t i = 0; i < examination.config.repository_count; i++)
         if (only == NULL || only == &examination.config.repositories[i])
             examine(&examination, &examination.config.repositories[i]);
+    json_set_uint(examination.result.document, "failures", examination.failures);
+    json_set(examination.result.document, "repositories", examination.repositories);
     state_close(&examination.state);
     config_free(&examination.config);
-    return examination.failures == 0 ? 0 : 1;
+    return result_end(&examination.result, examination.failures == 0 ? 0 : 1);
 }

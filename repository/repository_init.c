@@ -4,6 +4,7 @@
 #include "keys.h"
 #include "probe.h"
 
+#include "common/config_s3.h"
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -77,6 +78,11 @@ static void tell(const struct repository *repository, const char *what)
     if (repository->settings->kind == REPOSITORY_S3 && cluster->condition != STORE_CONDITION_HONOURED)
         printf("    note: this bucket does not honour If-None-Match; overwriting is detected, not prevented "
                "(docs/stores.md)\n");
+}
+
+static void advise(void *context, const char *text)
+{
+    log_warning("%s: %s", ((const struct repository_config *)context)->name, text);
 }
 
 static int put_cluster(struct repository *repository)
@@ -218,6 +224,7 @@ static int init_one(struct init *init, const struct repository_config *settings)
     struct repository repository;
     int result = -1;
 
+    config_s3_advise(settings, advise, (void *)settings);
     if (repository_open(&init->config, settings, &init->state, &limits, &repository) != 0)
         return -1;
     switch (look(&repository)) {
