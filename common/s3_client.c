@@ -490,6 +490,23 @@ bool s3_answer_is(const struct s3_answer *answer, unsigned status, const char *c
 /* --- messages
  * ----------------------------------------------------------------------------------------------------- */
 
+/* What a request needs that is not the GET of an object. */
+static const char *grant_for(const struct s3_request *request)
+{
+    const char *what = request->query_count > 0 ? request->query[0].name : "";
+
+    if (request->key == NULL && strcmp(request->method, "GET") == 0)
+        return strcmp(what, "versions") == 0  ? "s3:ListBucketVersions on the bucket"
+               : strcmp(what, "uploads") == 0 ? "s3:ListBucketMultipartUploads on the bucket"
+                                              : "s3:ListBucket on the bucket";
+    if (request->key == NULL || strcmp(request->method, "DELETE") == 0)
+        return "s3:DeleteObject (for versions s3:DeleteObjectVersion)";
+    if (strcmp(what, "legal-hold") == 0)
+        return "s3:PutObjectLegalHold";
+    return strcmp(request->method, "HEAD") == 0 ? "s3:GetObject and s3:ListBucket"
+                                                : "s3:PutObject (and s3:AbortMultipartUpload)";
+}
+
 static bool hint_by_code(const struct s3_client *client, const struct s3_request *request,
                          const struct s3_answer *answer)
 {
@@ -521,13 +538,7 @@ static bool hint_by_code(const struct s3_client *client, const struct s3_request
                  "from %s.",
                  client->credentials.source);
     else if (answer->response.status == 403)
-        log_hint("Grant %s to the key that came from %s.",
-                 request->key == NULL ? "s3:ListBucket on the bucket"
-                 : strcmp(request->method, "DELETE") == 0
-                     ? "s3:DeleteObject (for versions s3:DeleteObjectVersion)"
-                 : is_head ? "s3:GetObject and s3:ListBucket"
-                           : "s3:PutObject (and s3:AbortMultipartUpload)",
-                 client->credentials.source);
+        log_hint("Grant %s to the key that came from %s.", grant_for(request), client->credentials.source);
     else
         return false;
     return true;

@@ -10,6 +10,9 @@ bool s3_hint_of_settings(const struct repository_config *config, const struct s3
     const struct s3_error *error = &answer->error;
     const struct s3_settings *s3 = &config->s3;
     bool reads = strcmp(request->method, "GET") == 0 && request->key != NULL;
+    bool makes = request->key != NULL &&
+                 ((strcmp(request->method, "PUT") == 0 && request->query_count == 0) ||
+                  (request->query_count > 0 && strcmp(request->query[0].name, "uploads") == 0));
 
     if (s3_error_wants_checksum(error))
         log_hint("Bucket \"%s\" takes nothing without a checksum header: set checksum = sha256 in section "
@@ -37,7 +40,7 @@ bool s3_hint_of_settings(const struct repository_config *config, const struct s3
             "Either a grant is missing to the key that came from %s, or the bucket is not that of account "
             "%s (expected_bucket_owner).",
             source, s3->expected_bucket_owner);
-    else if (answer->response.status == 403 && strcmp(request->method, "GET") != 0 &&
+    else if (answer->response.status == 403 && makes &&
              (s3->object_lock != S3_LOCK_NONE || s3->tags != NULL || s3->sse == S3_ENCRYPTION_KMS))
         log_hint("Grant s3:PutObject%s%s%s to the key that came from %s.",
                  s3->object_lock != S3_LOCK_NONE ? ", s3:PutObjectRetention (object_lock)" : "",

@@ -1,5 +1,5 @@
 /* What the settings of a repository add to its requests: encryption in the store, storage class, tags, lock,
- * checksum. Layer 2; for store_s3*.c.
+ * checksum. Layer 2; for store_s3*.c and repository-check.
  *
  *                                    encryption   class, tags   lock   checksum
  *     WAL segments                   yes          yes           yes    yes

@@ -208,9 +208,15 @@ static int send_part(struct upload *upload)
     s3_request_query(&request, "partNumber", number);
     s3_request_query(&request, "uploadId", upload->id);
     s3_options_add(options, &request, S3_USE_TRANSFER, NULL);
+    /* begun before the bucket was known to want a checksum: the upload takes no other than this one */
+    bool with_md5 = !upload->has_checksums && options->sends_checksum;
     if (upload->has_checksums)
         s3_options_add_checksum(options, &request);
-    enum s3_result answered = store_s3_send(upload->store, &request, &answer, !upload->has_checksums);
+    else if (with_md5 && s3_options_add_md5(options, &request) != 0)
+        with_md5 = false;
+    enum s3_result answered = with_md5
+                                  ? s3_perform(store_s3_client(upload->store), &request, &answer)
+                                  : store_s3_send(upload->store, &request, &answer, !upload->has_checksums);
     if (answered == S3_SUCCEEDED)
         result = note_part(upload, &request, &answer);
     else

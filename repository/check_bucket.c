@@ -5,6 +5,7 @@
 #include "common/digest.h"
 #include "common/log.h"
 #include "common/s3_client.h"
+#include "common/s3_options.h"
 #include "common/timestamp.h"
 #include "common/xml.h"
 
@@ -261,15 +262,18 @@ static void check_abort(const struct bucket *bucket, const char *place)
     unsigned char random[8] = {0};
     char hex[17], *id = NULL, *key = NULL;
     struct s3_answer answer = {0};
+    struct s3_options options;
     const char *problem;
 
-    if (random_bytes(random, sizeof random) != 0 || sha256_of("", 0, nothing.sha256) != 0)
+    if (s3_options_open(&options, bucket->check->repository->settings) != 0 ||
+        random_bytes(random, sizeof random) != 0 || sha256_of("", 0, nothing.sha256) != 0)
         return;
     hex_encode(random, sizeof random, hex);
     key = string_printf("%sprobe-%s", place, hex);
     struct s3_request begin = {
         .verb = "begin the upload of", .object = key, .method = "POST", .key = key, .body = &nothing};
     s3_request_query(&begin, "uploads", "");
+    s3_options_add(&options, &begin, S3_USE_CREATE, "probe"); /* the bucket may demand encryption */
     if (key == NULL || s3_perform(bucket->client, &begin, &answer) != S3_SUCCEEDED ||
         xml_parse(answer.response.body.data, answer.response.body.length, take_id, &id, &problem) != 0 ||
         id == NULL)
@@ -284,6 +288,7 @@ static void check_abort(const struct bucket *bucket, const char *place)
                   "lifecycle rule removes it. Left behind: upload \"%s\" of \"%s\"",
                   id, key);
 done:
+    s3_options_wipe(&options);
     s3_answer_free(&answer);
     free(id);
     free(key);

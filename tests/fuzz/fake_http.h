@@ -23,6 +23,7 @@ static struct fuzz_input fake_answers;
 static struct transfer *fake_transfer;
 static long fake_status;
 static char fake_url[500]; /* of the last request */
+static bool fake_had_md5;  /* it had the header Content-MD5 */
 
 static CURLcode fake_setopt(CURL *curl, CURLoption option, ...)
 {
@@ -34,6 +35,12 @@ static CURLcode fake_setopt(CURL *curl, CURLoption option, ...)
         fake_transfer = va_arg(arguments, struct transfer *);
     if (option == CURLOPT_URL)
         snprintf(fake_url, sizeof fake_url, "%s", va_arg(arguments, const char *));
+    if (option == CURLOPT_HTTPHEADER) {
+        const struct curl_slist *line = va_arg(arguments, struct curl_slist *);
+        fake_had_md5 = line == NULL && fake_had_md5; /* they are taken off again */
+        for (; line != NULL; line = line->next)
+            fake_had_md5 = fake_had_md5 || strncmp(line->data, "content-md5:", 12) == 0;
+    }
     va_end(arguments);
     return CURLE_OK;
 }
@@ -116,23 +123,26 @@ static CURLcode fake_perform(CURL *curl)
     return result;
 }
 
+static struct s3_settings fake_settings; /* of the stores that are opened from now on */
+
 static struct store *fake_store(const uint8_t *answers, size_t length)
 {
     static char name[] = "main", url[] = "s3://bucket/pre/fix", path[] = "pre/fix", bucket[] = "bucket";
     static char region[] = "eu-central-1", endpoint[] = "https://s3.example.com", key[] = "key",
                 secret[] = "secret";
-    static const struct repository_config config = {.name = name,
-                                                    .url = url,
-                                                    .kind = REPOSITORY_S3,
-                                                    .path = path,
-                                                    .bucket = bucket,
-                                                    .region = region,
-                                                    .endpoint = endpoint,
-                                                    .path_style = true,
-                                                    .access_key = key,
-                                                    .secret_key = secret};
+    static struct repository_config config = {.name = name,
+                                              .url = url,
+                                              .kind = REPOSITORY_S3,
+                                              .path = path,
+                                              .bucket = bucket,
+                                              .region = region,
+                                              .endpoint = endpoint,
+                                              .path_style = true,
+                                              .access_key = key,
+                                              .secret_key = secret};
     static const struct store_limits limits = {.operation_seconds = 3600, .deadline = 0};
 
+    config.s3 = fake_settings;
     FUZZ_CHECK(library_need(&curl_library) == 0);
     libcurl.easy_setopt = fake_setopt;
     libcurl.easy_getinfo = fake_getinfo;

@@ -165,10 +165,8 @@ expect_equal "warnings" 1 "$(grep -c "takes nothing without a checksum" <<<"$out
 rm -rf restored
 expect_status 0 basebackup-fetch --backup="$(id_of_last)" -D restored
 expect_same "the large file" main/large restored/large
-# the first body of a store is that of a part, where the upload was begun without checksums
-fresh "set bucketlock COMPLIANCE:30" "PUT *probe-* 1 - pretend"
+fresh "set bucketlock COMPLIANCE:30" "set versions on"
 use "checksum = sha256"
-script "set bucketlock COMPLIANCE:30" "set versions on"
 expect_status 0 repository-init
 archived main
 expect_status 0 basebackup-push --checkpoint=fast

@@ -197,6 +197,53 @@ static void test_upload_limits(void)
     free(part);
 }
 
+#define WANTED                                                                                               \
+    "HTTP/1.1 400 No\n\n<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP "     \
+    "header is "                                                                                             \
+    "required</Message></Error>" FUZZ_SEPARATOR
+#define STORED "HTTP/1.1 200 OK\nETag: \"e\"\n\n"
+#define CREATED                                                                                              \
+    "HTTP/1.1 200 "                                                                                          \
+    "OK\n\n<InitiateMultipartUploadResult><UploadId>u</UploadId></"                                          \
+    "InitiateMultipartUploadResult>" FUZZ_SEPARATOR
+
+/* A bucket with a default retention that nobody told us of: the first body is sent once more. */
+static void test_wanted_checksum(void)
+{
+    struct body body = {.data = "x", .fd = -1, .length = 1};
+    struct store *store = FAKE_STORE(WANTED STORED FUZZ_SEPARATOR STORED);
+    unsigned char *part = calloc(1, PART_BYTES_LEAST + 1);
+    size_t rest = 2 * PART_BYTES_LEAST + 1;
+
+    REQUIRE(part != NULL);
+    CHECK(store_put_absent(store, "main/a", &body, STORE_CONDITION_HONOURED, NULL) == STORE_OK);
+    CHECK(store_s3_options(store)->sends_checksum);
+    CHECK(store_put_absent(store, "main/b", &body, STORE_CONDITION_HONOURED, NULL) == STORE_OK);
+    CHECK(fake_answers.left == 0);
+    store_close(store);
+    store = FAKE_STORE(CREATED WANTED STORED FUZZ_SEPARATOR STORED FUZZ_SEPARATOR CREATED STORED);
+    struct upload *upload = store_s3_upload_begin(store, "main/c", 0, STORE_CONDITION_HONOURED);
+    REQUIRE(upload != NULL);
+    CHECK(store_s3_upload_write(upload, part, PART_BYTES_LEAST + 1) == 0);
+    CHECK(!upload->has_checksums && fake_had_md5); /* it was begun without */
+    fake_had_md5 = false;
+    for (rest -= PART_BYTES_LEAST + 1; rest > 0; rest -= PART_BYTES_LEAST)
+        CHECK(store_s3_upload_write(upload, part, PART_BYTES_LEAST) == 0);
+    CHECK(fake_had_md5); /* at once */
+    CHECK_TEXT(buffer_string(&upload->list), "<Part><PartNumber>1</PartNumber><ETag>\"e\"</ETag></Part>"
+                                             "<Part><PartNumber>2</PartNumber><ETag>\"e\"</ETag></Part>");
+    upload_free(upload);
+    upload = store_s3_upload_begin(store, "main/d", 0, STORE_CONDITION_HONOURED);
+    REQUIRE(upload != NULL);
+    CHECK(store_s3_upload_write(upload, part, PART_BYTES_LEAST + 1) == 0);
+    CHECK(upload->has_checksums);
+    CHECK(strstr(buffer_string(&upload->list), "<ChecksumSHA256>") != NULL);
+    CHECK(fake_answers.left == 0);
+    upload_free(upload);
+    store_close(store);
+    free(part);
+}
+
 int main(void)
 {
     log_open("test_s3_client", LOG_ERROR, false);
@@ -206,5 +253,6 @@ int main(void)
     test_seeking();
     test_unwilling_libcurl();
     test_upload_limits();
+    test_wanted_checksum();
     return unit_done("s3_client");
 }
