@@ -1,7 +1,8 @@
 #!/bin/bash
 # goal: under load, killed with SIGKILL and destroyed: exactly the commits up to a chosen instant come back, across timelines
 # stores: file s3
-# encrypted: file s3
+# encrypted: s3
+# full-encrypted: file
 # versions: s3@newest
 # full-versions: file@13 s3@13 file@17 s3@17 file@18 s3@18 file@19 s3@19
 # limit: 300

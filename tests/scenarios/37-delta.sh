@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: --delta brings a stopped server's directory to the state of a backup and fetches only what differs; nothing outside is touched
 # stores: file
-# encrypted: s3
+# full-encrypted: s3
 # full-stores: s3
 # limit: 300
 . "$(dirname "$0")/../lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: a recovery, and a standby, are fed by a helper that reads ahead: every row is there, holes and damage stop them as ever, and nothing is left of the helper
 # stores: file s3
-# encrypted: file
+# full-encrypted: file
 # full-versions: file@13 s3@17 file@18 s3@19
 . "$(dirname "$0")/../lib.sh"
 export ASAN_OPTIONS=log_path=$T/sanitizer UBSAN_OPTIONS=log_path=$T/sanitizer # the helper's messages go nowhere

@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: a segment's restore points are told before the segment is there, once, and where they cannot be told it is not stored; those of one that was never stored keep no other out
 # stores: file s3
-# encrypted: s3
+# full-encrypted: s3
 . "$(dirname "$0")/../lib.sh"
 
 step "a server with restore points in four segments, kept in pg_wal"

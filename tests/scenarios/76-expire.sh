@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: basebackup-expire and basebackup-pin with a real server: nothing without a policy, a plan first, what stays is restored and recovered; a failover, versions and locks of a real store
 # stores: file s3
-# encrypted: file
+# full-encrypted: file
 . "$(dirname "$0")/../lib.sh"
 
 use() { config_write "$1"; } # LINES of [repository here]

@@ -1,7 +1,7 @@
 #!/bin/bash
 # goal: every hole, damage and orphan that is planted in a real repository is found and named by basebackup-verify, as its page says, and nothing is found in a healthy one
 # stores: file s3
-# encrypted: s3
+# full-encrypted: s3
 # limit: 900
 . "$(dirname "$0")/../lib.sh"
 
