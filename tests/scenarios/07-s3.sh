@@ -54,7 +54,7 @@ wrong() { # WHAT PATTERN SED-SCRIPT
     expect_equal "secrets in the messages" 0 "$(grep -c "$S3_SECRET_KEY" <<<"$output" || true)"
     cp good.conf "$CONFIG"
 }
-wrong "a wrong secret" "SignatureDoesNotMatch" "s/^secret_key.*/secret_key = wrong/"
+wrong "a wrong secret" "SignatureDoesNotMatch|AccessDenied" "s/^secret_key.*/secret_key = wrong/" # the latter from a Ceph with STS
 wrong "an unknown key" "InvalidAccessKeyId|AccessDenied" "s/^access_key.*/access_key = NOBODY/"
 wrong "no such bucket" "NoSuchBucket" "s|^url = s3://[^/]*|url = s3://nowhere-$SEED|"
 wrong "another CA" "certificate" "/^ca_file/d"
@@ -68,7 +68,7 @@ step "repository-check says what works and what does not"
 expect_status 0 repository-check
 cp good.conf "$CONFIG" && sed -i "s/^secret_key.*/secret_key = wrong/" "$CONFIG"
 expect_status 1 repository-check
-expect_output "SignatureDoesNotMatch|secret"
+expect_output "SignatureDoesNotMatch|AccessDenied|secret"
 cp good.conf "$CONFIG"
 object_list >list
 expect_equal "objects that the check left behind" "" "$(grep -v "^main/\(cluster.json\|$system/wal/\)" list || true)"
