@@ -140,9 +140,9 @@ static bool take_element(void *context, const char *path, const char *text)
 bool credentials_document_xml(const void *data, size_t length, struct credentials_document *document,
                               const char **problem)
 {
-    struct xml_reading reading = {document, true};
-
     *document = (struct credentials_document){.access_key = NULL};
+
+    struct xml_reading reading = {document, true};
     if (xml_parse(data, length, take_element, &reading, problem) != 0) {
         credentials_document_wipe(document); /* half a document */
         return false;

@@ -119,7 +119,7 @@ static enum kind kind_in_system(const char *rest)
 /* key: "<cluster>/<system identifier>/..." */
 static enum kind kind_of(const char *key)
 {
-    const char *rest = strchr(key, '/'), *slash;
+    const char *rest = key == NULL ? NULL : strchr(key, '/'), *slash;
 
     if (rest == NULL)
         return KIND_OTHER;

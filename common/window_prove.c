@@ -592,9 +592,9 @@ void window_prove(struct wal_archive *archive, const struct timeline_history *hi
                   const struct window_origin *origin, const struct backup_list *backups,
                   const struct window_target *target, struct window_proof *proof)
 {
-    struct proving proving = {archive, history, backups, target, proof, {NULL, 0, false}};
-
     *proof = (struct window_proof){.verdict = WINDOW_FAILED, .origin = *origin, .times = {.is_known = true}};
+
+    struct proving proving = {archive, history, backups, target, proof, {NULL, 0, false}};
     bool is_complete = window_origin_follow(archive, history, origin, &proof->run);
     if (target->accept_end != NULL) {
         cut_at_accepted_end(&proving);

@@ -36,12 +36,13 @@ static bool note(void *context, const char *key, uint64_t bytes)
 
 int keys_list(struct repository *repository, struct keys_list *list)
 {
+    *list = (struct keys_list){NULL, 0};
+
     struct listing listing = {list, false};
     char *prefix = string_printf("%s/keys/", repository->config->cluster_name);
     const struct store_listing wanted = {.prefix = prefix, .each = note, .context = &listing};
     enum store_result result = STORE_FAILED;
 
-    *list = (struct keys_list){NULL, 0};
     if (prefix != NULL)
         result = store_list(repository->store, &wanted);
     free(prefix);

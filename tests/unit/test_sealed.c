@@ -135,12 +135,12 @@ static void test_lengths(void)
     for (uint64_t length = 0; length < 300000; length++) {
         uint64_t stored = sealing_stored_bytes(length);
         if (length > 0 && stored <= last)
-            CHECK(!"longer content is longer");
+            CHECK(false && "longer content is longer");
         if (!sealing_plain_bytes(stored, &plain) || plain != length)
-            CHECK(!"and comes back");
+            CHECK(false && "and comes back");
         for (uint64_t between = last + 1; length > 0 && between < stored; between++)
             if (sealing_plain_bytes(between, &plain))
-                CHECK(!"what is between is none");
+                CHECK(false && "what is between is none");
         last = stored;
     }
     CHECK(sealing_stored_bytes(0) == 152 && !sealing_plain_bytes(151, &plain));
@@ -204,7 +204,7 @@ static void expect_damage(struct store *store, size_t length, const char *what)
         buffer_free(&out);
     }
     if (damaged == 0)
-        CHECK(!"damage was found");
+        CHECK(false && "damage was found");
     unit_passed++;
 }
 

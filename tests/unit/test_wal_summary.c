@@ -675,6 +675,6 @@ int main(void)
     test_longest_trailer();
     test_json();
     test_base64();
-    scan_segment(NULL, 0, 0, NULL, NULL);
+    scan_segment(NULL, 0, 0, &(struct wal_summary){.is_whole = false}, NULL);
     return unit_done("wal_summary");
 }
