@@ -54,7 +54,6 @@ struct backup {
     int64_t stop_time;     /* after backup stop; serves a target T if stop_time < T (rule 22) */
     int64_t covered_until; /* a second before backup stop: no commit behind stop_lsn is older; 0: not known,
                               of a standby's */
-    int64_t stored_time;   /* of the manifest, by the store's clock; 0: not known. Not in the manifest */
     uint32_t segment_bytes;
     uint32_t block_bytes;
     bool data_checksums;

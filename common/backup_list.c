@@ -103,8 +103,6 @@ enum repository_result backup_get(struct repository *repository, uint64_t system
         result = repository_get_document(repository, key, &text, object);
     if (result == REPOSITORY_OK && parse_manifest(&text, what, system_identifier, id, backup) != 0)
         result = REPOSITORY_DAMAGED;
-    if (result == REPOSITORY_OK)
-        backup->stored_time = object->modified;
     buffer_free(&text);
     free(key);
     free(what);

@@ -17,11 +17,11 @@ bool window_hole_is_expired(const struct wal_archive *archive, const struct arch
 {
     const struct repository *repository = archive->repository;
     uint64_t keep_seconds = repository->settings->retention.keep_wal_seconds;
-    int64_t edge = store_now(repository->store) - (int64_t)keep_seconds * 1000000;
 
     return keep_seconds > 0 && run->has_later && backup->system_identifier == archive->system_identifier &&
            backup->start_lsn / archive->segment_bytes >= run->next &&
-           backup->timeline >= run->next_timeline && backup->start_time < edge && backup->stored_time < edge;
+           backup->timeline >= run->next_timeline &&
+           backup->start_time < store_now(repository->store) - (int64_t)keep_seconds * 1000000;
 }
 
 /* Timelines */

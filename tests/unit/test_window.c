@@ -641,29 +641,6 @@ static void test_damaged_neighbour(void)
     builder_free(&builder);
 }
 
-/* As retention goes by the later of the two clocks, so does who says that a hole is of its making. */
-static void test_expired_holes(void)
-{
-    const struct wal_archive archive = {
-        .repository = &repository, .system_identifier = SYSTEM, .segment_bytes = SEGMENT_BYTES};
-    const struct archive_run run = {.last = 6, .has_later = true, .next = 8, .next_timeline = 1};
-    const int64_t now = store_now(repository.store), day = 86400 * INT64_C(1000000);
-    struct backup backup = make_backup(1, lsn_in(9, 0), lsn_in(9, 0x1000), 0);
-
-    place.retention.keep_wal_seconds = 7 * 86400;
-    backup.start_time = now - 9 * day;
-    backup.stored_time = 0; /* it does not say */
-    CHECK(window_hole_is_expired(&archive, &run, &backup));
-    backup.stored_time = now - 8 * day;
-    CHECK(window_hole_is_expired(&archive, &run, &backup));
-    backup.stored_time = now - day; /* the server's clock was behind */
-    CHECK(!window_hole_is_expired(&archive, &run, &backup));
-    backup.start_time = now - day;
-    backup.stored_time = now - 8 * day;
-    CHECK(!window_hole_is_expired(&archive, &run, &backup));
-    place.retention.keep_wal_seconds = 0;
-}
-
 int main(void)
 {
     log_open("test_window", LOG_INFO, false);
@@ -690,7 +667,6 @@ int main(void)
     test_pg_wal(100);
     test_pg_wal(4095); /* the first edge is that of a log, too */
     test_damaged_neighbour();
-    test_expired_holes();
     close_repository();
     return unit_done("window");
 }
