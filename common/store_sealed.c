@@ -43,11 +43,11 @@ static bool recall(struct sealed *sealed, const char *name, const struct sealing
     int64_t age;
 
     if (file != NULL && state_read(sealed->state, file, &text, &age) == 0) {
-        log_mute_thread(true);
+        bool was_muted = log_mute_thread(true);
         recalled = keyring_take(sealed->keyring, epoch->number, key, text.data, text.length,
                                 "a remembered key") == 0 &&
                    keyring_find(sealed->keyring, epoch, epoch_key);
-        log_mute_thread(false);
+        log_mute_thread(was_muted);
         if (!recalled)
             state_forget(sealed->state, file);
         explicit_bzero(epoch_key, sizeof epoch_key);
@@ -90,7 +90,7 @@ static enum store_result ask(struct sealed *sealed, const char *cluster, const c
     }
     buffer_free(&text);
     free(place);
-    return result == STORE_STOPPED || result == STORE_DELETED ? STORE_FAILED : result;
+    return result == STORE_STOPPED ? STORE_FAILED : result == STORE_DELETED ? STORE_ABSENT : result;
 }
 
 enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
@@ -103,15 +103,21 @@ enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
 
     if (keyring_find(sealed->keyring, epoch, epoch_key))
         return STORE_OK;
-    for (size_t i = 0; i < 2 * count && result == STORE_ABSENT; i++) {
+    /* a document that is gone, damaged or of another epoch hides no other key's */
+    for (size_t i = 0; i < 2 * count; i++) {
         const struct key *key = keyring_key(sealed->keyring, i % count);
+        enum store_result one = STORE_ABSENT;
         key_object_name(epoch->number, key->id, name);
         if (i < count)
-            result = recall(sealed, name, epoch, key) ? STORE_OK : STORE_ABSENT;
+            one = recall(sealed, name, epoch, key) ? STORE_OK : STORE_ABSENT;
         else if (may_ask)
-            result = ask(sealed, cluster, name, epoch->number, key);
+            one = ask(sealed, cluster, name, epoch->number, key);
+        if (one == STORE_OK && keyring_find(sealed->keyring, epoch, epoch_key))
+            return STORE_OK;
+        if (one != STORE_OK && result == STORE_ABSENT)
+            result = one;
     }
-    return result == STORE_OK && !keyring_find(sealed->keyring, epoch, epoch_key) ? STORE_ABSENT : result;
+    return result;
 }
 
 int sealed_begin_new(struct sealed *sealed, const char *key, struct sealing *sealing)

@@ -108,6 +108,37 @@ static int put(struct repository *repository, const struct key *wrapping, uint32
     return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
 }
 
+/* How a passphrase makes this key, as the newest document of it tells. False: it does not. */
+static bool find_derivation(struct repository *repository, const struct keys_list *list, const char *id,
+                            struct key_derivation *derivation)
+{
+    struct key_object object;
+
+    for (size_t i = list->count; i-- > 0;)
+        if (strcmp(list->entries[i].id, id) == 0 && keys_get(repository, &list->entries[i], &object) == 0) {
+            *derivation = object.derivation;
+            return derivation->n != 0;
+        }
+    return false;
+}
+
+/* Whoever counts on a key that is not configured here has to hear of it. */
+static void tell_left_out(const struct keyring *keyring, const struct keys_list *list, uint32_t before,
+                          uint32_t epoch)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        bool is_configured = false;
+        for (size_t k = 0; k < keyring_count(keyring); k++)
+            is_configured = is_configured || strcmp(keyring_key(keyring, k)->id, list->entries[i].id) == 0;
+        if (list->entries[i].epoch != before || is_configured)
+            continue;
+        log_warning("key %s opens epoch %" PRIu32 " and will not open epoch %" PRIu32, list->entries[i].id,
+                    before, epoch);
+        log_hint("If it is to be kept, add it again: repository-key add, with --passphrase for one that is "
+                 "made from a passphrase.");
+    }
+}
+
 /* Behind all that there are, also those that an interrupted call has left: none is ever used for two keys. */
 int keys_begin_epoch(struct repository *repository)
 {
@@ -124,15 +155,21 @@ int keys_begin_epoch(struct repository *repository)
     for (size_t i = 0; i < list.count; i++)
         if (list.entries[i].epoch > epoch)
             epoch = list.entries[i].epoch;
-    keys_list_free(&list);
     if (epoch++ >= SEALING_EPOCH_MOST) {
         log_error("the key epochs of repository \"%s\" are used up", repository->settings->name);
         result = -1;
     }
     if (result == 0)
         result = random_bytes(epoch_key, sizeof epoch_key);
-    for (size_t i = 0; i < keyring_count(keyring) && result == 0; i++)
-        result = put(repository, keyring_key(keyring, i), epoch, epoch_key, NULL);
+    for (size_t i = 0; i < keyring_count(keyring) && result == 0; i++) {
+        const struct key *key = keyring_key(keyring, i);
+        struct key_derivation derivation;
+        bool is_derived = find_derivation(repository, &list, key->id, &derivation);
+        result = put(repository, key, epoch, epoch_key, is_derived ? &derivation : NULL);
+    }
+    if (result == 0)
+        tell_left_out(keyring, &list, repository->cluster.epoch.number, epoch);
+    keys_list_free(&list);
     if (result == 0)
         result = keyring_add(keyring, epoch, epoch_key, &repository->cluster.epoch);
     if (result == 0)
@@ -153,9 +190,9 @@ static int open_epoch(struct repository *repository, struct keyring *keyring, co
             const struct key *key = keyring_key(keyring, k);
             if (strcmp(list->entries[i].id, key->id) != 0)
                 continue;
-            return keys_get(repository, &list->entries[i], &object) == 0
-                       ? key_object_unwrap(&object, key, "its document in keys/", epoch_key)
-                       : -1;
+            if (keys_get(repository, &list->entries[i], &object) == 0 &&
+                key_object_unwrap(&object, key, "its document in keys/", epoch_key) == 0)
+                return 0;
         }
     log_error("no configured key (%s) opens epoch %" PRIu32 " of repository \"%s\"", keyring_ids(keyring),
               epoch, repository->settings->name);

@@ -220,7 +220,7 @@ static int add(struct keys_call *call, const struct repository_config *settings)
     return result;
 }
 
-/* Of the current epoch, the document that the passphrase opens. */
+/* The key that the passphrase makes, as any document of it tells, of whatever epoch. */
 static int derive(struct keys_call *call, struct repository *repository, const struct keys_list *entries,
                   struct key *key)
 {
@@ -229,9 +229,8 @@ static int derive(struct keys_call *call, struct repository *repository, const s
     int length = key_source_passphrase(call->passphrase_fd, false, passphrase), result = -1;
     bool has_any = false;
 
-    for (size_t i = 0; length > 0 && result != 0 && i < entries->count; i++) {
-        if (entries->entries[i].epoch != repository->cluster.epoch.number ||
-            keys_get(repository, &entries->entries[i], &object) != 0 || object.derivation.n == 0)
+    for (size_t i = entries->count; length > 0 && result != 0 && i-- > 0;) {
+        if (keys_get(repository, &entries->entries[i], &object) != 0 || object.derivation.n == 0)
             continue;
         has_any = true;
         if (key_derive(passphrase, (size_t)length, &object.derivation, key) == 0 &&

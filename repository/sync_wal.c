@@ -183,14 +183,14 @@ static void ask_for_indexes(struct sync *sync, uint32_t timeline, uint32_t log, 
     uint32_t segment_bytes = sync->system->segment_bytes;
 
     indexes->is_asked = true;
-    log_mute_thread(true); /* without them the trailers are read */
+    bool was_muted = log_mute_thread(true); /* without them the trailers are read */
     if (wal_index_get(sync->from, system, timeline, log, segment_bytes, &indexes->from) == REPOSITORY_OK) {
         indexes->are_there =
             wal_index_get(sync->to, system, timeline, log, segment_bytes, &indexes->to) == REPOSITORY_OK;
         if (!indexes->are_there)
             wal_index_free(&indexes->from);
     }
-    log_mute_thread(false);
+    log_mute_thread(was_muted);
 }
 
 static void free_indexes(struct indexes *indexes)

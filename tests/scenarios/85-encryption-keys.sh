@@ -247,3 +247,21 @@ assert hashlib.sha256(large).hexdigest() == told
 key = hashlib.scrypt(b"correct horse", salt=bytes(range(16)), n=16384, r=8, p=1, dklen=32)
 assert key == bytes_of("its key")
 PY
+
+step "a document of one key that is damaged or gone hides no other key's"
+configure "$T/a.key, $T/b.key"
+for damage in ":" "rm -f"; do
+    rm -rf state/*
+    if [ "$damage" = : ]; then : >"$one"; else rm "$one"; fi
+    expect_fetched "${segments[0]}"
+done
+cp one "$one"
+
+step "rotation takes along what a passphrase makes, and says which keys it leaves out"
+configure "$T/derived.key"
+expect_status 0 repository-key rotate
+expect_output "key $a opens epoch 2 and will not open epoch 3"
+rm -rf derived.key state/*
+expect_status 0 repository-key unlock --passphrase-fd 3 3<<<"correct horse battery staple"
+expect_status 0 push "${segments[7]}"
+expect_fetched "${segments[7]}"
