@@ -89,14 +89,14 @@ int part_reader_damaged(struct part_reader *reader, const char *problem)
     const struct index_entry *file = current_file(reader);
 
     reader->is_damaged = true;
-    log_mute_thread(reader->is_muted);
+    bool was_muted = log_mute_thread(reader->is_muted);
     if (file != NULL)
         log_error("%s is damaged: file \"%s\": %s", reader->what, file->path, problem);
     else
         log_error("%s is damaged: %s", reader->what, problem);
     if (reader->sink.hint != NULL)
         log_hint("%s", reader->sink.hint);
-    log_mute_thread(false);
+    log_mute_thread(was_muted);
     return -1;
 }
 

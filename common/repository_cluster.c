@@ -253,9 +253,9 @@ static bool recall_cluster(struct repository *repository, const char *name, int6
         age < most_age_seconds)
         recalled = parse_own_cluster(repository, &text, "the remembered cluster.json") == 0;
     if (recalled) { /* it may have become encrypted meanwhile */
-        log_mute_thread(true);
+        bool was_muted = log_mute_thread(true);
         recalled = repository_take_epoch(repository) == 0;
-        log_mute_thread(false);
+        log_mute_thread(was_muted);
         if (!recalled)
             cluster_free(&repository->cluster);
     }

@@ -66,10 +66,10 @@ static int64_t age_of(const struct wal_archive *archive, uint32_t timeline, uint
 
     wal_segment_name(timeline, number, archive->segment_bytes, name);
     char *key = repository_wal_key(repository, archive->system_identifier, name);
-    log_mute_thread(true);
+    bool was_muted = log_mute_thread(true);
     if (key == NULL || store_time_of(repository->store, key, &stored) < 0)
         stored = 0;
-    log_mute_thread(false);
+    log_mute_thread(was_muted);
     free(key);
     age = store_now(repository->store) - stored;
     return age < 0 ? 0 : age;

@@ -166,7 +166,7 @@ int wal_index_fill(struct repository *repository, const struct wal_index_fill *f
     unsigned count = 0;
     int result = -1;
 
-    log_mute_thread(true); /* nobody asked for it */
+    bool was_muted = log_mute_thread(true); /* nobody asked for it */
     store_set_limits(repository->store, &settings.limits);
     if (readers != NULL)
         result = list_folders(repository, fill->system_identifier, &folders);
@@ -174,7 +174,7 @@ int wal_index_fill(struct repository *repository, const struct wal_index_fill *f
         result = list_indexes(repository, fill->system_identifier, &indexes);
     if (result == 0)
         result = fill_missing(repository, readers, fill, &folders, &indexes, &count);
-    log_mute_thread(false);
+    log_mute_thread(was_muted);
     if (result != 0 && !fill->is_silent)
         log_warning("the indexes of the WAL in repository \"%s\" could not all be written (--verbose says "
                     "why); the next run goes on with them",

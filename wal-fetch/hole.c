@@ -97,7 +97,7 @@ static void describe_last_commit(const struct situation *situation, const struct
     struct object_facts facts;
 
     *out = '\0';
-    log_mute_thread(true); /* the hole is what there is to be told */
+    bool was_muted = log_mute_thread(true); /* the hole is what there is to be told */
     for (size_t i = 0; *out == '\0' && i < places->count; i++) {
         if (repository_get_segment_facts(&places->repositories[i], situation->control.system_identifier,
                                          segment, &facts) != REPOSITORY_OK ||
@@ -106,7 +106,7 @@ static void describe_last_commit(const struct situation *situation, const struct
         timestamp_format(facts.summary.most_time, time);
         snprintf(out, length, ", whose last commit is of %s,", time);
     }
-    log_mute_thread(false);
+    log_mute_thread(was_muted);
 }
 
 static void explain(const struct situation *situation, const struct places *places, const char *why)

@@ -411,7 +411,7 @@ everything() {
     index_and_parts
     ranges
     pieces
-    expect_rows "$([ -z "$FULL" ] && echo 700 || echo 3000)+" # how many there are depends on the server and on the compression a little
+    expect_rows "$([ -z "$FULL" ] && echo 600 || echo 3000)+" # how many there are depends on the server and on the compression a little
 }
 
 step "WAL files of every kind"

@@ -85,7 +85,7 @@ interrupted() { # SIGNAL MESSAGE-TO-WAIT-FOR OPTION...
 }
 sql main "alter system set checkpoint_timeout = '1h'" "select pg_reload_conf()" >/dev/null
 for signal in INT TERM HUP; do interrupted $signal "waiting for the server's checkpoint" --checkpoint=spread; done
-for signal in INT TERM KILL; do interrupted $signal "begins at" --checkpoint=fast; done
+for signal in INT TERM KILL; do interrupted $signal "begins at" --checkpoint=fast --max-rate 5MB; done
 expect_status 0 basebackup-push --checkpoint=fast
 second=$(tail -1 <<<"$output")
 expect_equal "backups" 2 "$(backups | wc -l)"

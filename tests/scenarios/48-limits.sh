@@ -153,7 +153,7 @@ peaks() { # of a backup, its restore, the list, its copy
     peak basebackup-push --quiet --checkpoint=fast --jobs 1
     peak basebackup-fetch --quiet --jobs 1 -D "$T/restored" -T "${place//=/\\=}=$T/moved"
     peak basebackup-list --quiet
-    peak repository-sync --quiet --config "$T/sync.conf" --from here --to copies
+    peak repository-sync --quiet --jobs 1 --config "$T/sync.conf" --from here --to copies
 }
 (cat "$CONFIG" && printf '[repository copies]\nurl = file://%s\n' "$T/copies") >sync.conf
 chmod 600 sync.conf
