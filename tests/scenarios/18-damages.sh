@@ -157,7 +157,7 @@ restore() { # STATUS MESSAGE [OPTION...]: what fails can't be started, and lies 
 }
 manifest_row() { # DAMAGE
     local status=1 message='manifest.json is damaged|manifest.json is a document|manifest.json has format version'
-    case $1 in harmless-* | document-forged-@(label|host|databases|annotations|from_standby|wal_included|page_error_list)-missing | document-forged-@(label|host)-*) status=0 message=- ;; esac
+    case $1 in harmless-* | document-forged-@(label|host|databases|annotations|from_standby|wal_included|page_error_list|covered_until)-missing | document-forged-@(label|host)-*) status=0 message=- ;; esac
     cp "damaged/$1" "$base/manifest.json"
     use_both
     use base.$first
