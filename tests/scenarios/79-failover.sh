@@ -44,6 +44,8 @@ sql main "create tablespace space location '$T/space'" "create table t tablespac
 expect_status 0 basebackup-push --checkpoint=fast
 id=$(tail -1 <<<"$output")
 ledger_start main 1
+has_commits() { [ -n "$(ledger main)" ]; }
+wait_until 20 "the first commits" has_commits
 archived main
 archived main
 ledger_stop

@@ -101,7 +101,10 @@ s3 -b "$bucket" versions "$S3_PREFIX/" >versions.now
 expect_same "versions in the attacked bucket" versions.attacked versions.now
 { cat whole.conf && echo "as_of = $before"; } >"$CONFIG"
 cd main
-expect_status 1 wal-push "pg_wal/$(ls pg_wal | grep -E '^[0-9A-F]{24}$' | head -1)"
+printf '1\t0/500100\tno recovery target specified\n' >pg_wal/00000009.history
+: >pg_wal/archive_status/00000009.history.ready
+expect_status 1 wal-push pg_wal/00000009.history
+rm pg_wal/00000009.history pg_wal/archive_status/00000009.history.ready
 expect_output "as_of"
 cd ..
 expect_status 1 basebackup-expire
