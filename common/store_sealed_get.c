@@ -5,6 +5,7 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -310,7 +311,7 @@ static enum store_result learn(struct opening *opening, const char *version_id)
         return STORE_DAMAGED;
     if (version_id != NULL && strlen(version_id) >= sizeof known->version_id)
         return STORE_FAILED;
-    strcpy(known->version_id, version_id == NULL ? "" : version_id);
+    snprintf(known->version_id, sizeof known->version_id, "%s", version_id == NULL ? "" : version_id);
     known->key = string_copy(opening->key);
     return known->key == NULL ? STORE_FAILED : STORE_OK;
 }

@@ -46,7 +46,8 @@ int key_source_write(const char *path, const struct key *key)
     if (directory == NULL)
         return -1;
     hex_encode(key->bytes, sizeof key->bytes, text);
-    strcpy(text + 2 * CIPHER_KEY_BYTES, "\n");
+    text[2 * CIPHER_KEY_BYTES] = '\n';
+    text[2 * CIPHER_KEY_BYTES + 1] = '\0';
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         log_error("could not create key file \"%s\": %m", path);

@@ -18,13 +18,12 @@ static const char *split(const char *line)
 
     joined[0] = '\0';
     int count = command_split(line, &memory, words, &problem);
-    for (int i = 0; i < count; i++) {
-        strcat(joined, i > 0 ? "|" : "");
-        strcat(joined, words[i]);
-    }
+    for (int i = 0, length = 0; i < count; i++)
+        length +=
+            snprintf(joined + length, sizeof joined - (size_t)length, "%s%s", i > 0 ? "|" : "", words[i]);
     CHECK(count < 0 || words[count] == NULL);
     if (count < 0)
-        strcpy(joined, problem);
+        snprintf(joined, sizeof joined, "%s", problem);
     free(memory);
     return joined;
 }
@@ -46,8 +45,8 @@ static void test_split(void)
     CHECK_TEXT(split("a b\\"), "a quote in it is not closed");
     CHECK_TEXT(split(" \t"), "it is empty");
     CHECK_TEXT(split("\"\" a"), "it is empty");
-    for (int i = 0; i <= COMMAND_WORDS_MOST; i++)
-        strcat(many, "a ");
+    for (size_t i = 0; i <= COMMAND_WORDS_MOST; i++)
+        memcpy(many + 2 * i, "a ", sizeof "a ");
     CHECK_TEXT(split(many), "it has too many words");
 }
 
