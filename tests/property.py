@@ -560,8 +560,8 @@ def run_worker(make, numbers, seed, out):
     out.close()
 
 
-def run_sequences(worker_maker, count, seed, only, workers=2):
-    """worker_maker(INDEX) gives what makes a sequence. only: one sequence again and again. True if none failed."""
+def run_sequences(worker_maker, count, seed, only, workers=4):
+    """Mostly they wait for a store that fails. worker_maker(INDEX) gives what makes a sequence. only: one sequence again and again. True if none failed."""
     began, pids, pipes = time.time(), [], []
     for index in range(workers):
         told, tells = os.pipe()

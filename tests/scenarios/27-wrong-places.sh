@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: in a wrong place nothing is "not there": no recovery opens, no standby promotes itself, the server keeps its WAL; put right, all goes on
-# stores: file s3
+# stores:
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 # A place goes wrong and comes right again: PLACE wrong, PLACE right. Configuration and repository serve all three servers.

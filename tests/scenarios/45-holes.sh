@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: a missing or damaged segment, or a store that is away, stops a recovery; it never ends one early in silence
-# stores: file s3
+# stores:
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 step "a base backup and a row in each of several segments"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: several calls at once with different content for one name: one content is served, every other caller is told, now and ever after
-# stores: file s3
+# stores:
+# turns: file s3
 # limit: 300
 . "$(dirname "$0")/../lib.sh"
 ceph=$(env | grep '^S3_' || true)

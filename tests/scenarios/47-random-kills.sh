@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: killed at random instants under load, every program: no false success, nothing half visible, the next call succeeds, the ledger is exact
-# stores: file s3
+# stores:
+# turns: file s3
 # full-encrypted: file
 # limit: 300
 . "$(dirname "$0")/../lib.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: each allocation, and each call of the kernel, that a program's own code makes is refused once: no false success, nothing half visible, an error that says so
-# stores: file s3
+# stores:
+# turns: file s3
 # limit: 600
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: each allocation, and each call of the kernel, refused once where wal-push looks ahead or lets go, where wal-fetch reads ahead or finds nothing, and where file systems lack something
-# stores: file s3
+# stores:
+# turns: file s3
 # limit: 600
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
