@@ -227,15 +227,14 @@ static enum store_result tell_no_key(struct opening *opening)
 static enum store_result run(struct opening *start, const char *version_id, const struct store_range *range)
 {
     struct sealed *sealed = start->sealed;
-    enum store_result result = STORE_FAILED;
 
     for (unsigned tries = 0; tries < 2; tries++) {
         unsigned char epoch_key[CIPHER_KEY_BYTES];
         struct opening opening = *start;
         struct sink sink = {take_stored, &opening};
-
-        result = judge(&opening, sealed->inner.driver->get(&sealed->inner, opening.key, version_id, range,
-                                                           &sink, &opening.inner));
+        enum store_result result =
+            judge(&opening, sealed->inner.driver->get(&sealed->inner, opening.key, version_id, range, &sink,
+                                                      &opening.inner));
         if (result != STORE_STOPPED || opening.unknown_epoch.number == 0)
             return result;
         result = sealed_epoch_key(sealed, opening.key, &opening.unknown_epoch, true, epoch_key);
@@ -245,7 +244,10 @@ static enum store_result run(struct opening *start, const char *version_id, cons
         if (result != STORE_OK)
             return result;
     }
-    return result;
+    /* nothing of it was opened */
+    log_error("could not read %s: each time it was asked for it was of another key epoch",
+              store_describe(&sealed->inner, start->key));
+    return STORE_FAILED;
 }
 
 /* Ranges */
