@@ -126,6 +126,17 @@ done:
     return found;
 }
 
+/* Where, and in whose name: the same address has other credentials for another token. A file's content is
+ * renewed; caller wipes. */
+static char *describe(const char *url)
+{
+    const char *path = credentials_variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+    const char *given = credentials_variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+
+    return string_printf("container\n%s\n%s\n%s", url, path != NULL ? path : "",
+                         path == NULL && given != NULL ? given : "");
+}
+
 enum found credentials_by_container(const struct search *search, struct credentials *credentials)
 {
     const char *relative = credentials_variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
@@ -154,7 +165,7 @@ enum found credentials_by_container(const struct search *search, struct credenti
     object = string_printf(
         "the container's endpoint at %.*s",
         (int)(strcspn(strstr(url, "://") + 3, "/?#") + (size_t)(strstr(url, "://") - url) + 3), url);
-    identity = string_printf("container\n%s", url);
+    identity = describe(url);
     if (object != NULL && identity != NULL) {
         struct endpoint endpoint = {url, object};
 
@@ -163,6 +174,8 @@ enum found credentials_by_container(const struct search *search, struct credenti
 done:
     free(url);
     free(object);
+    if (identity != NULL)
+        explicit_bzero(identity, strlen(identity));
     free(identity);
     return found;
 }

@@ -1,5 +1,6 @@
 /* The instance metadata service, version 2 (credentials_source.h). Elsewhere than at Amazon nobody answers:
- * then a second is lost, and not again for a while. */
+ * then a second is lost, and not again for a while. But where it has answered it is asked each time: there
+ * silence is a hiccup. */
 #include "credentials_source.h"
 
 #include "log.h"
@@ -8,7 +9,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define ABSENT_NAME "instance-metadata-absent"
+#define STATE_NAME "instance-metadata"
+#define THERE "there\n"
+#define THERE_SECONDS 86400
+#define ABSENT "absent\n"
 #define ABSENT_SECONDS 300
 #define TOKEN_SECONDS 1
 #define METADATA_SECONDS 5
@@ -50,6 +54,23 @@ static bool is_word(const char *text)
     return true;
 }
 
+/* Is that what was written last, and not longer ago than this? */
+static bool is_remembered(const struct search *search, const char *what, int64_t seconds)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int64_t age;
+    bool is = state_read(&search->state, STATE_NAME, &text, &age) == 0 && age < seconds &&
+              strcmp(buffer_string(&text), what) == 0;
+
+    buffer_free(&text);
+    return is;
+}
+
+static void keep_in_mind(const struct search *search, const char *what)
+{
+    state_write(&search->state, STATE_NAME, what, strlen(what));
+}
+
 /* Nobody there, or somebody who is not that service. */
 static enum found absent(const struct search *search, const struct service *service,
                          const struct http_response *response)
@@ -61,9 +82,9 @@ static enum found absent(const struct search *search, const struct service *serv
             "container, a hop limit of 2.");
         return FAILED;
     }
-    log_debug("%s is not there: %s; it is not asked again for %u s", service->object, response->cause,
-              ABSENT_SECONDS);
-    state_write(&search->state, ABSENT_NAME, "absent\n", 7);
+    log_debug("%s is not there: %s", service->object, response->cause);
+    if (!is_remembered(search, THERE, THERE_SECONDS))
+        keep_in_mind(search, ABSENT);
     return NOT_HERE;
 }
 
@@ -96,11 +117,18 @@ static enum found fetch(const struct search *search, void *context, struct crede
     struct buffer headers = BUFFER_EMPTY;
     char *path = NULL;
     enum found found = FAILED;
-    int asked = ask(service, "PUT", "/latest/api/token", "x-aws-ec2-metadata-token-ttl-seconds: 300\n",
-                    TOKEN_SECONDS, &response);
+    int asked;
 
+    if (!search->insists && is_remembered(search, ABSENT, ABSENT_SECONDS))
+        return NOT_HERE;
+    asked = ask(service, "PUT", "/latest/api/token", "x-aws-ec2-metadata-token-ttl-seconds: 300\n",
+                TOKEN_SECONDS, &response);
     if (asked < 0)
         goto done;
+    if (asked == 0 && (response.status >= 500 || response.status == 429)) {
+        log_error("could not ask %s: %s", service->object, response.cause);
+        goto done;
+    }
     if (asked == 1 || response.status != 200 || !is_word(buffer_string(&response.body))) {
         found = absent(search, service, &response);
         goto done;
@@ -118,6 +146,8 @@ static enum found fetch(const struct search *search, void *context, struct crede
         log_error("could not ask %s for the credentials of its role: %s", service->object, response.cause);
     if (asked == 0)
         found = credentials_from_answer(&response, service->object, credentials);
+    if (found == FOUND)
+        keep_in_mind(search, THERE);
 done:
     http_response_free(&response);
     buffer_wipe(&headers);
@@ -130,16 +160,6 @@ static bool is_disabled(void)
     const char *value = credentials_variable("AWS_EC2_METADATA_DISABLED");
 
     return value != NULL && strcasecmp(value, "true") == 0;
-}
-
-static bool was_absent(const struct search *search)
-{
-    struct buffer ignored = BUFFER_EMPTY;
-    int64_t age;
-    bool was = state_read(&search->state, ABSENT_NAME, &ignored, &age) == 0 && age < ABSENT_SECONDS;
-
-    buffer_free(&ignored);
-    return was;
 }
 
 enum found credentials_by_instance(const struct search *search, struct credentials *credentials)
@@ -155,8 +175,6 @@ enum found credentials_by_instance(const struct search *search, struct credentia
             log_error("the instance metadata may not be asked: AWS_EC2_METADATA_DISABLED is true");
         return search->insists ? FAILED : NOT_HERE;
     }
-    if (!search->insists && was_absent(search))
-        return NOT_HERE;
     char *origin = string_copy(endpoint != NULL ? endpoint : usual);
     size_t length = origin != NULL ? strlen(origin) : 0;
     if (length > 0 && origin[length - 1] == '/')

@@ -202,7 +202,7 @@ settings "TOKEN 404"
 push 1 "$imds"
 push 1 "$imds"
 expect_equal "requests" 1 "$(asked)"
-touch -d '6 minutes ago' state/instance-metadata-absent
+touch -d '6 minutes ago' state/instance-metadata
 settings
 push 0 "$imds"
 
