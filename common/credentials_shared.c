@@ -15,14 +15,17 @@ struct step { /* towards the profile that has keys */
     const struct search *search;
     const char *name; /* NULL: the one to begin with */
     unsigned depth;
+    const struct step *back; /* NULL: at the first */
 };
 
 static enum found find(const struct step *step, struct credentials *credentials);
 
 static enum found find_source(const struct search *search, void *context, struct credentials *credentials)
 {
-    (void)search;
-    return find(context, credentials);
+    struct step step = *(const struct step *)context;
+
+    step.search = search;
+    return find(&step, credentials);
 }
 
 /* credential_source: these, and no profile. */
@@ -33,7 +36,6 @@ static enum found find_named_source(const struct search *search, void *context,
     struct search inner = *search;
 
     inner.insists = true;
-    inner.refused = NULL;
     if (strcasecmp(kind, "Environment") == 0)
         return credentials_by_environment(&inner, credentials);
     if (strcasecmp(kind, "Ec2InstanceMetadata") == 0)
@@ -62,8 +64,7 @@ static enum found assume(const struct step *step, const struct profile *profile,
     const char *source_profile = profile->value[PROFILE_SOURCE_PROFILE];
     const char *source = profile->value[PROFILE_CREDENTIAL_SOURCE];
     const char *duration = profile->value[PROFILE_DURATION];
-    struct search inner = *step->search;
-    struct step next = {&inner, source_profile, step->depth + 1};
+    struct step next = {step->search, source_profile, step->depth + 1, step};
     struct role role = {.arn = profile->value[PROFILE_ROLE_ARN],
                         .external_id = profile->value[PROFILE_EXTERNAL_ID],
                         .session_name = profile->value[PROFILE_SESSION_NAME],
@@ -72,7 +73,6 @@ static enum found assume(const struct step *step, const struct profile *profile,
     enum found found = FAILED;
     char *identity;
 
-    inner.refused = NULL;
     if (profile->value[PROFILE_MFA_SERIAL] != NULL) {
         log_error("profile \"%s\" wants a one-time password (mfa_serial), which nobody is there to type",
                   profile->name);
@@ -98,6 +98,17 @@ static enum found assume(const struct step *step, const struct profile *profile,
 static bool is_own_source(const struct step *step, const struct profile *profile)
 {
     return step->depth > 0 && profile->value[PROFILE_ACCESS_KEY] != NULL;
+}
+
+/* Looked at before the lock of what is remembered for it: this call holds that already. */
+static bool is_circle(const struct step *step)
+{
+    for (const struct step *before = step->back; before != NULL; before = before->back)
+        if (strcmp(before->name, step->name) == 0) {
+            log_error("source_profile leads in a circle, back to profile \"%s\"", step->name);
+            return true;
+        }
+    return false;
 }
 
 static enum found take_keys(const struct profile *profile, struct credentials *credentials)
@@ -155,15 +166,17 @@ static enum found nothing(const struct step *step, const struct profile *profile
 
 static enum found find(const struct step *step, struct credentials *credentials)
 {
+    struct step here = *step; /* with the name that it turns out to have */
     struct profile profile;
     enum found found = FAILED;
 
     if (step->depth == PROFILES_MOST) {
-        log_error("source_profile leads through more than %d profiles, or in a circle", PROFILES_MOST);
+        log_error("source_profile leads through more than %d profiles", PROFILES_MOST);
         return FAILED;
     }
     if (profile_load(step->search->config, step->name, &profile) != 0)
         goto done;
+    here.name = profile.name;
     bool wants_process = step->search->config->credentials == CREDENTIALS_PROCESS && step->depth == 0;
     if (wants_process && profile.value[PROFILE_PROCESS] == NULL)
         log_error("there is no credential_process, neither in section [repository %s] nor in profile \"%s\"",
@@ -171,7 +184,7 @@ static enum found find(const struct step *step, struct credentials *credentials)
     else if (wants_process)
         found = run(step, &profile, credentials);
     else if (profile.value[PROFILE_ROLE_ARN] != NULL && !is_own_source(step, &profile))
-        found = assume(step, &profile, credentials);
+        found = is_circle(&here) ? FAILED : assume(&here, &profile, credentials);
     else if (profile.value[PROFILE_ACCESS_KEY] != NULL || profile.value[PROFILE_SECRET_KEY] != NULL)
         found = take_keys(&profile, credentials);
     else if (profile.value[PROFILE_PROCESS] != NULL)
@@ -185,7 +198,7 @@ done:
 
 enum found credentials_by_profile(const struct search *search, struct credentials *credentials)
 {
-    const struct step step = {search, NULL, 0};
+    const struct step step = {search, NULL, 0, NULL};
 
     return find(&step, credentials);
 }

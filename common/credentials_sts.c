@@ -18,12 +18,21 @@
 
 #define STS_SECONDS 10
 #define TOKEN_BYTES_MOST (64u * 1024)
+#define CLOCK_SECONDS 240 /* so far apart, a refused signature is the clock's fault: Amazon takes 5 minutes  \
+                           */
 #define FORM "application/x-www-form-urlencoded; charset=utf-8"
 
 struct assumption {
     const struct role *role;
     const char *origin, *region;
-    bool is_amazon; /* not an address that was named: the section's CA is not asked for it */
+    bool is_beside_store; /* what the section says of certificates is meant for it, too */
+};
+
+/* How it is asked; what is put right once. */
+struct attempt {
+    struct credentials keys; /* to sign with */
+    int64_t clock_offset;    /* the server's clock less ours */
+    bool clock_tried, keys_tried;
 };
 
 /* "https://x.amazonaws.com:443" and the like. */
@@ -40,27 +49,39 @@ static bool is_amazon(const char *endpoint)
     return false;
 }
 
-/* Caller frees. */
-static char *find_origin(const struct repository_config *config, const char *region, bool *amazon)
+/* Where a request is signed for: no user, who would stand in messages, and no path, which would have to be
+ * signed. */
+static bool is_origin(const char *text)
 {
-    const char *named =
-        config->sts_endpoint != NULL ? config->sts_endpoint : credentials_variable("AWS_ENDPOINT_URL_STS");
+    const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
+                       : strncmp(text, "http://", 7) == 0 ? text + 7
+                                                          : "";
+
+    return *host != '\0' && strcspn(host, "/?#@ ") == strlen(host);
+}
+
+/* Caller frees. */
+static char *find_origin(const struct repository_config *config, const char *region)
+{
+    const char *variable = credentials_variable("AWS_ENDPOINT_URL_STS");
+    const char *named = config->sts_endpoint != NULL ? config->sts_endpoint : variable;
     char *origin;
 
     if (named == NULL && config->endpoint != NULL && !is_amazon(config->endpoint))
         named = config->endpoint;
-    *amazon = named == NULL;
     if (named == NULL)
         return string_printf("https://sts.%s.amazonaws.com%s", region,
                              strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
-    if (strncmp(named, "https://", 8) != 0 && strncmp(named, "http://", 7) != 0) {
-        log_error("AWS_ENDPOINT_URL_STS must begin with https:// (or http://), not \"%s\"", named);
-        return NULL;
-    }
     origin = string_copy(named);
     size_t length = origin != NULL ? strlen(origin) : 0;
     if (length > 0 && origin[length - 1] == '/')
         origin[length - 1] = '\0';
+    if (origin != NULL && !is_origin(origin)) {
+        log_error("%s must be https://HOST[:PORT]",
+                  named == variable ? "AWS_ENDPOINT_URL_STS" : "sts_endpoint");
+        free(origin);
+        origin = NULL;
+    }
     return origin;
 }
 
@@ -113,9 +134,10 @@ static int make_form(const struct role *role, struct buffer *form)
 }
 
 /* Headers that sign the form with keys. */
-static int sign(const struct assumption *assumption, const struct buffer *form,
-                const struct credentials *keys, struct buffer *headers)
+static int sign(const struct assumption *assumption, const struct buffer *form, const struct attempt *attempt,
+                struct buffer *headers)
 {
+    const struct credentials *keys = &attempt->keys;
     const struct s3_field content_type = {"content-type", FORM};
     unsigned char digest[SHA256_BYTES];
     char payload[SHA256_HEX_BYTES];
@@ -135,7 +157,7 @@ static int sign(const struct assumption *assumption, const struct buffer *form,
                                        .session_token = keys->session_token,
                                        .region = assumption->region,
                                        .service = "sts",
-                                       .time = timestamp_now()};
+                                       .time = timestamp_now() + attempt->clock_offset};
     return s3_sign(&signing, headers);
 }
 
@@ -190,38 +212,100 @@ static enum found judge(const struct assumption *assumption, const struct http_r
     return found;
 }
 
+/* 0: there is an answer; 1: none; -1 after logging. */
+static int ask(const struct search *search, const struct assumption *assumption,
+               const struct attempt *attempt, struct http_response *response)
+{
+    const struct repository_config *config = search->config;
+    bool is_signed = assumption->role->token_file == NULL;
+    struct buffer form = BUFFER_EMPTY, headers = BUFFER_EMPTY;
+    int asked = -1;
+
+    if (make_form(assumption->role, &form) == 0 &&
+        (is_signed ? sign(assumption, &form, attempt, &headers)
+                   : buffer_append_string(&headers, "content-type: " FORM "\n")) == 0)
+        asked = credentials_ask(
+            &(struct question){.object = assumption->origin,
+                               .method = "POST",
+                               .url = assumption->origin,
+                               .headers = buffer_string(&headers),
+                               .body = buffer_string(&form),
+                               .seconds = STS_SECONDS,
+                               .connect_seconds = config->connect_timeout_seconds,
+                               .ca_file = assumption->is_beside_store ? config->ca_file : NULL,
+                               .tls_verify = !assumption->is_beside_store || config->tls_verify,
+                               .proxy = config->proxy},
+            response);
+    buffer_wipe(&form);
+    buffer_wipe(&headers);
+    return asked;
+}
+
+/* STS has no code of its own for it: "SignatureDoesNotMatch: Signature expired". */
+static bool adopt_clock(const struct assumption *assumption, const struct http_response *response,
+                        struct attempt *attempt)
+{
+    const char *date = http_header(response, "date");
+    int64_t theirs, offset;
+
+    if (attempt->clock_tried || date == NULL || !http_parse_date(date, &theirs))
+        return false;
+    offset = theirs - response->answered;
+    if (llabs(offset) < CLOCK_SECONDS * 1000000LL)
+        return false;
+    attempt->clock_tried = true;
+    attempt->clock_offset = offset;
+    log_warning("the clock of this machine and that of %s are %lld s apart; signing with the server's time",
+                assumption->origin, llabs(offset) / 1000000);
+    return true;
+}
+
+/* Temporary keys that were remembered may be refused sooner than they say. */
+static bool adopt_keys(const struct search *search, const struct role *role,
+                       const struct http_response *response, struct attempt *attempt)
+{
+    struct search again = *search;
+    struct credentials fresh = CREDENTIALS_EMPTY;
+
+    if (attempt->keys_tried || attempt->keys.session_token == NULL ||
+        strstr(buffer_string(&response->body), "<Code>ExpiredToken") == NULL)
+        return false;
+    attempt->keys_tried = true;
+    again.refused = attempt->keys.session_token;
+    bool found = role->source(&again, role->context, &fresh) == FOUND;
+    if (found) {
+        credentials_wipe(&attempt->keys);
+        attempt->keys = fresh;
+    } else {
+        credentials_wipe(&fresh);
+    }
+    return found;
+}
+
 static enum found fetch(const struct search *search, void *context, struct credentials *credentials)
 {
     const struct assumption *assumption = context;
     const struct role *role = assumption->role;
-    const struct repository_config *config = search->config;
-    struct credentials keys = CREDENTIALS_EMPTY;
+    struct search inner = *search; /* what the store refused is the role's, not that of who assumes it */
+    struct attempt attempt = {.keys = CREDENTIALS_EMPTY};
     struct http_response response = {.status = 0};
-    struct buffer form = BUFFER_EMPTY, headers = BUFFER_EMPTY;
     enum found found = FAILED;
     int asked;
 
+    inner.refused = NULL;
     if (role->token_file == NULL) {
-        found = role->source(search, role->context, &keys);
+        found = role->source(&inner, role->context, &attempt.keys);
         if (found != FOUND)
             return found;
         found = FAILED;
     }
-    if (make_form(role, &form) != 0 ||
-        (role->token_file == NULL ? sign(assumption, &form, &keys, &headers)
-                                  : buffer_append_string(&headers, "content-type: " FORM "\n")) != 0)
-        goto done;
-    asked = credentials_ask(&(struct question){.object = assumption->origin,
-                                               .method = "POST",
-                                               .url = assumption->origin,
-                                               .headers = buffer_string(&headers),
-                                               .body = buffer_string(&form),
-                                               .seconds = STS_SECONDS,
-                                               .connect_seconds = config->connect_timeout_seconds,
-                                               .ca_file = assumption->is_amazon ? NULL : config->ca_file,
-                                               .tls_verify = assumption->is_amazon || config->tls_verify,
-                                               .proxy = config->proxy},
-                            &response);
+    for (;;) {
+        asked = ask(search, assumption, &attempt, &response);
+        if (asked != 0 || response.status < 400 || role->token_file != NULL ||
+            !(adopt_clock(assumption, &response, &attempt) || adopt_keys(&inner, role, &response, &attempt)))
+            break;
+        http_response_free(&response);
+    }
     if (asked == 1) {
         log_error("could not assume role \"%s\" at %s: %s", role->arn, assumption->origin, response.cause);
         log_hint("Check sts_endpoint, region, proxy and the network%s.",
@@ -229,11 +313,8 @@ static enum found fetch(const struct search *search, void *context, struct crede
     }
     if (asked == 0)
         found = judge(assumption, &response, credentials);
-done:
-    credentials_wipe(&keys);
+    credentials_wipe(&attempt.keys);
     http_response_free(&response);
-    buffer_wipe(&form);
-    buffer_wipe(&headers);
     return found;
 }
 
@@ -246,7 +327,7 @@ enum found credentials_by_role(const struct search *search, const struct role *r
     enum found found = FAILED;
 
     if (region != NULL)
-        origin = find_origin(search->config, region, &assumption.is_amazon);
+        origin = find_origin(search->config, region);
     if (origin != NULL)
         identity = string_printf("role\n%s\n%s\n%s\n%s\n%u\n%s\n%s", origin, role->arn,
                                  role->external_id != NULL ? role->external_id : "",
@@ -256,7 +337,10 @@ enum found credentials_by_role(const struct search *search, const struct role *r
                                  role->duration_seconds, role->token_file != NULL ? role->token_file : "",
                                  role->identity != NULL ? role->identity : "");
     if (identity != NULL) {
+        const char *store = search->config->endpoint;
+
         assumption.origin = origin;
+        assumption.is_beside_store = store == NULL || is_amazon(store) || !is_amazon(origin);
         assumption.region = region;
         found = credentials_remembered(search, identity, fetch, &assumption, credentials);
     }
