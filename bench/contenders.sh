@@ -28,12 +28,16 @@ CONF
     fi
     printf '[%s]\npg1-path=%s\npg1-socket-path=%s\npg1-user=postgres\n' "$cluster" "$T/$cluster" "$T/run/$cluster"
 }
+repository_root() { # DIRECTORY PREFIX: where walferry's objects are, in $T or in the bucket
+    if [ "$store" = file ]; then echo "$1"; else echo "$2"; fi
+}
 set_up() { # CLUSTER
     cluster=$1
     need_cluster "$cluster"
     walferry=(--config "$T/walferry.$cluster.$store.conf")
     pgbackrest=(pgbackrest --config="$T/pgbackrest.$cluster.$store.conf" --stanza="$cluster")
     system=${systems[$cluster]}
+    repository=$(repository_root repository "$S3_PREFIX")
     [ ! -e "$T/pgbackrest.$cluster.$store.conf" ] || return 0
     say "walferry and pgBackRest for the cluster \"$cluster\" and the store $store"
     mkdir -p "$T/pgbackrest" "$T/floor" "$T/pgbackrest.log.d"
@@ -65,11 +69,19 @@ fetch_call() { # WHO
     floor) command=(floor fetch "floor/$segment" pg_wal/RECOVERYXLOG) ;;
     esac
 }
+# A data directory in recovery, as far as those who fetch look at it.
+lost_make() {
+    rm -rf lost
+    mkdir -p -m 700 lost lost/global lost/pg_wal
+    cp main/PG_VERSION lost
+    cp main/global/pg_control lost/global
+    : >lost/recovery.signal
+}
 # The keys under which WHO holds $segment, from the root of bucket or directory.
 segment_keys() { # WHO
-    local prefix=$([ "$store" = file ] && echo repository || echo "$S3_PREFIX")
+    local prefix
     case $1 in
-    walferry) prefix+=/$(wal_key "$segment") ;;
+    walferry) prefix=$repository/$(wal_key "$segment") ;;
     pgbackrest) prefix=pgbackrest/archive/main/15-1/${segment:0:16}/$segment ;; # "-SHA1.lz4" follows
     floor) prefix=floor/$segment ;;
     esac
@@ -111,7 +123,7 @@ backup_call() { # WHO
 backup_forget() { # WHO
     case $1 in
     walferry)
-        if [ "$store" = s3 ]; then s3 purge "$S3_PREFIX/$cluster/$system/base/"; else rm -rf "$T/repository/$cluster/$system/base"; fi
+        if [ "$store" = s3 ]; then s3 purge "$repository/$cluster/$system/base/"; else rm -rf "$T/$repository/$cluster/$system/base"; fi
         ;;
     pgbackrest) "${pgbackrest[@]}" --repo1-retention-full=1 expire ;;
     floor) if [ "$store" = s3 ]; then s3 purge floor/backup-; else rm -f "$T/floor/backup"-*; fi ;;
@@ -197,8 +209,8 @@ verify_measure() { # WORKERS [cold]: cold: what is read is not in the page cache
     begin() {
         set_up data
         need_backup walferry
-        if [ "$store" = file ]; then (cd "$T" && find "repository/$cluster/$system" -type f -size +1k -printf '%p %s\n')
-        else s3 list "$S3_PREFIX/$cluster/$system/" | awk '$2 > 1024'; fi | grep -E '/(wal|base)/' | LC_ALL=C sort >download.list
+        if [ "$store" = file ]; then (cd "$T" && find "$repository/$cluster/$system" -type f -size +1k -printf '%p %s\n')
+        else s3 list "$repository/$cluster/$system/" | awk '$2 > 1024'; fi | grep -E '/(wal|base)/' | LC_ALL=C sort >download.list
         cut -d' ' -f1 download.list >download.keys
         fact "bytes.$measure" "$(awk '{ sum += $2 } END { printf "%.0f", sum }' download.list)"
     }

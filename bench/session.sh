@@ -20,6 +20,7 @@
 . "$SOURCE/bench/clusters.sh"
 . "$SOURCE/bench/backlog.sh"
 . "$SOURCE/bench/delta.sh"
+. "$SOURCE/bench/encryption.sh"
 
 say() { echo "$*" >&3; step "$*"; }
 fact() { echo "fact $*" >>"$RESULTS"; } # NAME VALUE
@@ -67,7 +68,7 @@ run_measure() { # NAME.STORE
         done
         end
     }
-    . "$SOURCE"/bench/measures/[0-9]*-"${1%.*}".sh
+    . "$SOURCE"/bench/measures/[0-9][0-9]-"${1%.*}".sh
     say "$measure"
     all
 }

@@ -5,12 +5,7 @@ rounds=$ROUNDS
 begin() {
     local who
     set_up main
-    # a data directory in recovery, as far as both look at it
-    rm -rf lost
-    mkdir -p -m 700 lost lost/global lost/pg_wal
-    cp main/PG_VERSION lost
-    cp main/global/pg_control lost/global
-    : >lost/recovery.signal
+    lost_make
     for who in "${contenders[@]}"; do
         segment_forget "$who"
         push_call "$who"

@@ -1,0 +1,3 @@
+# goal: what encryption costs of a push
+# stores: s3 file
+encryption_push

@@ -1,0 +1,3 @@
+# goal: what it costs of a push of a segment that nothing compresses
+# stores: s3 file
+encryption_push random

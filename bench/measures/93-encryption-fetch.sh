@@ -1,0 +1,3 @@
+# goal: what it costs of a fetch
+# stores: s3 file
+encryption_fetch

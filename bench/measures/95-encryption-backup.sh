@@ -1,0 +1,3 @@
+# goal: what it costs of a backup
+# stores: s3 file
+encryption_backup

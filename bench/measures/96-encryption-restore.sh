@@ -1,0 +1,3 @@
+# goal: what it costs of a restore
+# stores: s3 file
+encryption_restore
