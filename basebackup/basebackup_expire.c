@@ -99,15 +99,20 @@ static int expire_repository(const struct config *config, const struct repositor
 {
     const struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct repository repository;
+    struct state state;
     struct expire_plan plan = {.lacks_leftovers = false};
     int result = -1;
 
-    if (repository_open(config, settings, NULL, &limits, &repository) != 0)
+    state_open_existing(config, &state); /* of what is encrypted: which epoch is the newest */
+    if (repository_open(config, settings, &state, &limits, &repository) != 0) {
+        state_close(&state);
         return -1;
+    }
     if (repository_load_cluster(&repository, 0) == REPOSITORY_OK && expire_plan_make(&repository, &plan) == 0)
         result = expire_planned(request, &plan, object);
     expire_plan_free(&plan);
     repository_close(&repository);
+    state_close(&state);
     return result;
 }
 

@@ -177,11 +177,15 @@ static int pin_in(const struct config *config, const struct repository_config *s
 {
     const struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct repository repository;
+    struct state state;
     uint64_t system;
     int result = -1;
 
-    if (repository_open(config, settings, NULL, &limits, &repository) != 0)
+    state_open_existing(config, &state); /* of what is encrypted: which epoch is the newest */
+    if (repository_open(config, settings, &state, &limits, &repository) != 0) {
+        state_close(&state);
         return -1;
+    }
     if (repository_load_cluster(&repository, 0) == REPOSITORY_OK) {
         switch (find_system(&repository, request->backup, &system)) {
         case REPOSITORY_OK:
@@ -196,6 +200,7 @@ static int pin_in(const struct config *config, const struct repository_config *s
         }
     }
     repository_close(&repository);
+    state_close(&state);
     return result;
 }
 

@@ -148,6 +148,7 @@ static int verify_one(const struct config *config, const struct repository_confi
     struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct json *json = json_new_object();
     struct repository repository;
+    struct state state;
     struct progress progress;
     int result;
 
@@ -155,10 +156,14 @@ static int verify_one(const struct config *config, const struct repository_confi
     json_append(list, json);
     findings_begin(findings, settings->name);
     progress_init(&progress, request->progress);
-    if (repository_open(config, settings, NULL, &limits, &repository) != 0)
+    state_open_existing(config, &state); /* of what is encrypted: which epoch is the newest */
+    if (repository_open(config, settings, &state, &limits, &repository) != 0) {
+        state_close(&state);
         return -1;
+    }
     result = verify_repository(&repository, &request->settings, budget, findings, &progress, json);
     repository_close(&repository);
+    state_close(&state);
     return result == 0 && findings->errors == 0 ? 0 : -1;
 }
 

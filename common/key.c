@@ -77,16 +77,11 @@ int key_read(const char *path, struct key *key)
         result = FILE_FAILED; /* reserved, so that no copy is left behind when it grows */
     if (result == FILE_OK)
         result = file_read_private(path, KEY_FILE_MOST_BYTES, &text);
-    if (result == FILE_ABSENT) {
-        log_error("there is no key file \"%s\"", path);
-        log_hint("Bring it here from where you keep a copy of it; one that a passphrase or a command gives "
-                 "is made by repository-key unlock.");
-    }
     if (result == FILE_OK && key_take(text.data, text.length, what, key) != 0)
         result = FILE_FAILED;
     buffer_wipe(&text);
     free(what);
-    return result == FILE_OK ? 0 : -1;
+    return result == FILE_OK ? 0 : result == FILE_ABSENT ? 1 : -1;
 }
 
 /* Passphrases */

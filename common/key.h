@@ -20,7 +20,8 @@ struct key {
  * -1 after logging. */
 int key_take(const void *data, size_t length, const char *what, struct key *key);
 int key_from_bytes(const unsigned char bytes[CIPHER_KEY_BYTES], struct key *key);
-/* Of a file that nobody else can read (file_read_private). */
+/* Of a file that nobody else can read (file_read_private). 0; 1: there is none (nothing logged); -1 after
+ * logging. */
 int key_read(const char *path, struct key *key);
 void key_wipe(struct key *key);
 

@@ -18,9 +18,9 @@ struct keyring {
     unsigned uses;
     struct key *keys;
     size_t count;
-    struct buffer ids;
+    struct buffer ids, missing;
     struct epoch *epochs;
-    struct sealing_epoch current;
+    struct sealing_epoch current, newest;
 };
 
 /* Of the list, and of what changes in one: all but the keys and their ids. */
@@ -38,7 +38,46 @@ static void free_keyring(struct keyring *keyring)
         key_wipe(&keyring->keys[i]);
     free(keyring->keys);
     buffer_free(&keyring->ids);
+    buffer_free(&keyring->missing);
     free(keyring);
+}
+
+/* Adds one; the same key in two files is one. */
+static int add_key(struct keyring *keyring, const struct key *key)
+{
+    for (size_t i = 0; i < keyring->count; i++)
+        if (strcmp(keyring->keys[i].id, key->id) == 0)
+            return 0;
+    keyring->keys[keyring->count++] = *key;
+    return buffer_printf(&keyring->ids, "%s%s", keyring->count > 1 ? ", " : "", key->id);
+}
+
+static int read_key(struct keyring *keyring, const char *path)
+{
+    struct key key;
+    int result = key_read(path, &key);
+
+    if (result == 0)
+        result = add_key(keyring, &key);
+    else if (result > 0)
+        result = buffer_printf(&keyring->missing, "%s\"%s\"", keyring->missing.length > 0 ? ", " : "", path);
+    key_wipe(&key);
+    return result;
+}
+
+/* One that is not there leaves what the others open. */
+static int judge_missing(const struct keyring *keyring)
+{
+    if (keyring->missing.length == 0)
+        return 0;
+    if (keyring->count > 0)
+        log_warning("there is no key file %s: only the key %s is used", buffer_string(&keyring->missing),
+                    buffer_string(&keyring->ids));
+    else
+        log_error("there is no key file %s", buffer_string(&keyring->missing));
+    log_hint("Bring it here from where you keep a copy of it; one that a passphrase or a command gives is "
+             "made by repository-key unlock.");
+    return keyring->count > 0 ? 0 : -1;
 }
 
 static int read_keys(struct keyring *keyring, const char *paths)
@@ -52,20 +91,16 @@ static int read_keys(struct keyring *keyring, const char *paths)
     keyring->keys = calloc(most, sizeof *keyring->keys);
     if (keyring->keys == NULL)
         return log_out_of_memory();
-    while (result == 0 && keyring->count < most) {
+    for (size_t i = 0; i < most && result == 0; i++) {
         size_t length = strcspn(next, ",");
         char *path = string_printf("%.*s", (int)length, next);
 
-        result = path == NULL ? -1 : key_read(path, &keyring->keys[keyring->count]);
+        result = path == NULL ? -1 : read_key(keyring, path);
         free(path);
-        if (result == 0)
-            result = buffer_printf(&keyring->ids, "%s%s", keyring->count > 0 ? ", " : "",
-                                   keyring->keys[keyring->count].id);
-        keyring->count += result == 0;
         next += length;
         next += strspn(next, ", \t");
     }
-    return result;
+    return result == 0 ? judge_missing(keyring) : -1;
 }
 
 struct keyring *keyring_open(const struct repository_config *repository)
@@ -123,6 +158,11 @@ const char *keyring_ids(const struct keyring *keyring)
     return buffer_string(&keyring->ids);
 }
 
+const char *keyring_missing(const struct keyring *keyring)
+{
+    return keyring->missing.length == 0 ? NULL : buffer_string(&keyring->missing);
+}
+
 static struct epoch *find(const struct keyring *keyring, const struct sealing_epoch *name)
 {
     struct epoch *epoch = keyring->epochs;
@@ -141,6 +181,16 @@ bool keyring_find(struct keyring *keyring, const struct sealing_epoch *epoch,
         memcpy(epoch_key, found->key, CIPHER_KEY_BYTES);
     pthread_mutex_unlock(&lock);
     return found != NULL;
+}
+
+bool keyring_has_number(struct keyring *keyring, uint32_t number)
+{
+    pthread_mutex_lock(&lock);
+    const struct epoch *epoch = keyring->epochs;
+    while (epoch != NULL && epoch->name.number != number)
+        epoch = epoch->next;
+    pthread_mutex_unlock(&lock);
+    return epoch != NULL;
 }
 
 int keyring_add(struct keyring *keyring, uint32_t number, const unsigned char epoch_key[CIPHER_KEY_BYTES],
@@ -169,10 +219,9 @@ int keyring_add(struct keyring *keyring, uint32_t number, const unsigned char ep
 }
 
 int keyring_take(struct keyring *keyring, uint32_t number, const struct key *key, const void *data,
-                 size_t length, const char *what)
+                 size_t length, const char *what, struct sealing_epoch *taken)
 {
     unsigned char epoch_key[CIPHER_KEY_BYTES];
-    struct sealing_epoch epoch;
     struct key_object object;
     int result = -1;
 
@@ -181,7 +230,7 @@ int keyring_take(struct keyring *keyring, uint32_t number, const struct key *key
     if (object.epoch != number || strcmp(object.id, key->id) != 0)
         log_error("%s is damaged: it is of epoch %u and key %s", what, object.epoch, object.id);
     else if (key_object_unwrap(&object, key, what, epoch_key) == 0)
-        result = keyring_add(keyring, number, epoch_key, &epoch);
+        result = keyring_add(keyring, number, epoch_key, taken);
     explicit_bzero(epoch_key, sizeof epoch_key);
     return result;
 }
@@ -199,4 +248,37 @@ void keyring_set_epoch(struct keyring *keyring, const struct sealing_epoch *epoc
     pthread_mutex_lock(&lock);
     keyring->current = *epoch;
     pthread_mutex_unlock(&lock);
+}
+
+struct sealing_epoch keyring_newest(struct keyring *keyring)
+{
+    pthread_mutex_lock(&lock);
+    struct sealing_epoch epoch = keyring->newest;
+    pthread_mutex_unlock(&lock);
+    return epoch;
+}
+
+void keyring_see(struct keyring *keyring, const struct sealing_epoch *epoch)
+{
+    pthread_mutex_lock(&lock);
+    if (epoch->number > keyring->newest.number)
+        keyring->newest = *epoch;
+    pthread_mutex_unlock(&lock);
+}
+
+void keyring_set_newest(struct keyring *keyring, const struct sealing_epoch *epoch)
+{
+    pthread_mutex_lock(&lock);
+    keyring->newest = *epoch;
+    pthread_mutex_unlock(&lock);
+}
+
+bool keyring_is_behind(struct keyring *keyring)
+{
+    pthread_mutex_lock(&lock);
+    bool is_behind = keyring->newest.number > keyring->current.number ||
+                     (keyring->newest.number == keyring->current.number &&
+                      !sealing_epochs_are_equal(&keyring->newest, &keyring->current));
+    pthread_mutex_unlock(&lock);
+    return is_behind;
 }

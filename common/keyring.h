@@ -10,7 +10,8 @@
 
 struct keyring;
 
-/* Reads the key files the first time. NULL after logging. */
+/* Reads the key files the first time. One that is not there is warned of if another is. NULL after logging.
+ */
 struct keyring *keyring_open(const struct repository_config *repository);
 void keyring_close(struct keyring *keyring); /* NULL-safe */
 
@@ -20,13 +21,18 @@ const struct key *keyring_key(const struct keyring *keyring, size_t index);
 /* "0123456789abcdef, ..." for messages. */
 const char *keyring_ids(const struct keyring *keyring);
 
+/* The files that are not there, for messages. NULL: all are. */
+const char *keyring_missing(const struct keyring *keyring);
+
 /* False: that epoch's key is not known yet. */
 bool keyring_find(struct keyring *keyring, const struct sealing_epoch *epoch,
                   unsigned char epoch_key[CIPHER_KEY_BYTES]);
-/* Takes what a document keys/<epoch>.<id> of one of its keys holds. 0, or -1 after logging "<what> is damaged
- * ..." */
+/* Is there a key of an epoch of this number, whatever its id? */
+bool keyring_has_number(struct keyring *keyring, uint32_t number);
+/* Takes what a document keys/<epoch>.<id> of one of its keys holds: *taken. 0, or -1 after logging "<what> is
+ * damaged ..." */
 int keyring_take(struct keyring *keyring, uint32_t number, const struct key *key, const void *data,
-                 size_t length, const char *what);
+                 size_t length, const char *what, struct sealing_epoch *taken);
 /* A new one. */
 int keyring_add(struct keyring *keyring, uint32_t number, const unsigned char epoch_key[CIPHER_KEY_BYTES],
                 struct sealing_epoch *epoch);
@@ -34,5 +40,11 @@ int keyring_add(struct keyring *keyring, uint32_t number, const unsigned char ep
 /* The epoch of new objects, as cluster.json says. Number 0: it is not known yet. */
 struct sealing_epoch keyring_epoch(struct keyring *keyring);
 void keyring_set_epoch(struct keyring *keyring, const struct sealing_epoch *epoch);
+/* The newest that was ever seen: what is seen later has a higher number. Number 0: none. */
+struct sealing_epoch keyring_newest(struct keyring *keyring);
+void keyring_see(struct keyring *keyring, const struct sealing_epoch *epoch);
+void keyring_set_newest(struct keyring *keyring, const struct sealing_epoch *epoch);
+/* Is that of new objects older, or another of its number? */
+bool keyring_is_behind(struct keyring *keyring);
 
 #endif

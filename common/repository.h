@@ -13,6 +13,7 @@
 #define WALFERRY_REPOSITORY_H
 
 #include "config.h"
+#include "digest.h"
 #include "object.h"
 #include "pg_control.h"
 #include "relay.h"
@@ -38,6 +39,7 @@ struct cluster {
     bool versioned;                 /* did it keep versions then? */
     struct sealing_epoch epoch;     /* of the key that new objects are encrypted with; number 0: it is not
                                        encrypted */
+    unsigned char read_as[SHA256_BYTES]; /* of the document that was parsed */
 };
 int cluster_parse(const void *data, size_t length, const char *what,
                   struct cluster *cluster);                          /* 0, or -1 after logging */
@@ -93,8 +95,12 @@ int repository_take_epoch(struct repository *repository);
 /* Logs that cluster.json was read and does not accept this system, and the ways out. */
 void repository_tell_foreign(const struct repository *repository, uint64_t system_identifier);
 
-/* Stores repository->cluster as cluster.json, whatever is there. 0, or -1 after logging. */
+/* Stores repository->cluster as cluster.json in place of the one that it was read from; refused when that is
+ * not there any more, or names an epoch that is behind. 0, or -1 after logging. */
 int repository_replace_cluster(struct repository *repository);
+
+/* What state_dir has of cluster.json is worth nothing now, whoever's it is. False: it stays there. */
+bool repository_forget_cluster(const struct repository *repository);
 
 /* Keys; caller frees; NULL after logging. */
 char *repository_cluster_key(const struct repository *repository);

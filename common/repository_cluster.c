@@ -3,7 +3,6 @@
 
 #include "digest.h"
 #include "document.h"
-#include "key.h"
 #include "log.h"
 #include "timestamp.h"
 
@@ -70,18 +69,6 @@ static int parse_generations(const struct json *document, const char *what, stru
     return -1;
 }
 
-static bool parse_epoch(const struct json *document, struct sealing_epoch *epoch)
-{
-    const char *id = json_text(document, "epoch_id");
-    uint64_t number;
-
-    if (json_uint(document, "epoch", &number) != 0 || number == 0 || number > SEALING_EPOCH_MOST ||
-        id == NULL || !hex_decode(id, epoch->id, sizeof epoch->id))
-        return false;
-    epoch->number = (uint32_t)number;
-    return true;
-}
-
 int cluster_parse(const void *data, size_t length, const char *what, struct cluster *cluster)
 {
     struct json *document = document_open(data, length, "cluster", what);
@@ -92,6 +79,10 @@ int cluster_parse(const void *data, size_t length, const char *what, struct clus
     *cluster = (struct cluster){0};
     if (document == NULL)
         return -1;
+    if (sha256_of(data, length, cluster->read_as) != 0) {
+        json_free(document);
+        return -1;
+    }
     name = json_text(document, "name");
     encryption = json_text(document, "encryption");
     if (name == NULL || encryption == NULL || json_bool(document, "versioned", &cluster->versioned) != 0 ||
@@ -100,7 +91,7 @@ int cluster_parse(const void *data, size_t length, const char *what, struct clus
     } else if (strcmp(encryption, "none") != 0 && strcmp(encryption, ENCRYPTION) != 0) {
         log_error("%s says that the repository is encrypted (%s), which this version of walferry cannot read",
                   what, encryption);
-    } else if (strcmp(encryption, ENCRYPTION) == 0 && !parse_epoch(document, &epoch)) {
+    } else if (strcmp(encryption, ENCRYPTION) == 0 && !sealing_epoch_from_json(document, &epoch)) {
         log_error("%s is damaged: it names no key epoch", what);
     } else if ((cluster->name = string_copy(name)) != NULL) {
         cluster->epoch = epoch;
@@ -118,12 +109,8 @@ int cluster_seal(const struct cluster *cluster, struct buffer *out)
 
     json_set_string(document, "name", cluster->name);
     json_set_string(document, "encryption", cluster->epoch.number != 0 ? ENCRYPTION : "none");
-    if (cluster->epoch.number != 0) {
-        char id[2 * SEALING_EPOCH_ID_BYTES + 1];
-        hex_encode(cluster->epoch.id, sizeof cluster->epoch.id, id);
-        json_set_uint(document, "epoch", cluster->epoch.number);
-        json_set_string(document, "epoch_id", id);
-    }
+    if (cluster->epoch.number != 0)
+        sealing_epoch_to_json(document, &cluster->epoch);
     json_set_string(document, "put_if_absent", condition_names[cluster->condition]);
     json_set_bool(document, "versioned", cluster->versioned);
     for (size_t i = 0; i < cluster->generation_count; i++) {
@@ -161,36 +148,17 @@ const struct generation *cluster_generation(const struct cluster *cluster, uint6
     return NULL;
 }
 
-/* Which keys open an epoch, as the names in keys/ tell. */
-struct key_ids {
-    uint32_t epoch;
-    struct buffer text;
-};
-
-static bool note_key_id(void *context, const char *key, uint64_t bytes)
-{
-    struct key_ids *ids = context;
-    char id[KEY_ID_BYTES];
-    uint32_t epoch;
-
-    (void)bytes;
-    if (key_object_name_parse(strrchr(key, '/') + 1, &epoch, id) && epoch == ids->epoch)
-        buffer_printf(&ids->text, "%s%s", ids->text.length > 0 ? ", " : "", id);
-    return true;
-}
-
 static void tell_keys(struct repository *repository, uint32_t epoch)
 {
-    struct key_ids ids = {epoch, BUFFER_EMPTY};
-    char *prefix = string_printf("%s/keys/", repository->config->cluster_name);
-    const struct store_listing listing = {.prefix = prefix, .each = note_key_id, .context = &ids};
+    struct buffer ids = BUFFER_EMPTY;
+    char *key = repository_cluster_key(repository);
 
-    if (prefix != NULL && store_list(repository->store, &listing) == STORE_OK && ids.text.length > 0)
+    if (key != NULL && store_list_key_ids(repository->store, key, epoch, &ids) == 0 && ids.length > 0)
         log_hint("It is opened by the key %s: give its file as encryption_key_file of repository \"%s\" in "
                  "\"%s\".",
-                 buffer_string(&ids.text), repository->settings->name, repository->config->path);
-    buffer_free(&ids.text);
-    free(prefix);
+                 buffer_string(&ids), repository->settings->name, repository->config->path);
+    buffer_free(&ids);
+    free(key);
 }
 
 /* It is the configuration that says what is wanted: whoever can write to the bucket can change cluster.json.
@@ -252,9 +220,9 @@ static bool recall_cluster(struct repository *repository, const char *name, int6
     if (most_age_seconds > 0 && state_read(repository->state, name, &text, &age) == 0 &&
         age < most_age_seconds)
         recalled = parse_own_cluster(repository, &text, "the remembered cluster.json") == 0;
-    if (recalled) { /* it may have become encrypted meanwhile */
+    if (recalled) { /* it may have become encrypted meanwhile, or another epoch have begun */
         bool was_muted = log_mute_thread(true);
-        recalled = repository_take_epoch(repository) == 0;
+        recalled = repository_take_epoch(repository) == 0 && !store_epoch_is_behind(repository->store);
         log_mute_thread(was_muted);
         if (!recalled)
             cluster_free(&repository->cluster);
@@ -306,6 +274,58 @@ enum repository_result repository_load_cluster(struct repository *repository, in
     }
     repository->cluster_known = result == REPOSITORY_OK;
     free(state_file);
+    return result;
+}
+
+bool repository_forget_cluster(const struct repository *repository)
+{
+    char *name = state_name("cluster", repository->config, repository->settings);
+    bool is_gone = name != NULL && state_forget_anywhere(repository->config, name);
+
+    free(name);
+    return is_gone;
+}
+
+/* Is it still what was read? Else what somebody else has changed since would be lost: a generation, or an
+ * epoch. 0, or -1 after logging. */
+static int is_unchanged(struct repository *repository, const char *key)
+{
+    unsigned char now[SHA256_BYTES];
+    struct buffer text = BUFFER_EMPTY;
+    const enum repository_result got = repository_get_small(repository, key, NULL, &text);
+    int result = -1;
+
+    if (got == REPOSITORY_OK && sha256_of(text.data, text.length, now) == 0 &&
+        memcmp(now, repository->cluster.read_as, sizeof now) == 0)
+        result = 0;
+    else if (got == REPOSITORY_OK || got == REPOSITORY_ABSENT)
+        log_error("\"%s\" was changed by somebody else meanwhile, and stays as it is now",
+                  store_describe(repository->store, key));
+    if (result != 0 && (got == REPOSITORY_OK || got == REPOSITORY_ABSENT))
+        log_hint("Run the command again: it begins with what is there then.");
+    buffer_free(&text);
+    return result;
+}
+
+int repository_replace_cluster(struct repository *repository)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct body body = {.fd = -1};
+    char *key = repository_cluster_key(repository);
+    int result = -1;
+
+    if (store_epoch_is_behind(repository->store)) {
+        store_tell_epoch_behind(repository->store);
+    } else if (key != NULL && cluster_seal(&repository->cluster, &text) == 0 &&
+               sha256_of(text.data, text.length, body.sha256) == 0 && is_unchanged(repository, key) == 0) {
+        body.data = text.data;
+        body.length = text.length;
+        result = store_replace(repository->store, key, &body) == STORE_OK ? 0 : -1;
+    }
+    if (result == 0)
+        memcpy(repository->cluster.read_as, body.sha256, sizeof body.sha256);
+    buffer_free(&text);
+    free(key);
     return result;
 }
 

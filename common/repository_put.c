@@ -232,21 +232,3 @@ enum repository_result repository_put_small(struct repository *repository, const
     memcpy(facts.sha256, body.sha256, sizeof facts.sha256);
     return put(repository, key, &content);
 }
-
-int repository_replace_cluster(struct repository *repository)
-{
-    struct buffer text = BUFFER_EMPTY;
-    struct body body = {.fd = -1};
-    char *key = repository_cluster_key(repository);
-    int result = -1;
-
-    if (key != NULL && cluster_seal(&repository->cluster, &text) == 0) {
-        body.data = text.data;
-        body.length = text.length;
-        if (sha256_of(text.data, text.length, body.sha256) == 0)
-            result = store_replace(repository->store, key, &body) == STORE_OK ? 0 : -1;
-    }
-    buffer_free(&text);
-    free(key);
-    return result;
-}

@@ -45,6 +45,29 @@ bool sealing_epochs_are_equal(const struct sealing_epoch *left, const struct sea
     return left->number == right->number && memcmp(left->id, right->id, sizeof left->id) == 0;
 }
 
+void sealing_epoch_to_json(struct json *object, const struct sealing_epoch *epoch)
+{
+    char id[2 * SEALING_EPOCH_ID_BYTES + 1];
+
+    hex_encode(epoch->id, sizeof epoch->id, id);
+    json_set_uint(object, "epoch", epoch->number);
+    json_set_string(object, "epoch_id", id);
+}
+
+bool sealing_epoch_from_json(const struct json *object, struct sealing_epoch *epoch)
+{
+    const char *id = json_text(object, "epoch_id");
+    struct sealing_epoch read;
+    uint64_t number;
+
+    if (json_uint(object, "epoch", &number) != 0 || number == 0 || number > SEALING_EPOCH_MOST ||
+        id == NULL || !hex_decode(id, read.id, sizeof read.id))
+        return false;
+    read.number = (uint32_t)number;
+    *epoch = read;
+    return true;
+}
+
 /* Header: magic 8, version 4, chunk bytes 4, epoch 4, its id 8, zeros 4, salt 32. */
 
 void sealing_header_write(const struct sealing_header *header, unsigned char out[SEALING_HEADER_BYTES])

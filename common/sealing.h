@@ -11,6 +11,7 @@
 
 #include "buffer.h"
 #include "cipher.h"
+#include "json.h"
 
 #include <stdbool.h>
 
@@ -37,6 +38,9 @@ struct sealing_epoch {
 int sealing_epoch_of(uint32_t number, const unsigned char epoch_key[CIPHER_KEY_BYTES],
                      struct sealing_epoch *epoch);
 bool sealing_epochs_are_equal(const struct sealing_epoch *left, const struct sealing_epoch *right);
+/* Members "epoch" and "epoch_id". False: they are not there, or malformed; the epoch is then unchanged. */
+void sealing_epoch_to_json(struct json *object, const struct sealing_epoch *epoch);
+bool sealing_epoch_from_json(const struct json *object, struct sealing_epoch *epoch);
 
 struct sealing_header {
     struct sealing_epoch epoch;

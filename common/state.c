@@ -49,6 +49,13 @@ void state_open_directory(const char *directory, struct state *state)
     state->directory = string_copy(directory);
 }
 
+void state_open_existing(const struct config *config, struct state *state)
+{
+    const bool is_there = config->state_dir != NULL && file_exists(config->state_dir);
+
+    state_open_directory(is_there ? config->state_dir : NULL, state);
+}
+
 void state_close(struct state *state)
 {
     free(state->directory);
@@ -164,6 +171,19 @@ done:
     free(temporary);
 }
 
+int state_keep(const struct state *state, const char *name, const void *data, size_t length)
+{
+    char *path;
+    int result;
+
+    if (state == NULL || state->directory == NULL)
+        return 0;
+    path = path_join(state->directory, name);
+    result = path == NULL ? -1 : file_replace(path, data, length, 0600);
+    free(path);
+    return result;
+}
+
 void state_forget(const struct state *state, const char *name)
 {
     if (state == NULL || state->directory == NULL)
@@ -172,6 +192,21 @@ void state_forget(const struct state *state, const char *name)
     if (path != NULL)
         unlink(path);
     free(path);
+}
+
+bool state_forget_anywhere(const struct config *config, const char *name)
+{
+    int directory;
+    bool is_gone;
+
+    if (config->state_dir == NULL)
+        return true;
+    directory = open(config->state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (directory < 0)
+        return errno == ENOENT;
+    is_gone = unlinkat(directory, name, 0) == 0 || errno == ENOENT;
+    close(directory);
+    return is_gone;
 }
 
 int state_lock(const struct state *state, const char *name, unsigned milliseconds)

@@ -13,6 +13,8 @@ struct state {
 };
 
 void state_open(const struct config *config, struct state *state);
+/* The same, but it is not made: for programs that may run as another user than the archiver. */
+void state_open_existing(const struct config *config, struct state *state);
 void state_open_directory(const char *directory, struct state *state); /* NULL: none */
 void state_close(struct state *state);
 
@@ -33,7 +35,12 @@ int state_read(const struct state *state, const char *name, struct buffer *out, 
 int state_read_secret(const struct state *state, const char *name, struct buffer *out);
 /* Of mode 0600. Failures are logged at debug level only. */
 void state_write(const struct state *state, const char *name, const void *data, size_t length);
+/* The same of what must not be lost: synced. 0, also where nothing can be remembered, or -1 after logging. */
+int state_keep(const struct state *state, const char *name, const void *data, size_t length);
 void state_forget(const struct state *state, const char *name);
+/* In the state_dir of the configuration, also if it is another user's: for root, who changes what that user
+ * has remembered. False: it is there and stays, or this user may not look. */
+bool state_forget_anywhere(const struct config *config, const char *name);
 
 /* A lock between processes, by a file of this name that stays. Waits at most so many milliseconds. Its
  * descriptor, closed on exec, which unlocks by being closed; -1 with errno set when it is not to be had. */

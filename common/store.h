@@ -57,6 +57,14 @@ void store_remember_keys(struct store *store, const struct config *config, const
  * one below the cluster's folder. OK; ABSENT: no configured key opens that epoch, or what is in keys/ is
  * another one (not logged); else after logging. Only of an encrypted one. */
 enum store_result store_set_epoch(struct store *store, const char *key, const struct sealing_epoch *epoch);
+/* Is the epoch that was set not the newest that was ever set, in this process or (state_dir) on this host?
+ * Nothing is encrypted with it then. False of one that is not encrypted. */
+bool store_epoch_is_behind(const struct store *store);
+void store_tell_epoch_behind(const struct store *store); /* logs that, and the ways out */
+/* Number 0: none was set yet. Only of an encrypted one, as the next. */
+struct sealing_epoch store_newest_epoch(struct store *store);
+/* The epoch that was set last is the newest from now on, whatever was seen. 0, or -1 after logging. */
+int store_accept_epoch(struct store *store);
 void store_close(struct store *store); /* NULL-safe */
 void store_set_limits(struct store *store, const struct store_limits *limits);
 /* From now on the sink of a get is called by a thread of the store's own, while more comes (relay.h): for one
@@ -64,6 +72,9 @@ void store_set_limits(struct store *store, const struct store_limits *limits);
 int store_use_relay(struct store *store);
 /* The ids of the configured keys, of an encrypted one. */
 const char *store_key_ids(const struct store *store);
+/* Those of the keys that open an epoch, by one LIST of keys/, appended: "0123456789abcdef, ...". cluster: any
+ * key below the cluster's folder. 0, or -1 after logging. */
+int store_list_key_ids(struct store *store, const char *cluster, uint32_t epoch, struct buffer *ids);
 /* How many answers so far asked for fewer requests. */
 unsigned store_slow_downs(const struct store *store);
 /* The time by the store's own clock, as its last answer told it; a directory, and a store that told none, has

@@ -1,5 +1,6 @@
 /* The driver of encrypted repositories: around that of the place, it seals what goes in and opens what comes
- * out (store_sealed_put.c, store_sealed_get.c), so that all above sees the content and its length. */
+ * out (store_sealed_put.c, store_sealed_get.c), with keys from store_sealed_keys.c, so that all above sees
+ * the content and its length. */
 #include "store_sealed.h"
 
 #include "log.h"
@@ -8,132 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_OBJECT_BYTES_MOST (64u * 1024)
-
 const char *sealed_name(const char *key)
 {
     const char *slash = strchr(key, '/');
 
     return slash != NULL && isdigit((unsigned char)slash[1]) ? slash + 1 : NULL;
-}
-
-/* Keys of epochs */
-
-/* The document's name in state_dir; NULL: nothing is remembered, or after logging. Caller frees. */
-static char *state_file(const struct sealed *sealed, const char *name)
-{
-    char *kind, *result;
-
-    if (sealed->state == NULL || sealed->state->directory == NULL)
-        return NULL;
-    kind = string_printf("key-%s", strchr(name, '/') + 1);
-    result = kind == NULL ? NULL : state_name(kind, sealed->config, sealed->inner.config);
-    free(kind);
-    return result;
-}
-
-/* What was remembered and is not it is forgotten: the store is asked. */
-static bool recall(struct sealed *sealed, const char *name, const struct sealing_epoch *epoch,
-                   const struct key *key)
-{
-    unsigned char epoch_key[CIPHER_KEY_BYTES];
-    struct buffer text = BUFFER_EMPTY;
-    char *file = state_file(sealed, name);
-    bool recalled = false;
-    int64_t age;
-
-    if (file != NULL && state_read(sealed->state, file, &text, &age) == 0) {
-        bool was_muted = log_mute_thread(true);
-        recalled = keyring_take(sealed->keyring, epoch->number, key, text.data, text.length,
-                                "a remembered key") == 0 &&
-                   keyring_find(sealed->keyring, epoch, epoch_key);
-        log_mute_thread(was_muted);
-        if (!recalled)
-            state_forget(sealed->state, file);
-        explicit_bzero(epoch_key, sizeof epoch_key);
-    }
-    buffer_free(&text);
-    free(file);
-    return recalled;
-}
-
-static int append_limited(void *context, const void *data, size_t length)
-{
-    struct buffer *out = context;
-
-    if (out->length + length <= KEY_OBJECT_BYTES_MOST)
-        return buffer_append(out, data, length);
-    log_error("a document of a key is longer than is sensible");
-    return -1;
-}
-
-static enum store_result ask(struct sealed *sealed, const char *cluster, const char *name, uint32_t epoch,
-                             const struct key *key)
-{
-    const struct store_range whole = {0, 0, 0};
-    struct buffer text = BUFFER_EMPTY;
-    const struct sink sink = {append_limited, &text};
-    struct store_object object;
-    char *place = string_printf("%.*s/%s", (int)strcspn(cluster, "/"), cluster, name);
-    enum store_result result =
-        place == NULL ? STORE_FAILED
-                      : sealed->inner.driver->get(&sealed->inner, place, NULL, &whole, &sink, &object);
-
-    if (result == STORE_OK && keyring_take(sealed->keyring, epoch, key, text.data, text.length,
-                                           store_describe(&sealed->inner, place)) != 0)
-        result = STORE_DAMAGED;
-    if (result == STORE_OK) {
-        char *file = state_file(sealed, name);
-        if (file != NULL)
-            state_write(sealed->state, file, text.data, text.length);
-        free(file);
-    }
-    buffer_free(&text);
-    free(place);
-    return result == STORE_STOPPED ? STORE_FAILED : result == STORE_DELETED ? STORE_ABSENT : result;
-}
-
-enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
-                                   const struct sealing_epoch *epoch, bool may_ask,
-                                   unsigned char epoch_key[CIPHER_KEY_BYTES])
-{
-    enum store_result result = STORE_ABSENT;
-    size_t count = keyring_count(sealed->keyring);
-    char name[KEY_NAME_BYTES];
-
-    if (keyring_find(sealed->keyring, epoch, epoch_key))
-        return STORE_OK;
-    /* a document that is gone, damaged or of another epoch hides no other key's */
-    for (size_t i = 0; i < 2 * count; i++) {
-        const struct key *key = keyring_key(sealed->keyring, i % count);
-        enum store_result one = STORE_ABSENT;
-        key_object_name(epoch->number, key->id, name);
-        if (i < count)
-            one = recall(sealed, name, epoch, key) ? STORE_OK : STORE_ABSENT;
-        else if (may_ask)
-            one = ask(sealed, cluster, name, epoch->number, key);
-        if (one == STORE_OK && keyring_find(sealed->keyring, epoch, epoch_key))
-            return STORE_OK;
-        if (one != STORE_OK && result == STORE_ABSENT)
-            result = one;
-    }
-    return result;
-}
-
-int sealed_begin_new(struct sealed *sealed, const char *key, struct sealing *sealing)
-{
-    unsigned char epoch_key[CIPHER_KEY_BYTES];
-    const struct sealing_epoch epoch = keyring_epoch(sealed->keyring);
-    int result = -1;
-
-    sealed_forget(sealed);
-    if (epoch.number == 0 || !keyring_find(sealed->keyring, &epoch, epoch_key))
-        log_error("could not encrypt \"%s\": cluster.json, which names the key epoch, was not read",
-                  store_describe(&sealed->inner, key));
-    else
-        result = sealing_begin_new(sealing, epoch_key, &epoch, sealed_name(key));
-    explicit_bzero(epoch_key, sizeof epoch_key);
-    return result;
 }
 
 /* Lengths in lists */
@@ -341,25 +221,46 @@ int store_sealed_open(struct store *store)
     return 0;
 }
 
+static struct sealed *sealed_of(const struct store *store)
+{
+    return store->driver == &driver ? store->own : NULL;
+}
+
 void store_remember_keys(struct store *store, const struct config *config, const struct state *state)
 {
-    if (store->driver != &driver)
+    struct sealed *sealed = sealed_of(store);
+
+    if (sealed == NULL)
         return;
-    struct sealed *sealed = store->own;
     sealed->config = config;
     sealed->state = state;
 }
 
 enum store_result store_set_epoch(struct store *store, const char *key, const struct sealing_epoch *epoch)
 {
-    struct sealed *sealed = store->own;
-    unsigned char epoch_key[CIPHER_KEY_BYTES];
-    enum store_result result = sealed_epoch_key(sealed, key, epoch, true, epoch_key);
+    return sealed_set_epoch(sealed_of(store), key, epoch);
+}
 
-    explicit_bzero(epoch_key, sizeof epoch_key);
-    if (result == STORE_OK)
-        keyring_set_epoch(sealed->keyring, epoch);
-    return result;
+bool store_epoch_is_behind(const struct store *store)
+{
+    const struct sealed *sealed = sealed_of(store);
+
+    return sealed != NULL && keyring_is_behind(sealed->keyring);
+}
+
+void store_tell_epoch_behind(const struct store *store)
+{
+    sealed_tell_behind(sealed_of(store));
+}
+
+struct sealing_epoch store_newest_epoch(struct store *store)
+{
+    return sealed_newest_epoch(sealed_of(store));
+}
+
+int store_accept_epoch(struct store *store)
+{
+    return sealed_accept_epoch(sealed_of(store));
 }
 
 const char *store_key_ids(const struct store *store)

@@ -1,4 +1,4 @@
-/* What the driver of encrypted repositories has for its own files, store_sealed.c,
+/* What the driver of encrypted repositories has for its own files, store_sealed.c, store_sealed_keys.c,
  * store_sealed_put.c and store_sealed_get.c. Layer 2. */
 #ifndef WALFERRY_STORE_SEALED_H
 #define WALFERRY_STORE_SEALED_H
@@ -39,6 +39,13 @@ const char *sealed_name(const char *key);
 enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
                                    const struct sealing_epoch *epoch, bool may_ask,
                                    unsigned char epoch_key[CIPHER_KEY_BYTES]);
+
+/* store_set_epoch and its kin. */
+enum store_result sealed_set_epoch(struct sealed *sealed, const char *cluster,
+                                   const struct sealing_epoch *epoch);
+struct sealing_epoch sealed_newest_epoch(struct sealed *sealed);
+int sealed_accept_epoch(struct sealed *sealed);
+void sealed_tell_behind(const struct sealed *sealed);
 
 /* Something is written or deleted: the header that is known may not be what is there. */
 void sealed_forget(struct sealed *sealed);

@@ -199,28 +199,32 @@ static enum store_result judge(struct opening *opening, enum store_result got)
     return opening->is_damaged ? STORE_DAMAGED : STORE_OK;
 }
 
-/* An object says that it is of an epoch for which there is no key here. */
+/* An object says that it is of an epoch for which there is no key here. What is in keys/ tells whether that
+ * can be: the current epoch may be one that was remembered, and another host have begun others. */
 static enum store_result tell_no_key(struct opening *opening)
 {
     struct sealed *sealed = opening->sealed;
-    const struct sealing_epoch current = keyring_epoch(sealed->keyring);
+    const uint32_t epoch = opening->unknown_epoch.number;
+    struct buffer ids = BUFFER_EMPTY;
+    enum store_result result = STORE_DAMAGED;
 
-    if (current.number != 0 && opening->unknown_epoch.number > current.number) {
-        damaged(opening, "it names a key epoch that has not begun yet");
-        return STORE_DAMAGED;
-    }
-    if (opening->unknown_epoch.number == current.number &&
-        !sealing_epochs_are_equal(&opening->unknown_epoch, &current)) {
-        damaged(opening, "it is encrypted with another key than this epoch has here");
+    if (keyring_has_number(sealed->keyring, epoch)) {
+        damaged(opening, "it is encrypted with another key than its epoch has here");
         log_hint("So it is with what was stored before a repository was emptied and made anew, or altered.");
-        return STORE_DAMAGED;
+    } else if (store_list_key_ids(&sealed->inner, opening->key, epoch, &ids) != 0) {
+        result = STORE_FAILED;
+    } else if (ids.length == 0) {
+        damaged(opening, "it names a key epoch that has no key in keys/");
+    } else {
+        result = STORE_FAILED;
+        log_error("%s is encrypted with epoch %" PRIu32 ", which no configured key (%s) opens",
+                  store_describe(&sealed->inner, opening->key), epoch, keyring_ids(sealed->keyring));
+        log_hint("It is opened by the key %s: encryption_key_file takes several. Is there none of them any "
+                 "more, then nobody can read it.",
+                 buffer_string(&ids));
     }
-    log_error("%s is encrypted with epoch %" PRIu32 ", which no configured key (%s) opens",
-              store_describe(&sealed->inner, opening->key), opening->unknown_epoch.number,
-              keyring_ids(sealed->keyring));
-    log_hint("\"repository-key list\" says which keys open it; encryption_key_file takes several. Is there "
-             "none of them any more, then nobody can read it.");
-    return STORE_FAILED;
+    buffer_free(&ids);
+    return result;
 }
 
 /* One GET; once more where the key of the object's epoch had to be got first. */

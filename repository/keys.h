@@ -25,8 +25,12 @@ int keys_get(struct repository *repository, const struct keys_entry *entry, stru
  * -1 after logging. */
 int keys_begin_epoch(struct repository *repository);
 
+/* Does this key open the current epoch, as cluster.json names it? 0; 1: there is no document of it (nothing
+ * logged); -1 after logging. */
+int keys_check(struct repository *repository, const struct keys_list *list, const struct key *key);
+
 /* Every epoch also for this key. derivation: NULL of a random one. *added: how many documents were made. 0,
- * or -1 after logging, also when there is an epoch that no configured key opens. */
+ * or -1 after logging; an epoch that no configured key opens is named, and passed over. */
 int keys_wrap_all(struct repository *repository, const struct key *key,
                   const struct key_derivation *derivation, size_t *added);
 

@@ -151,6 +151,10 @@ static void check_cluster(struct check *check, uint64_t system_identifier, bool 
         return;
     }
     say_generations(check, system_identifier);
+    if (store_epoch_is_behind(check->repository->store))
+        check_say(
+            check, FINDING_FAILURE,
+            "cluster.json names another key epoch than the newest that was seen here (docs/encryption.md)");
     if (tried && check->repository->settings->kind == REPOSITORY_S3 &&
         (cluster->condition != check->condition || cluster->versioned != check->keeps_versions))
         check_say(check, FINDING_FAILURE,

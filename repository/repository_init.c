@@ -111,14 +111,24 @@ done:
     return result;
 }
 
-/* The remembered copies of what was changed are worth nothing now. */
-static void forget(const struct init *init, const struct repository *repository)
+/* What was remembered of a repository that was here before is forgotten, also by root for the archiver: its
+ * key is not this one's. */
+static void forget_before(const struct init *init, const struct repository *repository)
 {
-    char *name = state_name("cluster", &init->config, repository->settings);
+    char *name = state_name("epoch", &init->config, repository->settings);
+    bool is_forgotten = repository_forget_cluster(repository) && name != NULL;
 
-    if (name != NULL)
-        state_forget(&init->state, name);
+    if (repository->cluster.epoch.number != 0 && init->state.directory == NULL)
+        is_forgotten = is_forgotten && state_forget_anywhere(&init->config, name);
     free(name);
+    if (is_forgotten || repository->cluster.epoch.number == 0)
+        return;
+    log_warning("what \"%s\" (state_dir) remembers of repository \"%s\" is another user's, and stays",
+                init->config.state_dir, repository->settings->name);
+    log_hint(
+        "If there was a repository here before, run \"repository-key accept\" as that user now: what its "
+        "archiver stores until then, for up to an hour, is encrypted with the key of the one before, "
+        "and lost.");
 }
 
 static int make(struct init *init, struct repository *repository)
@@ -140,12 +150,14 @@ static int make(struct init *init, struct repository *repository)
         (repository->settings->encryption_key_file != NULL && keys_begin_epoch(repository) != 0) ||
         put_cluster(repository) != 0)
         return -1;
-    forget(init, repository); /* of one that was here before */
+    forget_before(init, repository);
+    if (cluster->epoch.number != 0 && store_accept_epoch(repository->store) != 0)
+        return -1;
     tell(repository, "made");
     return 0;
 }
 
-static int add_generation(struct init *init, struct repository *repository)
+static int add_generation(const struct init *init, struct repository *repository)
 {
     struct cluster *cluster = &repository->cluster;
     struct generation *grown = realloc(cluster->generations, (cluster->generation_count + 1) * sizeof *grown);
@@ -156,19 +168,19 @@ static int add_generation(struct init *init, struct repository *repository)
     grown[cluster->generation_count++] = init->here;
     if (repository_replace_cluster(repository) != 0)
         return -1;
-    forget(init, repository);
+    repository_forget_cluster(repository);
     tell(repository, "a new generation was added");
     return 0;
 }
 
-static int probe_again(struct init *init, struct repository *repository)
+static int probe_again(struct repository *repository)
 {
     struct cluster *cluster = &repository->cluster;
 
     if (repository_probe(repository, &cluster->condition, &cluster->versioned) != 0 ||
         repository_replace_cluster(repository) != 0)
         return -1;
-    forget(init, repository);
+    repository_forget_cluster(repository);
     tell(repository, "probed again");
     return 0;
 }
@@ -177,7 +189,7 @@ static int look_at_existing(struct init *init, struct repository *repository)
 {
     if (cluster_generation(&repository->cluster, init->here.system_identifier) != NULL) {
         if (init->probe_again)
-            return probe_again(init, repository);
+            return probe_again(repository);
         tell(repository, "there already");
         return 0;
     }

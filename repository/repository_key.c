@@ -153,24 +153,52 @@ static int list(struct keys_call *call, const struct repository_config *settings
     return result;
 }
 
+static void tell_followers(const struct keys_call *call, const struct repository *repository)
+{
+    if (repository_forget_cluster(repository))
+        return;
+    log_warning("what \"%s\" (state_dir) remembers of repository \"%s\" is another user's, and stays",
+                call->config.state_dir, repository->settings->name);
+    log_hint("That user's wal-push goes on with the epoch before for up to an hour.");
+}
+
 static int rotate(struct keys_call *call, const struct repository_config *settings)
 {
     struct repository repository;
-    char *name = state_name("cluster", &call->config, settings);
-    int result = name == NULL ? -1 : open_sealed(call, settings, &repository);
+    int result = open_sealed(call, settings, &repository);
 
+    if (result != 0)
+        return -1;
+    result = keys_begin_epoch(&repository);
+    if (result == 0)
+        result = repository_replace_cluster(&repository);
+    if (result == 0)
+        result = repository_take_epoch(&repository); /* the newest from now on */
     if (result == 0) {
-        result = keys_begin_epoch(&repository);
-        if (result == 0)
-            result = repository_replace_cluster(&repository);
-        if (result == 0) {
-            state_forget(&call->state, name);
-            printf("%s: epoch %" PRIu32 " has begun, for the key %s\n", settings->name,
-                   repository.cluster.epoch.number, store_key_ids(repository.store));
-        }
-        repository_close(&repository);
+        tell_followers(call, &repository);
+        printf("%s: epoch %" PRIu32 " has begun, for the key %s\n", settings->name,
+               repository.cluster.epoch.number, store_key_ids(repository.store));
     }
-    free(name);
+    repository_close(&repository);
+    return result;
+}
+
+/* cluster.json is right, whatever was seen here before. */
+static int accept_epoch(struct keys_call *call, const struct repository_config *settings)
+{
+    struct repository repository;
+    int result;
+
+    if (call->state.directory == NULL) {
+        log_error("nothing is remembered: there is no state_dir that is this user's alone");
+        return -1;
+    }
+    if (open_sealed(call, settings, &repository) != 0)
+        return -1;
+    result = store_accept_epoch(repository.store);
+    if (result == 0)
+        printf("%s: epoch %" PRIu32 " is the newest\n", settings->name, repository.cluster.epoch.number);
+    repository_close(&repository);
     return result;
 }
 
@@ -182,6 +210,8 @@ static int wrap(struct repository *repository, const struct key *key, const stru
     if (result == 0)
         printf("%s: key %s opens all epochs%s\n", repository->settings->name, key->id,
                added == 0 ? " already" : " now");
+    else if (added > 0)
+        printf("%s: key %s opens %zu more epochs, but not all\n", repository->settings->name, key->id, added);
     return result;
 }
 
@@ -213,8 +243,13 @@ static int add(struct keys_call *call, const struct repository_config *settings)
         result = -1;
     else if (call->passphrase)
         result = wrap_for_passphrase(call, &repository);
-    for (size_t i = 0; !call->passphrase && result == 0 && i < keyring_count(keyring); i++)
-        result = wrap(&repository, keyring_key(keyring, i), NULL);
+    for (size_t i = 0; !call->passphrase && keyring != NULL && i < keyring_count(keyring); i++)
+        if (wrap(&repository, keyring_key(keyring, i), NULL) != 0)
+            result = -1;
+    if (!call->passphrase && keyring != NULL && keyring_missing(keyring) != NULL) {
+        log_error("the key of %s was not added: it is not there", keyring_missing(keyring));
+        result = -1;
+    }
     keyring_close(keyring);
     repository_close(&repository);
     return result;
@@ -251,18 +286,10 @@ static int derive(struct keys_call *call, struct repository *repository, const s
 /* Does it open the current epoch? */
 static int check_key(struct repository *repository, const struct keys_list *entries, const struct key *key)
 {
-    unsigned char epoch_key[CIPHER_KEY_BYTES];
-    struct key_object object;
-    int result = -1;
+    int result = keys_check(repository, entries, key);
 
-    for (size_t i = 0; i < entries->count; i++)
-        if (entries->entries[i].epoch == repository->cluster.epoch.number &&
-            strcmp(entries->entries[i].id, key->id) == 0) {
-            if (keys_get(repository, &entries->entries[i], &object) == 0)
-                result = key_object_unwrap(&object, key, "its document in keys/", epoch_key);
-            explicit_bzero(epoch_key, sizeof epoch_key);
-            return result;
-        }
+    if (result <= 0)
+        return result;
     log_error("the key %s does not open epoch %" PRIu32 " of repository \"%s\"", key->id,
               repository->cluster.epoch.number, repository->settings->name);
     log_hint("\"repository-key list\" says which keys do.");
@@ -322,14 +349,14 @@ static command *find_command(const char *name)
     static const struct {
         const char *name;
         command *command;
-    } commands[] = {
-        {"generate", generate}, {"list", list}, {"rotate", rotate}, {"add", add}, {"unlock", unlock}};
+    } commands[] = {{"generate", generate}, {"list", list},     {"rotate", rotate},
+                    {"add", add},           {"unlock", unlock}, {"accept", accept_epoch}};
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, name) == 0)
             return commands[i].command;
     log_error("there is no command \"%s\"", name);
-    log_hint("There is: generate, list, rotate, add, unlock.");
+    log_hint("There is: generate, list, rotate, add, unlock, accept.");
     return NULL;
 }
 
@@ -361,16 +388,18 @@ int main(int argc, char **argv)
     };
     static const struct program program = {
         .name = "repository-key",
-        .summary = "the keys of encrypted repositories: generate, list, rotate, add or unlock",
+        .summary = "the keys of encrypted repositories: generate, list, rotate, add, unlock or accept",
         .operands = "COMMAND",
         .operand_count = 1,
         .options = own,
-        .epilogue = "generate   make the key files of the configuration that are not there\n"
-                    "list       which keys open which epoch\n"
-                    "rotate     start an epoch: new objects are encrypted with a new key\n"
-                    "add        let every configured key, or a passphrase, open all epochs\n"
-                    "unlock     bring the key that a passphrase, or key_command, gives\n\n"
-                    "Exit status: 0 done; 1 failed; 2 usage or configuration.",
+        .epilogue =
+            "generate   make the key files of the configuration that are not there\n"
+            "list       which keys open which epoch\n"
+            "rotate     start an epoch: new objects are encrypted with a new key\n"
+            "add        let every configured key, or a passphrase, open all epochs\n"
+            "unlock     bring the key that a passphrase, or key_command, gives\n"
+            "accept     take the epoch of cluster.json for the newest, also where a later one was seen\n\n"
+            "Exit status: 0 done; 1 failed; 2 usage or configuration.",
     };
     struct options options;
     struct keys_call call = {.passphrase_fd = -1};

@@ -141,6 +141,7 @@ static int run(const struct config *config, const struct repository_config *from
 {
     struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct repository from, to;
+    struct state state;
     int result = -1;
 
     request->settings.jobs = request->jobs != 0 ? (unsigned)request->jobs : config->basebackup_jobs;
@@ -148,10 +149,12 @@ static int run(const struct config *config, const struct repository_config *from
         request->settings.max_rate = config->basebackup_max_rate;
     if (repository_open(config, from_settings, NULL, &limits, &from) != 0)
         return -1;
-    if (repository_open(config, to_settings, NULL, &limits, &to) == 0) {
+    state_open_existing(config, &state); /* of what is encrypted: which epoch is the newest */
+    if (repository_open(config, to_settings, &state, &limits, &to) == 0) {
         result = sync_opened(&from, &to, request);
         repository_close(&to);
     }
+    state_close(&state);
     repository_close(&from);
     return result;
 }

@@ -1,0 +1,328 @@
+/* The keys of epochs: what is known of them here, what lies in keys/, and which epoch is the newest. */
+#include "store_sealed.h"
+
+#include "digest.h"
+#include "document.h"
+#include "log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY_OBJECT_BYTES_MOST (64u * 1024)
+#define LOCK_NAME "epoch.lock"
+#define LOCK_MILLISECONDS 2000
+
+static bool can_remember(const struct sealed *sealed)
+{
+    return sealed->state != NULL && sealed->state->directory != NULL;
+}
+
+/* Documents of keys/ */
+
+/* A document's name in state_dir: with the epoch's id, for a repository that is emptied and made anew has
+ * another key of the same number, and what is sealed with the one before is opened by nothing else any more.
+ * NULL: nothing is remembered, or after logging. Caller frees. */
+static char *state_file(const struct sealed *sealed, const struct sealing_epoch *epoch, const struct key *key)
+{
+    char id[2 * SEALING_EPOCH_ID_BYTES + 1], *kind, *result;
+
+    if (!can_remember(sealed))
+        return NULL;
+    hex_encode(epoch->id, sizeof epoch->id, id);
+    kind = string_printf("key-%08" PRIu32 ".%s.%s", epoch->number, key->id, id);
+    result = kind == NULL ? NULL : state_name(kind, sealed->config, sealed->inner.config);
+    free(kind);
+    return result;
+}
+
+/* What was remembered and is not it is forgotten: the store is asked. */
+static bool recall(struct sealed *sealed, const struct sealing_epoch *epoch, const struct key *key)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct sealing_epoch taken = {.number = 0};
+    char *file = state_file(sealed, epoch, key);
+    bool recalled = false;
+    int64_t age;
+
+    if (file != NULL && state_read(sealed->state, file, &text, &age) == 0) {
+        bool was_muted = log_mute_thread(true);
+        recalled = keyring_take(sealed->keyring, epoch->number, key, text.data, text.length,
+                                "a remembered key", &taken) == 0 &&
+                   sealing_epochs_are_equal(&taken, epoch);
+        log_mute_thread(was_muted);
+        if (!recalled)
+            state_forget(sealed->state, file);
+    }
+    buffer_free(&text);
+    free(file);
+    return recalled;
+}
+
+static int append_limited(void *context, const void *data, size_t length)
+{
+    struct buffer *out = context;
+
+    if (out->length + length <= KEY_OBJECT_BYTES_MOST)
+        return buffer_append(out, data, length);
+    log_error("a document of a key is longer than is sensible");
+    return -1;
+}
+
+static void remember(struct sealed *sealed, const struct sealing_epoch *epoch, const struct key *key,
+                     const struct buffer *text)
+{
+    char *file = state_file(sealed, epoch, key);
+
+    if (file != NULL)
+        state_write(sealed->state, file, text->data, text->length);
+    free(file);
+}
+
+/* One GET. OK: the keyring has what is there, *taken. */
+static enum store_result ask(struct sealed *sealed, const char *cluster, uint32_t epoch,
+                             const struct key *key, struct sealing_epoch *taken)
+{
+    const struct store_range whole = {0, 0, 0};
+    struct buffer text = BUFFER_EMPTY;
+    const struct sink sink = {append_limited, &text};
+    struct store_object object;
+    char name[KEY_NAME_BYTES];
+
+    key_object_name(epoch, key->id, name);
+    char *place = string_printf("%.*s/%s", (int)strcspn(cluster, "/"), cluster, name);
+    enum store_result result =
+        place == NULL ? STORE_FAILED
+                      : sealed->inner.driver->get(&sealed->inner, place, NULL, &whole, &sink, &object);
+
+    if (result == STORE_OK && keyring_take(sealed->keyring, epoch, key, text.data, text.length,
+                                           store_describe(&sealed->inner, place), taken) != 0)
+        result = STORE_DAMAGED;
+    if (result == STORE_OK)
+        remember(sealed, taken, key, &text);
+    buffer_free(&text);
+    free(place);
+    return result == STORE_STOPPED ? STORE_FAILED : result == STORE_DELETED ? STORE_ABSENT : result;
+}
+
+enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
+                                   const struct sealing_epoch *epoch, bool may_ask,
+                                   unsigned char epoch_key[CIPHER_KEY_BYTES])
+{
+    enum store_result result = STORE_ABSENT;
+    size_t count = keyring_count(sealed->keyring);
+
+    if (keyring_find(sealed->keyring, epoch, epoch_key))
+        return STORE_OK;
+    for (size_t i = 0; i < count; i++)
+        if (recall(sealed, epoch, keyring_key(sealed->keyring, i)) &&
+            keyring_find(sealed->keyring, epoch, epoch_key))
+            return STORE_OK;
+    /* a document that is gone, damaged or of another epoch hides no other key's */
+    for (size_t i = 0; may_ask && i < count; i++) {
+        struct sealing_epoch taken;
+        enum store_result one = ask(sealed, cluster, epoch->number, keyring_key(sealed->keyring, i), &taken);
+        if (one == STORE_OK && keyring_find(sealed->keyring, epoch, epoch_key))
+            return STORE_OK;
+        if (one != STORE_OK && result == STORE_ABSENT)
+            result = one;
+    }
+    return result;
+}
+
+struct key_ids {
+    struct buffer *text;
+    bool failed;
+};
+
+static bool note_key_id(void *context, const char *key, uint64_t bytes)
+{
+    struct key_ids *ids = context;
+    char id[KEY_ID_BYTES];
+    uint32_t epoch;
+
+    (void)bytes;
+    if (key_object_name_parse(strrchr(key, '/') + 1, &epoch, id))
+        ids->failed = buffer_printf(ids->text, "%s%s", ids->text->length > 0 ? ", " : "", id) != 0;
+    return !ids->failed;
+}
+
+int store_list_key_ids(struct store *store, const char *cluster, uint32_t epoch, struct buffer *ids)
+{
+    char *prefix = string_printf("%.*s/keys/%08" PRIu32 ".", (int)strcspn(cluster, "/"), cluster, epoch);
+    struct key_ids noted = {ids, prefix == NULL};
+    const struct store_listing listing = {.prefix = prefix, .each = note_key_id, .context = &noted};
+
+    if (prefix != NULL && store_list(store, &listing) != STORE_OK)
+        noted.failed = true;
+    free(prefix);
+    return noted.failed ? -1 : 0;
+}
+
+/* The newest epoch, in state_dir */
+
+/* Caller frees; NULL: nothing is remembered, or after logging. What is read as it was has an end of its own.
+ */
+static char *mark_file(const struct sealed *sealed)
+{
+    if (!can_remember(sealed) || sealed->inner.config->s3.as_of != 0)
+        return NULL;
+    return state_name("epoch", sealed->config, sealed->inner.config);
+}
+
+/* It never ages. Number 0: there is none. */
+static struct sealing_epoch read_mark(const struct sealed *sealed, const char *file)
+{
+    struct sealing_epoch epoch = {.number = 0};
+    struct buffer text = BUFFER_EMPTY;
+    struct json *document;
+
+    if (state_read_secret(sealed->state, file, &text) == 0) {
+        document = document_open(text.data, text.length, "epoch", "what state_dir has of the newest epoch");
+        if (document != NULL && !sealing_epoch_from_json(document, &epoch))
+            log_error("what state_dir has of the newest epoch is damaged: it names none");
+        json_free(document);
+    }
+    buffer_free(&text);
+    return epoch;
+}
+
+/* Between processes it only goes up, unless it must be what it is told. */
+static int write_mark(const struct sealed *sealed, const char *file, const struct sealing_epoch *epoch,
+                      bool must_be)
+{
+    int lock = state_lock(sealed->state, LOCK_NAME, LOCK_MILLISECONDS), result = 0;
+    struct buffer text = BUFFER_EMPTY;
+    struct json *document;
+
+    if (lock < 0) {
+        log_warning("could not lock \"%s/" LOCK_NAME "\": %m", sealed->state->directory);
+        return -1;
+    }
+    if (must_be || read_mark(sealed, file).number < epoch->number) {
+        document = document_new("epoch");
+        sealing_epoch_to_json(document, epoch);
+        result = document_seal(document, &text);
+        if (result == 0)
+            result = state_keep(sealed->state, file, text.data, text.length);
+    }
+    close(lock);
+    buffer_free(&text);
+    return result;
+}
+
+struct sealing_epoch sealed_newest_epoch(struct sealed *sealed)
+{
+    char *file = mark_file(sealed);
+
+    if (file != NULL) {
+        const struct sealing_epoch mark = read_mark(sealed, file);
+        keyring_see(sealed->keyring, &mark);
+    }
+    free(file);
+    return keyring_newest(sealed->keyring);
+}
+
+/* What rotation leaves behind stays. Where the documents of the epoch before are gone, so is what was there.
+ */
+static void look_back(struct sealed *sealed, const char *cluster, const struct sealing_epoch *before)
+{
+    const char *name = sealed->inner.config->name;
+    struct sealing_epoch taken;
+
+    for (size_t i = 0; i < keyring_count(sealed->keyring); i++) {
+        enum store_result result =
+            ask(sealed, cluster, before->number, keyring_key(sealed->keyring, i), &taken);
+        if ((result != STORE_OK && result != STORE_ABSENT) ||
+            (result == STORE_OK && sealing_epochs_are_equal(&taken, before)))
+            return;
+    }
+    log_warning("repository \"%s\" has no key of epoch %" PRIu32
+                ", which was the newest here: it was made anew, or that key was removed",
+                name, before->number);
+    log_hint("What was stored there from here in that epoch (if it was made anew: at most an hour's WAL) is "
+             "encrypted with a key that nothing but state_dir has. Take a base backup now.");
+}
+
+/* The epoch of cluster.json, whose key is here. */
+static void see(struct sealed *sealed, const char *cluster, const struct sealing_epoch *epoch)
+{
+    char *file = mark_file(sealed);
+
+    if (file != NULL) {
+        const struct sealing_epoch mark = read_mark(sealed, file);
+        keyring_see(sealed->keyring, &mark);
+        if (mark.number != 0 && mark.number < epoch->number)
+            look_back(sealed, cluster, &mark);
+        if (mark.number < epoch->number)
+            write_mark(sealed, file, epoch, false);
+    }
+    free(file);
+    keyring_see(sealed->keyring, epoch);
+}
+
+enum store_result sealed_set_epoch(struct sealed *sealed, const char *cluster,
+                                   const struct sealing_epoch *epoch)
+{
+    unsigned char epoch_key[CIPHER_KEY_BYTES];
+    enum store_result result = sealed_epoch_key(sealed, cluster, epoch, true, epoch_key);
+
+    explicit_bzero(epoch_key, sizeof epoch_key);
+    if (result == STORE_OK) {
+        keyring_set_epoch(sealed->keyring, epoch);
+        see(sealed, cluster, epoch);
+    }
+    return result;
+}
+
+int sealed_accept_epoch(struct sealed *sealed)
+{
+    const struct sealing_epoch epoch = keyring_epoch(sealed->keyring);
+    char *file = mark_file(sealed);
+    int result = file == NULL ? 0 : write_mark(sealed, file, &epoch, true);
+
+    free(file);
+    if (result == 0)
+        keyring_set_newest(sealed->keyring, &epoch);
+    return result;
+}
+
+void sealed_tell_behind(const struct sealed *sealed)
+{
+    const struct sealing_epoch epoch = keyring_epoch(sealed->keyring);
+    const struct sealing_epoch newest = keyring_newest(sealed->keyring);
+    const char *name = sealed->inner.config->name;
+
+    if (epoch.number < newest.number)
+        log_error("cluster.json of repository \"%s\" names key epoch %" PRIu32 ", and epoch %" PRIu32
+                  " had begun: nothing is encrypted with an older one",
+                  name, epoch.number, newest.number);
+    else
+        log_error("cluster.json of repository \"%s\" names another key epoch %" PRIu32
+                  " than before: nothing is encrypted with it",
+                  name, epoch.number);
+    log_hint(
+        "Whoever can write there may have put an old cluster.json back: \"repository-key rotate\" begins "
+        "an epoch behind all. But if the repository was emptied and made anew, or brought back from a "
+        "copy, run \"repository-key accept\" as this user, and then basebackup-push: what was stored "
+        "there from here since then may be encrypted with a key that nothing but state_dir has.");
+}
+
+int sealed_begin_new(struct sealed *sealed, const char *key, struct sealing *sealing)
+{
+    unsigned char epoch_key[CIPHER_KEY_BYTES];
+    const struct sealing_epoch epoch = keyring_epoch(sealed->keyring);
+    int result = -1;
+
+    sealed_forget(sealed);
+    if (epoch.number == 0 || !keyring_find(sealed->keyring, &epoch, epoch_key))
+        log_error("could not encrypt \"%s\": cluster.json, which names the key epoch, was not read",
+                  store_describe(&sealed->inner, key));
+    else if (keyring_is_behind(sealed->keyring))
+        sealed_tell_behind(sealed);
+    else
+        result = sealing_begin_new(sealing, epoch_key, &epoch, sealed_name(key));
+    explicit_bzero(epoch_key, sizeof epoch_key);
+    return result;
+}
