@@ -1,6 +1,7 @@
 # faults.sh: the fault server in a scenario, and tables of what is to be expected of it; sourced behind lib.sh.
 shopt -s extglob
 export S3_REGION=test-1 S3_ACCESS_KEY=FAULTS S3_SECRET_KEY=does/not+matter S3_BUCKET=bucket S3_PREFIX=pg S3_CA=$T/ca.pem
+secret "the key of S3_SECRET_KEY" "$S3_SECRET_KEY"
 
 # ---- certificates: certificate NAME AUTHORITY SUBJECT-ALT-NAME [DAYS] makes NAME.pem, authority NAME makes NAME.pem
 

@@ -5,6 +5,7 @@
 #   SOURCE    the source tree (read only)            KEEP    where logs go when the scenario fails
 #   SLOW      empty, or how many times as long everything may take
 #   ENCRYPTED empty, or 1: the repository under test is encrypted, with the key file $T/key
+#   SECRETS   tests/secrets.c, built: looks for the secrets of this scenario in all that it leaves behind
 #   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph writes them, for STORE=s3
 # A scenario that reaches its end and leaves no process behind has passed. Helpers that start processes remember nothing but $T:
 # whatever lives with WALFERRY_TEST=$T in its environment is ours.
@@ -21,6 +22,37 @@ CONFIG=$T/walferry.conf
 major=$(postgres --version | grep -oE '[0-9]+' | head -1) # of the servers in PG_BIN
 export TMPDIR=$T/tmp PGUSER=postgres PGDATABASE=postgres PGCONNECT_TIMEOUT=10 WALFERRY_TEST=$T WALFERRY_CONFIG=$CONFIG
 RANDOM=$((SEED % 32768))
+
+# ---- secrets: what is registered is looked for in the arguments and the environment of what runs, and in the end in all files of
+# ---- $T and in this output: a find is a failure (tests/secrets.c)
+
+secret() { # NAME VALUE...
+    local name=$1 value
+    shift
+    for value; do secret_in "$name" <(printf %s "$value"); done
+}
+secret_in() { # NAME FILE: all of its bytes
+    printf '%s %s\n' "$1" "$(od -An -v -tx1 "$2" | tr -d ' \n')" >>"$T/.secrets"
+}
+secret_place() { printf '%s\n' "$@" >>"$T/.secrets.places"; } # PATTERN...: where secrets may be, relative to $T; "private:": if nobody else reads it
+secret_place '*.conf' '[0-9]*/*.conf' 'private:state*/credentials-*.json' 'private:[0-9]*/state*/credentials-*.json'
+for name in S3_SECRET_KEY S3_GUEST_SECRET_KEY; do [ -z "${!name:-}" ] || secret "the key of $name" "${!name}"; done
+: >>"$T/.secrets"
+secrets_made() { # what the programs and the store have made: registers it
+    local file number hex
+    find "$T" -path '*/state*/credentials-*.json' -exec grep -ahoE '"(secret_key|session_token)":"[^"]*"' {} + | cut -d'"' -f2,4 | tr '"' ' ' |
+        while read -r file hex; do secret "the $file of remembered credentials" "$hex"; done
+    [ -n "${ENCRYPTED:-}" ] && [ -e "$T/key" ] && sealed_keys main && "$here/sealed" keys "$T/key" "$T/sealed-keys" | while read -r number hex; do
+        printf 'the key of epoch %s %s\n' "$number" "$hex" >>"$T/.secrets"
+    done
+}
+secrets_kept() {
+    [ -n "${SECRETS:-}" ] || return 0
+    chmod -R u+rwX "$T" 2>/dev/null
+    secrets_made >"$T/secrets.log" 2>&1
+    [ ! -e "$T/.secrets.seen" ] || { cat "$T/.secrets.seen" && return 1; }
+    "$SECRETS" find "$T/.secrets" "$T/.secrets.places" "$T" "/proc/$$/fd/1"
+}
 
 # ---- saying and expecting
 
@@ -97,6 +129,8 @@ config_write() { # [EXTRA-LINES]: $CONFIG for the store under test; the reposito
 }
 key_write() { # NAME: a key file $T/NAME
     (umask 077 && head -c 32 /dev/urandom >"$T/$1")
+    secret_in "the key file $1" "$T/$1"
+    secret_place "$1"
 }
 s3() { "$here/s3" "$@"; }
 raw_list() { # "KEY BYTES" a line
@@ -122,10 +156,13 @@ object_put() { # KEY FILE: whatever is there
 }
 is_sealed() { [ -n "${ENCRYPTED:-}" ] && [[ $1 =~ ^[^/]+/[0-9]+/ ]]; }
 sealed() { # open|close KEY FROM TO
-    local cluster=${2%%/*} keys=$T/sealed-keys key
+    sealed_keys "${2%%/*}"
+    "$here/sealed" "$1" "$T/key" "$T/sealed-keys" "${2#*/}" "$3" "$4"
+}
+sealed_keys() { # CLUSTER
+    local keys=$T/sealed-keys key
     rm -rf "$keys" && mkdir -p "$keys/keys"
-    for key in cluster.json $(raw_list | sed -n "s|^$cluster/\(keys/[^ ]*\) .*|\1|p"); do raw_get "$cluster/$key" "$keys/$key"; done
-    "$here/sealed" "$1" "$T/key" "$keys" "${2#*/}" "$3" "$4"
+    for key in cluster.json $(raw_list | sed -n "s|^$1/\(keys/[^ ]*\) .*|\1|p"); do raw_get "$1/$key" "$keys/$key"; done
 }
 raw_get() { if [ "$STORE" = file ]; then cp "$T/repository/$1" "$2"; else s3 get "$S3_PREFIX/$1" "$2"; fi; } # KEY FILE: as it lies there
 raw_put() { # KEY FILE
@@ -292,6 +329,7 @@ clean_up() {
     kill $(jobs -p) 2>/dev/null
     left=$(end_processes_of "$T")
     [ -z "$left" ] || { echo "FAILED: $left"; [ "$status" != 0 ] || status=1; }
+    secrets_kept || { echo "FAILED: a secret was told, or not looked for"; [ "$status" != 0 ] || status=1; }
     if [ "$status" != 0 ] && [ "$status" != 77 ] && [ -n "${KEEP:-}" ]; then
         mkdir -p "$KEEP" && cp "$T"/*.log "$CONFIG" "$T"/*/postgresql.auto.conf "$KEEP" 2>/dev/null
         for file in "$T"/*.log; do

@@ -157,6 +157,7 @@ copy_config '$a [wal-push]\ntimeout = soon' && wrong "no number" 'timeout'
 copy_config '' && chmod 604 wrong.conf && wrong "readable by others" 'permission|others|mode'
 copy_config '' && chmod 620 wrong.conf && wrong "writable by the group" 'permission|group|mode'
 copy_config '' && chmod 200 wrong.conf && wrong "not readable by the server's user" 'must be able to read it.*chown'
+secret_place closed/wrong.conf links/data
 mkdir closed && copy_config '' && cp wrong.conf closed/ && chmod 600 closed
 expect_status 2 wal-push --config "$T/closed/wrong.conf" "$T/main/pg_wal/$third"
 expect_output 'search the directories above it'

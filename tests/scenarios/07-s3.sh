@@ -26,6 +26,7 @@ AWS_ACCESS_KEY_ID=$S3_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$S3_SECRET_KEY push 0
 printf '[default]\naws_access_key_id = %s\naws_secret_access_key = wrong\n\n[test]\naws_access_key_id = %s\naws_secret_access_key = %s\n' \
     "$S3_ACCESS_KEY" "$S3_ACCESS_KEY" "$S3_SECRET_KEY" >credentials
 chmod 600 credentials
+secret_place private:credentials
 AWS_SHARED_CREDENTIALS_FILE=$T/credentials AWS_PROFILE=test push 0
 AWS_SHARED_CREDENTIALS_FILE=$T/credentials push 1
 printf 'credentials_file = %s\nprofile = test\n' "$T/credentials" >>"$CONFIG"

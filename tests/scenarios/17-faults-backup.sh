@@ -192,6 +192,7 @@ renewed() { # wound: wal-g#2297, #1810
     }
     rm -rf "$objects/main/$system/base"
     sed "/^secret_key/d; s|^access_key.*|credentials_file = $T/credentials|" patient.conf >renewed.conf && chmod 600 renewed.conf
+    secret_place private:credentials
     renew first
     script "set token first" "PART * 1 - hang=upload"
     basebackup-push --config "$T/renewed.conf" --checkpoint=fast >push.log 2>&1 &

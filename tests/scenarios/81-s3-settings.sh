@@ -93,6 +93,9 @@ key=$(cat customer.key)
 hex=$(base64 -d customer.key | xxd -p -c 64)
 echo "$hex" >hex.key && base64 -d customer.key >raw.key
 chmod 600 hex.key raw.key
+secret_in "the customer's key" raw.key
+secret_in "the other key" other.key
+secret_place 'private:*.key'
 for form in hex raw; do
     use "sse = customer" "sse_customer_key_file = $T/$form.key"
     expect_status 0 basebackup-list

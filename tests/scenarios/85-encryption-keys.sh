@@ -15,6 +15,10 @@ expect_refused() { # what needs the key
     expect_absent "$objects/$system/wal/0000000100000000/${segments[7]}"
 }
 
+passphrase="correct horse battery staple" wrong_passphrase="incorrect horse"
+secret "the passphrase" "$passphrase" "$wrong_passphrase"
+secret_place 'private:*.key'
+
 step "key files: made by generate, never replaced; what is no key, or others can read, is refused"
 configure "$T/a.key, $T/b.key"
 expect_status 1 repository-init
@@ -26,6 +30,7 @@ expect_equal "mode" "600 600" "$(stat -c %a a.key b.key | paste -sd' ')"
 sha256sum a.key b.key >keys.sum
 expect_status 0 repository-key generate
 sha256sum -c --quiet keys.sum
+for name in a b; do secret_in "the key $name" $name.key; done
 a=$(id_of a.key) b=$(id_of b.key)
 
 chmod 604 a.key
@@ -122,17 +127,18 @@ done
 
 step "a passphrase: added, and unlocked into a key file; a wrong one is refused"
 configure "$T/a.key"
-expect_status 0 repository-key add --passphrase-fd 3 3<<<"correct horse battery staple"
+expect_status 0 repository-key add --passphrase-fd 3 3<<<"$passphrase"
 expect_status 0 repository-key list
 expect_output "from a passphrase"
 configure "$T/derived.key"
 expect_status 1 push "${segments[4]}"
 expect_output "repository-key unlock"
-expect_status 1 repository-key unlock --passphrase-fd 3 3<<<"incorrect horse"
+expect_status 1 repository-key unlock --passphrase-fd 3 3<<<"$wrong_passphrase"
 expect_output "passphrase is not one of repository \"here\""
 expect_absent derived.key
-expect_status 0 repository-key unlock --passphrase-fd 3 3<<<"correct horse battery staple"
+expect_status 0 repository-key unlock --passphrase-fd 3 3<<<"$passphrase"
 expect_equal "mode" 600 "$(stat -c %a derived.key)"
+secret_in "the key of the passphrase" derived.key
 expect_status 0 push "${segments[4]}"
 for ((i = 1; i < 5; i++)); do expect_fetched "${segments[i]}"; done
 expect_status 0 repository-key unlock
@@ -147,7 +153,8 @@ cat "$T/b.key"
 SH
 chmod 755 command
 configure "$T/commanded.key" "key_command = $T/command two words"
-AWS_SECRET_ACCESS_KEY=hidden expect_status 0 repository-key unlock
+secret "a secret of the environment" hidden-from-commands
+AWS_SECRET_ACCESS_KEY=hidden-from-commands expect_status 0 repository-key unlock
 cmp b.key commanded.key
 expect_equal "secrets" 0 "$(grep -c hidden environment || true)"
 expect_status 0 push "${segments[5]}"
@@ -231,6 +238,6 @@ configure "$T/derived.key"
 expect_status 0 repository-key rotate
 expect_output "key $a opens epoch 2 and will not open epoch 3"
 rm -rf derived.key state/*
-expect_status 0 repository-key unlock --passphrase-fd 3 3<<<"correct horse battery staple"
+expect_status 0 repository-key unlock --passphrase-fd 3 3<<<"$passphrase"
 expect_status 0 push "${segments[7]}"
 expect_fetched "${segments[7]}"

@@ -9,6 +9,7 @@ authority ca && certificate server ca IP:127.0.0.1
 fault_server faults server.pem
 mkdir sts && { "$here/credential-server" "$T/sts" server.pem >sts.log 2>&1 & }
 wait_until 20 "credential server" test -s sts/port
+secret "a session token" -of-a-session
 config_write "role_arn = arn:aws:iam::1:role/walferry
 sts_endpoint = https://127.0.0.1:$(<sts/port)
 [basebackup]
