@@ -65,6 +65,11 @@ bool s3_error_is_passing(const char *code)
                                         "BadDigest",
                                         "OperationAborted",
                                         "Throttling",
+                                        "ThrottlingException",
+                                        "KMS.ThrottlingException",
+                                        "RequestThrottled",
+                                        "BandwidthLimitExceeded",
+                                        "TooManyRequestsException",
                                         "XAmzContentSHA256Mismatch",
                                         "RequestLimitExceeded",
                                         "ConditionalRequestConflict",
@@ -131,24 +136,28 @@ static bool says_any(const struct s3_error *error, const char *const *words)
 bool s3_error_is_of_customer_key(const struct s3_error *error)
 {
     /* AWS: "The object was stored using a form of Server Side Encryption. The correct parameters must be
-     * provided"; Ceph: "Requests specifying Server Side Encryption with Customer provided keys must provide"
-     */
+     * provided"; Ceph: "Requests specifying Server Side Encryption with Customer provided keys must provide",
+     * and of another key "The calculated MD5 hash of the key did not match the hash that was provided." */
     static const char *const words[] = {"form of Server Side Encryption", "Customer provided key",
-                                        "customer-key", NULL};
+                                        "customer-key", "MD5 hash of the key", NULL};
 
     return (strcmp(error->code, "InvalidRequest") == 0 || strcmp(error->code, "InvalidArgument") == 0) &&
            says_any(error, words);
 }
 
+bool s3_error_is_of_kms(const struct s3_error *error)
+{
+    /* AWS: KMS.NotFoundException, or "... is not authorized to perform: kms:Decrypt on resource ..."; Ceph:
+     * "Failed to retrieve the actual key, kms-keyid: ..." with InvalidAccessKeyId */
+    static const char *const words[] = {"kms:", "kms-keyid", NULL};
+
+    return strncmp(error->code, "KMS.", 4) == 0 || says_any(error, words);
+}
+
 bool s3_error_is_of_settings(const struct s3_error *error)
 {
-    static const char *const codes[] = {"InvalidStorageClass",
-                                        "InvalidTag",
-                                        "KMS.NotFoundException",
-                                        "KMS.DisabledException",
-                                        "InvalidRetentionPeriod",
-                                        "ServerSideEncryptionConfigurationNotFoundError",
-                                        NULL};
+    static const char *const codes[] = {"InvalidStorageClass", "InvalidTag", "InvalidRetentionPeriod",
+                                        "ServerSideEncryptionConfigurationNotFoundError", NULL};
     static const char *const words[] = {"encryption",  "storage class", "storage-class",
                                         "object lock", "object-lock",   "ObjectLock",
                                         "retention",   "KMS",           NULL};

@@ -38,6 +38,9 @@ bool s3_error_wants_checksum(const struct s3_error *error);
 /* The refusal to read or write an object without the customer's key that it was stored with (SSE-C). */
 bool s3_error_is_of_customer_key(const struct s3_error *error);
 
+/* The store could not get the key of SSE-KMS: there is none of that id, or the caller has no right to it. */
+bool s3_error_is_of_kms(const struct s3_error *error);
+
 /* A refusal for what the settings add to a request: encryption, storage class, tags, lock. */
 bool s3_error_is_of_settings(const struct s3_error *error);
 

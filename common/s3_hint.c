@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-bool s3_hint_of_settings(const struct repository_config *config, const struct s3_request *request,
-                         const struct s3_answer *answer, const char *source)
+/* False: there is none for this answer. */
+static bool hint_of_settings(const struct repository_config *config, const struct s3_request *request,
+                             const struct s3_answer *answer, const char *source)
 {
     const struct s3_error *error = &answer->error;
     const struct s3_settings *s3 = &config->s3;
@@ -14,7 +15,15 @@ bool s3_hint_of_settings(const struct repository_config *config, const struct s3
                  ((strcmp(request->method, "PUT") == 0 && request->query_count == 0) ||
                   (request->query_count > 0 && strcmp(request->query[0].name, "uploads") == 0));
 
-    if (s3_error_wants_checksum(error))
+    if (s3_error_is_of_kms(error) && strcmp(error->code, "AccessDenied") == 0)
+        log_hint("Grant kms:Decrypt on the KMS key, for storing also kms:GenerateDataKey, to the credentials "
+                 "from %s.",
+                 source);
+    else if (s3_error_is_of_kms(error))
+        log_hint("Check sse_kms_key_id in section [repository %s], and whether the key is enabled and of the "
+                 "bucket's region.",
+                 config->name);
+    else if (s3_error_wants_checksum(error))
         log_hint("Bucket \"%s\" takes nothing without a checksum header: set checksum = sha256 in section "
                  "[repository %s].",
                  config->bucket, config->name);
@@ -50,4 +59,78 @@ bool s3_hint_of_settings(const struct repository_config *config, const struct s3
     else
         return false;
     return true;
+}
+
+/* What a request needs that is not the GET of an object. */
+static const char *grant_for(const struct s3_request *request)
+{
+    const char *what = request->query_count > 0 ? request->query[0].name : "";
+
+    if (request->key == NULL && strcmp(request->method, "GET") == 0)
+        return strcmp(what, "versions") == 0  ? "s3:ListBucketVersions on the bucket"
+               : strcmp(what, "uploads") == 0 ? "s3:ListBucketMultipartUploads on the bucket"
+                                              : "s3:ListBucket on the bucket";
+    if (request->key == NULL || strcmp(request->method, "DELETE") == 0)
+        return "s3:DeleteObject (for versions s3:DeleteObjectVersion)";
+    if (strcmp(what, "legal-hold") == 0)
+        return "s3:PutObjectLegalHold";
+    return strcmp(request->method, "HEAD") == 0 ? "s3:GetObject and s3:ListBucket"
+                                                : "s3:PutObject (and s3:AbortMultipartUpload)";
+}
+
+static bool hint_by_code(const struct repository_config *config, const struct s3_request *request,
+                         const struct s3_answer *answer, const char *source)
+{
+    const char *code = answer->error.code;
+    bool is_head = strcmp(request->method, "HEAD") == 0; /* its answers have no body to hold a code */
+
+    if (*code == '\0' && !is_head) /* a proxy's 403 is no question of grants */
+        return false;
+    if (strcmp(code, "NoSuchBucket") == 0)
+        log_hint("Walferry makes no buckets: make \"%s\", or correct the url in section [repository %s].",
+                 config->bucket, config->name);
+    else if (s3_error_is_of_kms(&answer->error))
+        return hint_of_settings(config, request, answer, source);
+    else if (strcmp(code, "InvalidAccessKeyId") == 0 || strcmp(code, "SignatureDoesNotMatch") == 0)
+        log_hint("The key came from %s.", source);
+    else if (strcmp(code, "ExpiredToken") == 0 || strcmp(code, "InvalidToken") == 0)
+        log_hint("Renew the temporary credentials; they came from %s.", source);
+    else if (strcmp(code, "RequestTimeTooSkewed") == 0)
+        log_hint("Set the clock of this machine.");
+    else if (strcmp(code, "InvalidObjectState") == 0)
+        log_hint("The object is in an archive tier (Glacier): have the store restore it, then try again.");
+    else if (hint_of_settings(config, request, answer, source))
+        return true;
+    else if (strcmp(code, "PermanentRedirect") == 0 || strcmp(code, "AuthorizationHeaderMalformed") == 0)
+        log_hint("Check region, endpoint and addressing in section [repository %s].", config->name);
+    else if (answer->response.status == 403 && strcmp(request->method, "GET") == 0 && request->key != NULL)
+        log_hint("Grant s3:GetObject on the bucket's objects and s3:ListBucket on the bucket without a "
+                 "condition: without the "
+                 "latter a store says 403 for a missing object, too, and no recovery can begin. The key came "
+                 "from %s.",
+                 source);
+    else if (answer->response.status == 403)
+        log_hint("Grant %s to the key that came from %s.", grant_for(request), source);
+    else
+        return false;
+    return true;
+}
+
+void s3_hint(const struct repository_config *config, const struct s3_request *request,
+             const struct s3_answer *answer, const char *origin, const char *source)
+{
+    const struct http_response *response = &answer->response;
+
+    if (response->untrusted)
+        log_hint("Name the CA's certificate with ca_file in section [repository %s]; check the host's name "
+                 "in endpoint.",
+                 config->name);
+    else if (response->cut)
+        log_hint("%s was asked; check endpoint and addressing in section [repository %s], and the network.",
+                 origin, config->name);
+    else if (!hint_by_code(config, request, answer, source) && answer->error.code[0] == '\0' &&
+             strcmp(request->method, "HEAD") != 0)
+        log_hint("The answer of %s is not that of an S3 store: check endpoint and addressing in section "
+                 "[repository %s].",
+                 origin, config->name);
 }

@@ -49,8 +49,7 @@ struct lock {
 
 static void take_text(char *out, size_t out_bytes, const char *text)
 {
-    strncpy(out, text, out_bytes - 1);
-    out[out_bytes - 1] = '\0';
+    snprintf(out, out_bytes, "%s", text);
 }
 
 static bool take_lock(void *context, const char *path, const char *text)
@@ -125,6 +124,9 @@ static void check_lock(const struct bucket *bucket)
 
 struct rule {
     char name[128], prefix[1024], days[32], class[64], archive_days[32], noncurrent_days[32];
+    struct { /* that is being read: a rule may have several */
+        char class[64], days[32];
+    } move;
     bool is_enabled, has_tag, expires, archives, expires_noncurrent, aborts;
 };
 
@@ -139,6 +141,11 @@ struct rules {
 static bool is_archive(const char *class)
 {
     return strcmp(class, "GLACIER") == 0 || strcmp(class, "DEEP_ARCHIVE") == 0;
+}
+
+static bool is_date(const char *days)
+{
+    return strspn(days, "0123456789") != strlen(days);
 }
 
 /* One that is for some tags alone may not concern what is here. */
@@ -164,16 +171,13 @@ static void judge(struct rules *rules)
         snprintf(harm, sizeof harm,
                  "deletes WAL and backups %s%s, whatever the retention policy keeps: take it off, and let "
                  "basebackup-expire delete",
-                 rule->days,
-                 rule->days[0] >= '0' && rule->days[0] <= '9' && strchr(rule->days, '-') == NULL
-                     ? " days after they were stored"
-                     : " (its date)");
+                 rule->days, is_date(rule->days) ? " (its date)" : " days after they were stored");
         say_harm(rules, harm);
     }
     if (rule->archives) {
         snprintf(harm, sizeof harm,
-                 "moves objects to %s after %s days: they cannot be read before the store has restored them",
-                 rule->class, rule->archive_days);
+                 "moves objects to %s after %s%s: they cannot be read before the store has restored them",
+                 rule->class, rule->archive_days, is_date(rule->archive_days) ? "" : " days");
         say_harm(rules, harm);
     }
     if (rule->expires_noncurrent)
@@ -213,11 +217,14 @@ static bool take_rule(void *context, const char *path, const char *text)
     } else if (strcmp(path, "/NoncurrentVersionExpiration/NoncurrentDays") == 0) {
         rule->expires_noncurrent = true;
         take_text(rule->noncurrent_days, sizeof rule->noncurrent_days, text);
-    } else if (strcmp(path, "/Transition/Days") == 0) {
-        take_text(rule->archive_days, sizeof rule->archive_days, text);
-    } else if (strcmp(path, "/Transition/StorageClass") == 0 && is_archive(text)) {
+    } else if (strcmp(path, "/Transition/Days") == 0 || strcmp(path, "/Transition/Date") == 0) {
+        take_text(rule->move.days, sizeof rule->move.days, text);
+    } else if (strcmp(path, "/Transition/StorageClass") == 0) {
+        take_text(rule->move.class, sizeof rule->move.class, text);
+    } else if (strcmp(path, "/Transition") == 0 && is_archive(rule->move.class) && !rule->archives) {
         rule->archives = true;
-        take_text(rule->class, sizeof rule->class, text);
+        take_text(rule->class, sizeof rule->class, rule->move.class);
+        take_text(rule->archive_days, sizeof rule->archive_days, rule->move.days);
     } else if (strcmp(path, "/AbortIncompleteMultipartUpload/DaysAfterInitiation") == 0) {
         rule->aborts = true;
     }
@@ -255,6 +262,28 @@ static bool take_id(void *context, const char *path, const char *text)
     return true;
 }
 
+/* A store that knows no encryption takes the request, and stores what is sent as it is. */
+static void say_encryption(struct check *check, const struct http_response *response)
+{
+    static const char *const names[] = {"none", "s3", "kms", "customer"};
+    enum s3_encryption sse = check->repository->settings->s3.sse;
+    const char *told = http_header(response, sse == S3_ENCRYPTION_CUSTOMER
+                                                 ? "x-amz-server-side-encryption-customer-algorithm"
+                                                 : "x-amz-server-side-encryption");
+
+    if (sse == S3_ENCRYPTION_NONE)
+        return;
+    if (told != NULL)
+        check_say(check, FINDING_OK, "the store says that it encrypts, as sse = %s asks (%.40s)", names[sse],
+                  told);
+    else
+        check_say(
+            check, FINDING_FAILURE,
+            "sse = %s is set, but the store does not say that it encrypts: what is stored may lie there "
+            "as it was sent",
+            names[sse]);
+}
+
 /* What cannot be begun is told where a large object is stored. */
 static void check_abort(const struct bucket *bucket, const char *place)
 {
@@ -278,6 +307,7 @@ static void check_abort(const struct bucket *bucket, const char *place)
         xml_parse(answer.response.body.data, answer.response.body.length, take_id, &id, &problem) != 0 ||
         id == NULL)
         goto done;
+    say_encryption(bucket->check, &answer.response);
     struct s3_request end = {.verb = "abort the upload of", .object = key, .method = "DELETE", .key = key};
     s3_request_query(&end, "uploadId", id);
     if (s3_perform(bucket->client, &end, &answer) == S3_SUCCEEDED)

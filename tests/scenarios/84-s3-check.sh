@@ -50,6 +50,8 @@ table check_row <<'TABLE'
 0 | no lifecycle rule deletes | # | # | <Filter/> <Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>
 0 | note   lifecycle rule "the rule", which is for objects with a tag, deletes | # | # | <Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter> <Expiration><Days>1</Days></Expiration>
 1 | FAILS  lifecycle rule "the rule" moves objects to DEEP_ARCHIVE after 60 days | # | # | <Filter/> <Transition><Days>60</Days><StorageClass>DEEP_ARCHIVE</StorageClass></Transition>
+1 | FAILS  lifecycle rule "the rule" moves objects to GLACIER after 90 days | # | # | <Filter/> <Transition><Days>90</Days><StorageClass>GLACIER</StorageClass></Transition><Transition><Days>30</Days><StorageClass>STANDARD_IA</StorageClass></Transition>
+1 | FAILS  lifecycle rule "the rule" moves objects to GLACIER after 2030-01-01T00:00:00Z: | # | # | <Filter/> <Transition><Date>2030-01-01T00:00:00Z</Date><StorageClass>GLACIER</StorageClass></Transition>
 0 | no lifecycle rule deletes or archives | # | # | <Filter/> <Transition><Days>60</Days><StorageClass>STANDARD_IA</StorageClass></Transition>
 0 | removes deleted and overwritten versions after 45 days.*and one gives up uploads | # | # | <Filter/> <NoncurrentVersionExpiration><NoncurrentDays>45</NoncurrentDays></NoncurrentVersionExpiration>;<Filter/> <AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>
 0 | note   whether lifecycle rules delete or archive what is stored could not be seen: grant s3:GetLifecycleConfiguration | LIFECYCLE * 1 - status=403 code=AccessDenied | # | -
@@ -61,12 +63,15 @@ table check_row <<'TABLE'
 0 | what is stored is locked for 14 days \(governance\) | set bucketlock on | object_lock = governance;object_lock_days = 14 | -
 1 | FAILS  the bucket has no object lock, which object_lock and legal_hold need | # | object_lock = governance;object_lock_days = 14 | -
 0 | note   an upload cannot be given up \(s3:AbortMultipartUpload\) | ABORT * 1 1 done status=403 code=AccessDenied | # | -
+0 | ok     the store says that it encrypts, as sse = s3 asks \(AES256\) | # | sse = s3 | -
+1 | FAILS  sse = s3 is set, but the store does not say that it encrypts | set encryption ignored | sse = s3 | -
+1 | FAILS  sse = kms is set, but the store does not say that it encrypts | set encryption ignored | sse = kms | -
 0 | note   storage_class = GLACIER_IR: each object is paid for at least 90 days, and the retention policy lets backups go after 14 | # | storage_class = GLACIER_IR;keep_wal = 7 days;keep_daily = 14 | -
 0 | note   storage_class_wal = STANDARD_IA: each object is paid for at least 30 days, and the retention policy lets WAL go after 7 | # | storage_class_wal = STANDARD_IA;keep_wal = 7 days;keep_for = 90 days | -
 0 | note   storage_class = DEEP_ARCHIVE: a backup cannot be restored, verified or copied before | # | storage_class = DEEP_ARCHIVE | -
 0 | note   object_lock_days = 30: the retention policy lets WAL go after 7 days | set bucketlock on | object_lock = compliance;object_lock_days = 30;keep_wal = 7 days | -
 TABLE
-expect_rows 26
+expect_rows 31
 
 step "what costs nothing is not noted"
 { cat plain.conf && printf 'storage_class = STANDARD_IA\nkeep_wal = 30 days\n'; } >"$CONFIG"

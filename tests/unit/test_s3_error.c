@@ -113,8 +113,56 @@ static void test_dates(void)
     CHECK(!http_parse_date("", &value));
 }
 
+/* Refusals that are a matter of the settings: as AWS and Ceph word them. */
+static void test_settings(void)
+{
+    enum { CUSTOMER = 1, KMS = 2, CHECKSUM = 4 };
+    static const struct {
+        const char *code, *message;
+        int what;
+    } cases[] = {
+        {"InvalidRequest",
+         "The object was stored using a form of Server Side Encryption. The correct parameters must be "
+         "provided to retrieve the object.",
+         CUSTOMER},
+        {"InvalidArgument", "The calculated MD5 hash of the key did not match the hash that was provided.",
+         CUSTOMER},
+        {"InvalidRequest",
+         "Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate "
+         "secret key.",
+         CUSTOMER},
+        {"KMS.NotFoundException", "Invalid keyId missing", KMS},
+        {"KMS.KMSInvalidStateException", "arn:aws:kms:... is pending deletion.", KMS},
+        {"AccessDenied",
+         "User: arn:aws:iam::111122223333:user/pg is not authorized to perform: kms:GenerateDataKey on "
+         "resource: arn:aws:kms:eu-1:111122223333:key/1",
+         KMS},
+        {"InvalidAccessKeyId", "Failed to retrieve the actual key, kms-keyid: no-such-key", KMS},
+        {"InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 0},
+        {"AccessDenied", "Access Denied", 0},
+        {"InvalidRequest",
+         "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock "
+         "parameters",
+         CHECKSUM},
+        {"InvalidArgument", "Argument maxKeys must be an integer", 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct s3_error error = {.code = ""};
+
+        snprintf(error.code, sizeof error.code, "%s", cases[i].code);
+        snprintf(error.message, sizeof error.message, "%s", cases[i].message);
+        int found = (s3_error_is_of_customer_key(&error) ? CUSTOMER : 0) |
+                    (s3_error_is_of_kms(&error) ? KMS : 0) | (s3_error_wants_checksum(&error) ? CHECKSUM : 0);
+        if (found != cases[i].what)
+            fprintf(stderr, "%s: %s\n", cases[i].code, cases[i].message);
+        CHECK(found == cases[i].what);
+    }
+}
+
 int main(void)
 {
+    test_settings();
     test_actions();
     test_reading();
     test_dates();
