@@ -167,7 +167,7 @@ static int apply(struct repository *repository, const struct request *request, u
                             : "is pinned",
            !holds             ? ""
            : request->removes ? ", its legal holds are off"
-                              : ", its objects have a legal hold");
+                              : ", its objects and WAL have a legal hold");
     return 0;
 }
 

@@ -229,7 +229,7 @@ expect_output "s3:PutObjectLegalHold"
 expect_true "it is pinned" grep -q '"pinned": true' <<<"$(basebackup-list --json)"
 script "set bucketlock on" "set versions on"
 expect_status 0 basebackup-pin "$id"
-expect_output "was pinned already, its objects have a legal hold"
+expect_output "was pinned already, its objects and WAL have a legal hold"
 objects_of=$(find "$objects/main/$system/base/$id" -type f ! -name heartbeat.json | wc -l)
 expect_requests "$objects_of" "HOLD .* 200 .*x-amz-checksum-sha256="
 script "set bucketlock on" "set versions on" "HOLD * 3 - status=503 code=SlowDown"
