@@ -56,7 +56,7 @@ wrong() { # WHAT PATTERN SED-SCRIPT
     cp good.conf "$CONFIG"
 }
 wrong "a wrong secret" "SignatureDoesNotMatch|AccessDenied" "s/^secret_key.*/secret_key = wrong/" # the latter from a Ceph with STS
-wrong "an unknown key" "InvalidAccessKeyId|AccessDenied" "s/^access_key.*/access_key = NOBODY/"
+wrong "an unknown key" "InvalidAccessKeyId|AccessDenied|SignatureDoesNotMatch" "s/^access_key.*/access_key = NOBODY/"
 wrong "no such bucket" "NoSuchBucket" "s|^url = s3://[^/]*|url = s3://nowhere-$SEED|"
 wrong "another CA" "certificate" "/^ca_file/d"
 wrong "nobody listens" "connect" "s|^endpoint.*|endpoint = https://127.0.0.1:9|"
