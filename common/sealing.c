@@ -237,12 +237,12 @@ int sealing_seal_chunk(struct sealing *sealing, uint64_t number, bool is_last, c
     return cipher_seal(&sealing->cipher, &frame, plain, length, out, out + length);
 }
 
-int sealing_open_chunk(struct sealing *sealing, uint64_t number, bool is_last, unsigned char *piece,
-                       size_t plain_length)
+int sealing_open_chunk(struct sealing *sealing, uint64_t number, bool is_last, const unsigned char *piece,
+                       size_t plain_length, unsigned char *plain)
 {
     struct cipher_frame frame = frame_of(sealing, is_last ? PIECE_LAST_CHUNK : PIECE_CHUNK, number);
 
-    return cipher_open(&sealing->cipher, &frame, piece, plain_length, piece + plain_length, piece);
+    return cipher_open(&sealing->cipher, &frame, piece, plain_length, piece + plain_length, plain);
 }
 
 int sealing_seal_footer(struct sealing *sealing, uint64_t plain_bytes, const void *tail, unsigned char *out)

@@ -91,10 +91,11 @@ void sealing_end(struct sealing *sealing); /* wipes it */
 int sealing_seal_chunk(struct sealing *sealing, uint64_t number, bool is_last, const void *plain,
                        size_t length, unsigned char *out);
 int sealing_seal_footer(struct sealing *sealing, uint64_t plain_bytes, const void *tail, unsigned char *out);
-/* In place: the content begins where the piece begins (a footer's tail 8 bytes behind that). 0; 1: it is not
- * authentic (nothing logged); -1 after logging. */
-int sealing_open_chunk(struct sealing *sealing, uint64_t number, bool is_last, unsigned char *piece,
-                       size_t plain_length);
+/* 0; 1: it is not authentic (nothing logged), and what is in plain must not be used; -1 after logging. plain:
+ * plain_length bytes, which may be those at piece. */
+int sealing_open_chunk(struct sealing *sealing, uint64_t number, bool is_last, const unsigned char *piece,
+                       size_t plain_length, unsigned char *plain);
+/* In place: the tail begins 8 bytes behind where the piece begins. */
 int sealing_open_footer(struct sealing *sealing, uint64_t plain_bytes, unsigned char *piece);
 
 #endif

@@ -122,7 +122,9 @@ static int hand_on(struct opening *opening, const struct sealing_piece *piece, c
     return begin_at < end ? sink_write(opening->sink, plain, (size_t)(end - begin_at)) : 0;
 }
 
-static int take_piece(struct opening *opening, const struct sealing_piece *piece)
+/* stored: all of it; of the chunks it may be where the store's driver has it, the others are opened in place.
+ */
+static int take_piece(struct opening *opening, const struct sealing_piece *piece, const unsigned char *stored)
 {
     struct sealed *sealed = opening->sealed;
     unsigned char *bytes = sealed->piece;
@@ -137,8 +139,8 @@ static int take_piece(struct opening *opening, const struct sealing_piece *piece
         opened = sealing_open_footer(&sealed->sealing, opening->plain_bytes, bytes);
         ahead = 8;
     } else {
-        opened =
-            sealing_open_chunk(&sealed->sealing, opening->number, piece->is_last, bytes, piece->plain_length);
+        opened = sealing_open_chunk(&sealed->sealing, opening->number, piece->is_last, stored,
+                                    piece->plain_length, bytes);
     }
     if (opened > 0)
         return damaged(opening, piece->is_footer ? "its end is not what was encrypted under this name"
@@ -161,12 +163,16 @@ static int take_stored(void *context, const void *data, size_t length)
         if (opening->number >= opening->piece_count)
             return damaged(opening, "more of it came than was asked for");
         struct sealing_piece piece = sealing_piece(opening->plain_bytes, opening->number);
+        const unsigned char *stored = opening->sealed->piece;
         uint64_t gap = piece.offset > opening->at ? piece.offset - opening->at : 0;
         size_t take =
             gap > 0 ? (size_t)(gap < length ? gap : length) : (size_t)piece.length - opening->filled;
         if (take > length)
             take = length;
-        if (gap == 0) {
+        if (gap == 0 && take == piece.length && !piece.is_header && !piece.is_footer) {
+            stored = next; /* a chunk that came whole */
+            opening->filled = take;
+        } else if (gap == 0) {
             memcpy(opening->sealed->piece + opening->filled, next, take);
             opening->filled += take;
         }
@@ -174,7 +180,7 @@ static int take_stored(void *context, const void *data, size_t length)
         next += take;
         length -= take;
         if (gap == 0 && opening->filled == piece.length) {
-            if (take_piece(opening, &piece) != 0)
+            if (take_piece(opening, &piece, stored) != 0)
                 return -1;
             opening->filled = 0;
             opening->number++;

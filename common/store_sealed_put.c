@@ -31,24 +31,31 @@ static uint64_t piece_at(const struct sealed_body *body, uint64_t offset)
     return number < last && offset >= sealing_piece(body->plain->length, last).offset ? last : number;
 }
 
-static int make_piece(struct sealed_body *body, uint64_t number)
+/* out: the piece's length. */
+static int seal_piece(struct sealed_body *body, uint64_t number, const struct sealing_piece *piece,
+                      unsigned char *out)
 {
-    struct sealing_piece *piece = &body->piece;
+    const unsigned char *plain = body->plain_bytes;
 
-    *piece = sealing_piece(body->plain->length, number);
-    body->number = number;
-    body->holds_piece = false;
     if (piece->is_header) {
-        memcpy(body->bytes, body->sealing->header, SEALING_HEADER_BYTES);
-    } else if (body_read(body->plain, piece->plain_offset, body->plain_bytes, piece->plain_length) != 0 ||
-               (piece->is_footer
-                    ? sealing_seal_footer(body->sealing, body->plain->length, body->plain_bytes, body->bytes)
-                    : sealing_seal_chunk(body->sealing, number, piece->is_last, body->plain_bytes,
-                                         piece->plain_length, body->bytes)) != 0) {
-        return -1;
+        memcpy(out, body->sealing->header, SEALING_HEADER_BYTES);
+        return 0;
     }
-    body->holds_piece = true;
-    return 0;
+    if (body->plain->data != NULL)
+        plain = (const unsigned char *)body->plain->data + piece->plain_offset;
+    else if (body_read(body->plain, piece->plain_offset, body->plain_bytes, piece->plain_length) != 0)
+        return -1;
+    return piece->is_footer
+               ? sealing_seal_footer(body->sealing, body->plain->length, plain, out)
+               : sealing_seal_chunk(body->sealing, number, piece->is_last, plain, piece->plain_length, out);
+}
+
+static int hold_piece(struct sealed_body *body, uint64_t number, const struct sealing_piece *piece)
+{
+    body->piece = *piece;
+    body->number = number;
+    body->holds_piece = seal_piece(body, number, piece, body->bytes) == 0;
+    return body->holds_piece ? 0 : -1;
 }
 
 static int read_sealed(void *context, uint64_t offset, void *out, size_t length)
@@ -58,12 +65,18 @@ static int read_sealed(void *context, uint64_t offset, void *out, size_t length)
 
     while (length > 0) {
         uint64_t number = piece_at(body, offset);
-        if ((!body->holds_piece || body->number != number) && make_piece(body, number) != 0)
-            return -1;
-        size_t at = (size_t)(offset - body->piece.offset), take = (size_t)body->piece.length - at;
+        const struct sealing_piece piece = sealing_piece(body->plain->length, number);
+        size_t at = (size_t)(offset - piece.offset), take = (size_t)piece.length - at;
         if (take > length)
             take = length;
-        memcpy(next, body->bytes + at, take);
+        if (take == piece.length) { /* all of it is wanted */
+            if (seal_piece(body, number, &piece, next) != 0)
+                return -1;
+        } else {
+            if ((!body->holds_piece || body->number != number) && hold_piece(body, number, &piece) != 0)
+                return -1;
+            memcpy(next, body->bytes + at, take);
+        }
         next += take;
         offset += take;
         length -= take;
@@ -72,21 +85,20 @@ static int read_sealed(void *context, uint64_t offset, void *out, size_t length)
 }
 
 /* S3 is told the SHA-256 of what it gets. */
-static int sign(struct body *body)
+static int sign(struct sealed_body *body, unsigned char sha256[SHA256_BYTES])
 {
     struct sha256 hash = {NULL};
-    unsigned char chunk[16 * 1024];
+    uint64_t count = sealing_piece_count(body->plain->length);
     int result = sha256_begin(&hash);
 
-    for (uint64_t offset = 0; result == 0 && offset < body->length;) {
-        size_t length = body->length - offset < sizeof chunk ? (size_t)(body->length - offset) : sizeof chunk;
-        result = body_read(body, offset, chunk, length);
+    for (uint64_t number = 0; result == 0 && number < count; number++) {
+        const struct sealing_piece piece = sealing_piece(body->plain->length, number);
+        result = hold_piece(body, number, &piece);
         if (result == 0)
-            sha256_update(&hash, chunk, length);
-        offset += length;
+            sha256_update(&hash, body->bytes, (size_t)piece.length);
     }
     if (result == 0)
-        sha256_finish(&hash, body->sha256);
+        sha256_finish(&hash, sha256);
     sha256_free(&hash);
     return result;
 }
@@ -118,7 +130,7 @@ static enum store_result put_sealed(struct sealed *sealed, const char *key, cons
         body.data = small.data;
         body.read_at = NULL;
     }
-    if (sealed->inner.config->kind == REPOSITORY_S3 && sign(&body) != 0)
+    if (sealed->inner.config->kind == REPOSITORY_S3 && sign(sealed_body, body.sha256) != 0)
         goto done;
     result = condition != NULL
                  ? sealed->inner.driver->put_absent(&sealed->inner, key, &body, *condition, object)
