@@ -7,9 +7,11 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define PROFILE_FILE_BYTES_MOST (1024 * 1024)
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
 
 static const char *const names[PROFILE_VALUES] = {
     [PROFILE_ACCESS_KEY] = "aws_access_key_id",
@@ -67,7 +69,8 @@ static const char *section_name(char *line, bool is_config)
     return name;
 }
 
-/* The last of a name in a file counts. Returns whether lines that are indented behind it belong to it. */
+/* The last of a name in a file counts, in capitals or not. Returns whether lines that are indented behind it
+ * belong to it. */
 static bool take_line(char *line, const char *found[PROFILE_VALUES])
 {
     char *equals = strchr(line, '=');
@@ -80,28 +83,50 @@ static bool take_line(char *line, const char *found[PROFILE_VALUES])
     value = trim(equals + 1);
     if (*value == '\0')
         return true;
-    if (strcmp(name, "sso_start_url") == 0 || strcmp(name, "sso_account_id") == 0)
+    if (strcasecmp(name, "sso_start_url") == 0 || strcasecmp(name, "sso_account_id") == 0)
         name = names[PROFILE_SSO];
     for (int i = 0; i < PROFILE_VALUES; i++)
-        if (strcmp(name, names[i]) == 0)
+        if (strcasecmp(name, names[i]) == 0)
             found[i] = value;
     return false;
+}
+
+/* Keys of two files would be no pair, and a token there that of former ones. */
+static void merge(const char *const found[PROFILE_VALUES], bool is_config, struct profile *profile)
+{
+    bool had_keys = profile->value[PROFILE_ACCESS_KEY] != NULL || profile->value[PROFILE_SECRET_KEY] != NULL;
+
+    for (int i = 0; i < PROFILE_VALUES; i++) {
+        bool is_key = i == PROFILE_ACCESS_KEY || i == PROFILE_SECRET_KEY || i == PROFILE_SESSION_TOKEN;
+
+        if (profile->value[i] != NULL || found[i] == NULL || (is_key && had_keys))
+            continue;
+        profile->value[i] = found[i];
+        profile->keys_are_in_config = profile->keys_are_in_config || (is_key && is_config);
+    }
 }
 
 void profile_parse(char *text, bool is_config, struct profile *profile)
 {
     const char *found[PROFILE_VALUES] = {NULL};
-    bool is_inside = false, is_nested = false;
-    char *rest = text, *line;
+    bool is_inside = false, is_nested = false, had_prefix = false;
+    char *rest =
+        strncmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0 ? text + strlen(BYTE_ORDER_MARK) : text;
+    char *line;
 
     while ((line = strsep(&rest, "\n")) != NULL) {
         bool is_indented = *line == ' ' || *line == '\t';
 
         line = trim(line);
         if (*line == '[') {
+            bool has_prefix = is_config && strncmp(trim(line + 1), "default", 7) != 0;
             const char *name = section_name(line, is_config);
 
-            is_inside = name != NULL && strcmp(name, profile->name) == 0;
+            is_inside = name != NULL && strcmp(name, profile->name) == 0 && (has_prefix || !had_prefix);
+            if (is_inside && has_prefix &&
+                !had_prefix) /* [default] does not count beside [profile default] */
+                memset(found, 0, sizeof found);
+            had_prefix = had_prefix || (is_inside && has_prefix);
             profile->is_there = profile->is_there || is_inside;
             is_nested = false;
         } else if (is_inside && *line != '#' && *line != ';' && *line != '\0' &&
@@ -109,9 +134,7 @@ void profile_parse(char *text, bool is_config, struct profile *profile)
             is_nested = take_line(line, found);
         }
     }
-    for (int i = 0; i < PROFILE_VALUES; i++)
-        if (profile->value[i] == NULL)
-            profile->value[i] = found[i];
+    merge(found, is_config, profile);
 }
 
 /* "HOME/.aws/NAME"; caller frees. NULL without a message when there is no home directory. */

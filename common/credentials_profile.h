@@ -30,13 +30,14 @@ struct profile {
     bool is_there;                     /* in either file */
     const char *value[PROFILE_VALUES]; /* into the files' texts; NULL: not given */
     const char *name;                  /* borrowed */
+    bool keys_are_in_config;
     bool was_named; /* by the configuration or the environment, it or the credentials file */
     char *credentials_path, *config_path; /* NULL: there is no place for it */
     struct buffer credentials_text, config_text;
 };
 
-/* Adds what a file's text, which is cut up in place, says of profile->name; what is there already stays.
- * is_config: sections are [profile NAME] and [default], else [NAME]. */
+/* Adds what a file's text, which is cut up in place, says of profile->name; what is there already stays, and
+ * keys are taken from one file. is_config: sections are [profile NAME] and [default], else [NAME]. */
 void profile_parse(char *text, bool is_config, struct profile *profile);
 
 /* Reads both files. name NULL: the one that config or AWS_PROFILE names, else "default". A file that is not

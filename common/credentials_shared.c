@@ -113,15 +113,13 @@ static bool is_circle(const struct step *step)
 
 static enum found take_keys(const struct profile *profile, struct credentials *credentials)
 {
-    const char *path = profile->credentials_path;
+    const char *path = profile->keys_are_in_config ? profile->config_path : profile->credentials_path;
 
     if (profile->value[PROFILE_ACCESS_KEY] == NULL || profile->value[PROFILE_SECRET_KEY] == NULL) {
-        log_error("profile \"%s\" in credentials file \"%s\" has no %s", profile->name, path,
+        log_error("profile \"%s\" in file \"%s\" has no %s", profile->name, path,
                   profile->value[PROFILE_ACCESS_KEY] == NULL ? "aws_access_key_id" : "aws_secret_access_key");
         return FAILED;
     }
-    if (profile->credentials_text.length == 0)
-        path = profile->config_path;
     return credentials_take(credentials, string_printf("profile \"%s\" of file \"%s\"", profile->name, path),
                             profile->value[PROFILE_ACCESS_KEY], profile->value[PROFILE_SECRET_KEY],
                             profile->value[PROFILE_SESSION_TOKEN]);

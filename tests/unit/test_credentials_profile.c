@@ -58,9 +58,59 @@ static void test_both_files(void)
     CHECK_TEXT(value_of(&profile, PROFILE_REGION), "r");
 }
 
+/* Keys are a whole: half of a pair, or a token of former ones, in the other file does not belong to them. */
+static void test_keys_of_one_file(void)
+{
+    char credentials[] = "[a]\naws_access_key_id = K\naws_secret_access_key = S\n[b]\nregion = r\n";
+    char config[] = "[profile a]\naws_session_token = OLD\noutput = text\n"
+                    "[profile b]\naws_access_key_id = K\naws_secret_access_key = S\naws_session_token = T\n";
+    char copies[2][2][sizeof config];
+    struct profile profiles[2] = {{.name = "a"}, {.name = "b"}};
+
+    for (int i = 0; i < 2; i++) {
+        memcpy(copies[i][0], credentials, sizeof credentials);
+        memcpy(copies[i][1], config, sizeof config);
+        profile_parse(copies[i][0], false, &profiles[i]);
+        profile_parse(copies[i][1], true, &profiles[i]);
+        CHECK(profiles[i].keys_are_in_config == (i == 1));
+    }
+    CHECK_TEXT(value_of(&profiles[0], PROFILE_SECRET_KEY), "S");
+    CHECK_TEXT(value_of(&profiles[0], PROFILE_SESSION_TOKEN), "-");
+    CHECK_TEXT(value_of(&profiles[1], PROFILE_SESSION_TOKEN), "T");
+}
+
+static void check_region(const char *text, bool is_config, const char *region)
+{
+    char copy[500];
+    struct profile profile = {.name = "default"};
+
+    snprintf(copy, sizeof copy, "%s", text);
+    profile_parse(copy, is_config, &profile);
+    CHECK_TEXT(value_of(&profile, PROFILE_REGION), region);
+}
+
+/* What AWS's own tools take. */
+static void test_oddities(void)
+{
+    check_region("[default]\nREGION = r\nRegion = s\n", true, "s");
+    check_region("[profile default]\nregion = r\n[default]\nregion = s\n", true, "r");
+    check_region("[default]\nregion = s\n[profile default]\noutput = r\n", true, "-");
+    check_region("[default]\nregion = s\n[profile default]\noutput = r\n", false, "s");
+    check_region("\xEF\xBB\xBF[default]\r\nregion = r\r\n", true, "r"); /* of a Windows editor */
+    check_region("\xEF\xBB\xBF[default]\nregion = r\n", false, "r");
+    check_region("[default]# ours\n\tregion\t=\tr\t; ours", true, "r");
+    check_region("[default]\nregion = r;s\n", true, "r;s");
+    check_region("[ default ]\nregion = r\n", true, "r");
+    check_region("[profiledefault]\nregion = r\n", true, "-");
+    check_region("region = r\n[default]\n", true, "-");
+    check_region("", true, "-");
+}
+
 int main(void)
 {
     test_config_file();
     test_both_files();
+    test_keys_of_one_file();
+    test_oddities();
     return unit_done("credentials_profile");
 }
