@@ -71,17 +71,26 @@ int command_split(const char *line, char **memory, char *words[COMMAND_WORDS_MOS
     return count > 0 && words[0][0] != '\0' ? count : -1;
 }
 
-/* "https://user:password@host" */
-static bool holds_password(const char *value)
+/* "https://user:password@host", as a proxy's also without "https://", or "host=db password=..." */
+static bool holds_password(const char *value, bool is_proxy)
 {
     const char *authority = strstr(value, "://"), *at, *colon;
 
-    if (authority == NULL)
+    if (strcasestr(value, "password=") != NULL)
+        return true;
+    if (authority == NULL && !is_proxy)
         return false;
-    authority += 3;
+    authority = authority != NULL ? authority + 3 : value;
     at = strchr(authority, '@');
     colon = strchr(authority, ':');
     return at != NULL && colon != NULL && colon < at;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), end_length = strlen(end);
+
+    return length >= end_length && strcmp(name + length - end_length, end) == 0;
 }
 
 static bool may_be_secret(const char *variable)
@@ -89,6 +98,7 @@ static bool may_be_secret(const char *variable)
     static const char *const words[] = {"SECRET",     "TOKEN",      "PASSWORD",
                                         "PASSWD",     "PASSPHRASE", "PRIVATE_KEY",
                                         "ACCESS_KEY", "API_KEY",    "ENCRYPTION_KEY"};
+    static const char *const ends[] = {"_KEY", "_PASS", "_PWD"};
     size_t length = strcspn(variable, "=");
     char name[256];
 
@@ -97,12 +107,13 @@ static bool may_be_secret(const char *variable)
     for (size_t i = 0; i < length; i++)
         name[i] = variable[i] >= 'a' && variable[i] <= 'z' ? (char)(variable[i] - 'a' + 'A') : variable[i];
     name[length] = '\0';
-    if (variable[length] == '=' && holds_password(variable + length + 1))
+    if (variable[length] == '=' && holds_password(variable + length + 1, ends_with(name, "PROXY")))
         return true;
-    if (length > 5 && strcmp(name + length - 5, "_FILE") == 0)
+    if (ends_with(name, "_FILE"))
         return false;
-    if (strcmp(name, "PGPASSWORD") == 0)
-        return true;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (ends_with(name, ends[i]))
+            return true;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strstr(name, words[i]) != NULL)
             return true;

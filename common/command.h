@@ -2,8 +2,8 @@
  *
  * Its environment is ours without what may be a secret: variables whose names hold SECRET, TOKEN, PASSWORD,
  * PASSWD, PASSPHRASE, PRIVATE_KEY, ACCESS_KEY, API_KEY or ENCRYPTION_KEY (but for those that end in _FILE:
- * they hold a path), and any that holds a URL with a password. Standard input is /dev/null; no descriptor of
- * ours is inherited. */
+ * they hold a path), or end in _KEY, _PASS or _PWD, and any that holds a URL with a password, or "password=".
+ * Standard input is /dev/null; no descriptor of ours is inherited. */
 #ifndef WALFERRY_COMMAND_H
 #define WALFERRY_COMMAND_H
 

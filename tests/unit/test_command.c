@@ -96,7 +96,10 @@ static void test_environment(void)
                                          "PGPASSWORD",
                                          "my_password",
                                          "VAULT_TOKEN",
-                                         "X_PASSPHRASE"};
+                                         "X_PASSPHRASE",
+                                         "AZURE_STORAGE_KEY",
+                                         "DB_PASS",
+                                         "db_pwd"};
     static const char *const plain[] = {"AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "WALFERRY_TEST",
                                         "VAULT_ADDR"};
     struct buffer output = BUFFER_EMPTY;
@@ -106,6 +109,9 @@ static void test_environment(void)
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         setenv(plain[i], "http://plain@host:80/", 1);
     setenv("HTTPS_PROXY", "http://user:s3cr3t@proxy:3128", 1);
+    setenv("http_proxy", "user:s3cr3t@proxy:3128", 1); /* curl takes it for http:// */
+    setenv("DSN", "host=db user=u Password=s3cr3t", 1);
+    setenv("KEYBOARD", "user@host", 1);
     int kept = open("/dev/full", O_RDONLY); /* without O_CLOEXEC */
     CHECK(command_run("the command", "sh -c 'env; ls -l /proc/self/fd'", 10, 100000, &output) == 0);
     close(kept);
@@ -114,6 +120,7 @@ static void test_environment(void)
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         CHECK(strstr(buffer_string(&output), plain[i]) != NULL);
     CHECK(strstr(buffer_string(&output), "PATH=") != NULL);
+    CHECK(strstr(buffer_string(&output), "KEYBOARD=user@host") != NULL);
     buffer_free(&output);
 }
 
