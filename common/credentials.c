@@ -36,6 +36,31 @@ const char *credentials_variable(const char *name)
     return value != NULL && *value != '\0' ? value : NULL;
 }
 
+char *credentials_circumstances(void)
+{
+    static const char *const names[] = {"AWS_ACCESS_KEY_ID",
+                                        "AWS_PROFILE",
+                                        "AWS_SHARED_CREDENTIALS_FILE",
+                                        "AWS_CONFIG_FILE",
+                                        "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                        "AWS_ROLE_ARN",
+                                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                                        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                                        "AWS_EC2_METADATA_SERVICE_ENDPOINT"};
+    struct buffer text = BUFFER_EMPTY;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value = credentials_variable(names[i]);
+
+        if (buffer_printf(&text, "%s\n", value != NULL ? value : "") != 0) {
+            buffer_wipe(&text);
+            return NULL;
+        }
+    }
+    return (char *)text.data;
+}
+
 /* A line end that came along with a pasted or mounted secret would break the request's headers. */
 static bool is_plain(const char *text)
 {
@@ -173,13 +198,15 @@ static enum found find_in_chain(const struct search *search, void *context, stru
 static enum found find_by_role(const struct search *search, struct credentials *credentials)
 {
     const struct repository_config *config = search->config;
-    const char *key =
-        config->access_key != NULL ? config->access_key : credentials_variable("AWS_ACCESS_KEY_ID");
-    const char *profile = config->profile != NULL ? config->profile : credentials_variable("AWS_PROFILE");
-    char *identity = string_printf("chain\n%d\n%s\n%s\n%s\n%s", (int)config->credentials,
-                                   key != NULL ? key : "", profile != NULL ? profile : "",
-                                   config->credentials_file != NULL ? config->credentials_file : "",
-                                   config->credential_process != NULL ? config->credential_process : "");
+    char *circumstances = credentials_circumstances();
+    char *identity = circumstances == NULL
+                         ? NULL
+                         : string_printf("chain\n%d\n%s\n%s\n%s\n%s\n%s", (int)config->credentials,
+                                         config->access_key != NULL ? config->access_key : "",
+                                         config->profile != NULL ? config->profile : "",
+                                         config->credentials_file != NULL ? config->credentials_file : "",
+                                         config->credential_process != NULL ? config->credential_process : "",
+                                         circumstances);
     const struct role role = {.arn = config->role_arn,
                               .external_id = config->external_id,
                               .session_name = config->role_session_name,
@@ -188,6 +215,7 @@ static enum found find_by_role(const struct search *search, struct credentials *
                               .identity = identity};
     enum found found = identity != NULL ? credentials_by_role(search, &role, credentials) : FAILED;
 
+    free(circumstances);
     free(identity);
     return found;
 }
@@ -244,6 +272,8 @@ int credentials_keep_fresh(const struct repository_config *config, struct creden
         log_warning("could not refresh the credentials from %s; those at hand are used while they are valid",
                     credentials->source);
         credentials->refresh = now + AGAIN_MICROSECONDS;
+        if (credentials->refresh > credentials->expires - MARGIN_MICROSECONDS)
+            credentials->refresh = credentials->expires - MARGIN_MICROSECONDS;
     }
     return 0;
 }

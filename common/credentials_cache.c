@@ -3,6 +3,7 @@
 #include "credentials_source.h"
 
 #include "digest.h"
+#include "file.h"
 #include "json.h"
 #include "log.h"
 #include "timestamp.h"
@@ -18,6 +19,7 @@
 #define AGAIN_SECONDS 60    /* after a refresh that failed while they are still valid */
 #define LOCK_MILLISECONDS 10000
 #define MICROSECONDS 1000000LL
+#define BOOT_PATH "/proc/sys/kernel/random/boot_id"
 
 struct memory {
     const struct search *search;
@@ -25,17 +27,35 @@ struct memory {
     char name[64], lock_name[64];
 };
 
-static int memory_begin(const struct search *search, const char *identity, struct memory *memory)
+static int digest_of(const void *data, size_t length, char hex[SHA256_HEX_BYTES])
 {
     unsigned char digest[SHA256_BYTES];
 
-    memory->search = search;
-    if (sha256_of(identity, strlen(identity), digest) != 0)
+    if (sha256_of(data, length, digest) != 0)
         return -1;
-    hex_encode(digest, sizeof digest, memory->identity);
+    hex_encode(digest, sizeof digest, hex);
+    return 0;
+}
+
+/* A copy of this machine's disk, started elsewhere, is not to go on in its name: what is remembered is good
+ * for one start of the machine. The next one's has the same file's name. */
+static int memory_begin(const struct search *search, const char *identity, struct memory *memory)
+{
+    struct buffer text = BUFFER_EMPTY;
+    int result = -1;
+
+    memory->search = search;
+    if (digest_of(identity, strlen(identity), memory->identity) != 0)
+        return -1;
     snprintf(memory->name, sizeof memory->name, "credentials-%.16s.json", memory->identity);
     snprintf(memory->lock_name, sizeof memory->lock_name, "credentials-%.16s.lock", memory->identity);
-    return 0;
+    bool was_muted = log_mute_thread(true); /* there may be no /proc */
+    file_read_all(BOOT_PATH, 100, &text);
+    log_mute_thread(was_muted);
+    if (buffer_append_string(&text, identity) == 0)
+        result = digest_of(text.data, text.length, memory->identity);
+    buffer_wipe(&text);
+    return result;
 }
 
 /* Are there any that can be used? */

@@ -143,10 +143,13 @@ static char *path_at_home(const char *name)
     const char *home = credentials_variable("HOME");
     char memory[4096];
     struct passwd entry, *found = NULL;
+    struct stat status;
 
     /* a service's environment may lack HOME */
     if (home == NULL && getpwuid_r(geteuid(), &entry, memory, sizeof memory, &found) == 0 && found != NULL)
         home = found->pw_dir;
+    if (home != NULL && stat(home, &status) == 0 && !S_ISDIR(status.st_mode)) /* /dev/null */
+        home = NULL;
     return home != NULL ? string_printf("%s/.aws/%s", home, name) : NULL;
 }
 

@@ -46,16 +46,20 @@ static enum found find_named_source(const struct search *search, void *context,
     return FAILED;
 }
 
-/* Files and names, and the environment's key where it is the source: keys that are changed in a file take
- * effect when the role is assumed the next time. */
+/* Files and names, and the environment, which may be the source: keys that are changed in a file take effect
+ * when the role is assumed the next time. */
 static char *describe(const struct profile *profile, const char *source)
 {
-    const char *key = credentials_variable("AWS_ACCESS_KEY_ID");
+    char *circumstances = credentials_circumstances();
+    char *text = circumstances == NULL
+                     ? NULL
+                     : string_printf("%s\n%s\n%s\n%s\n%s",
+                                     profile->credentials_path != NULL ? profile->credentials_path : "",
+                                     profile->config_path != NULL ? profile->config_path : "", profile->name,
+                                     source, circumstances);
 
-    return string_printf("%s\n%s\n%s\n%s\n%s",
-                         profile->credentials_path != NULL ? profile->credentials_path : "",
-                         profile->config_path != NULL ? profile->config_path : "", profile->name, source,
-                         key != NULL ? key : "");
+    free(circumstances);
+    return text;
 }
 
 static enum found assume(const struct step *step, const struct profile *profile,

@@ -29,6 +29,10 @@ credentials_finder credentials_by_environment;
 enum found credentials_take(struct credentials *credentials, char *source, const char *access_key,
                             const char *secret_key, const char *session_token);
 
+/* What of the environment says whose keys are found, for what is remembered. Caller frees; NULL after
+ * logging. */
+char *credentials_circumstances(void);
+
 /* A set but empty variable counts as not set: NULL. */
 const char *credentials_variable(const char *name);
 

@@ -18,8 +18,9 @@
 
 #define STS_SECONDS 10
 #define TOKEN_BYTES_MOST (64u * 1024)
-#define CLOCK_SECONDS 240 /* so far apart, a refused signature is the clock's fault: Amazon takes 5 minutes  \
-                           */
+#define CLOCK_SECONDS                                                                                        \
+    240 /* so far apart, a refused signature is the clock's fault: Amazon takes 5 minutes                    \
+         */
 #define FORM "application/x-www-form-urlencoded; charset=utf-8"
 
 struct assumption {

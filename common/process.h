@@ -4,7 +4,7 @@
 
 /* Opens /dev/null for standard descriptors that the caller left closed: else the first file we open would
  * become our standard error, and a message would be written into a WAL file. Forbids core files and
- * debuggers: memory holds keys. */
+ * debuggers: memory holds keys. A SIGCHLD that the caller ignored is not. */
 void process_begin(void);
 
 #endif

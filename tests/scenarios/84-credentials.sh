@@ -122,7 +122,7 @@ table way_row <<TABLE
 0 | 2 | - | profile = role;;sts_endpoint = $secure | [profile role];;role_arn = $arn;;credential_source = EcsContainer | AWS_CONTAINER_CREDENTIALS_FULL_URI=$plain/some/role
 0 | 2 | - | profile = two;;sts_endpoint = $secure | [profile two];;role_arn = $arn;;source_profile = role;;[profile role];;role_arn = $arn/first;;source_profile = base | $off
 0 | 1 | - | profile = web;;sts_endpoint = $secure | [profile web];;role_arn = $arn;;web_identity_token_file = $T/identity | $off
-0 | 0 | - | credential_process = $T/keys | - | $off
+0 | 0 | - | credential_process = $T/keys | - | --ignore-signal=CHLD $off
 0 | 0 | - | credentials = process | [default];;credential_process = "$T/keys" 1 ',"SessionToken": null' | $keys_env
 0 | 0 | - | profile = command | [profile command];;credential_process = $T/keys | $off
 0 | 1 | the container's endpoint at http://127.0.0.1 | - | - | AWS_CONTAINER_CREDENTIALS_FULL_URI=$plain/v1/credentials

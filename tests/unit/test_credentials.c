@@ -150,6 +150,11 @@ static void test_home(void)
     check_refused(&config);
     CHECK(unit_heard("found no credentials for repository"));
     has_home = true;
+    setenv("HOME", "/dev/null", 1); /* as service users have it */
+    unit_listen();
+    check_refused(&config);
+    CHECK(unit_heard("found no credentials for repository"));
+    setenv("HOME", directory, 1);
     write_file("[other]\naws_access_key_id = K\naws_secret_access_key = 9q7\n", 0600);
     unit_listen();
     check_refused(

@@ -12,6 +12,7 @@ int credentials_ask_in_truth(const struct question *question, struct http_respon
 #undef credentials_ask
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -29,6 +30,19 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     if (clock == CLOCK_REALTIME)
         time->tv_sec += (passed + wrong) / SECOND;
     return (int)result;
+}
+
+static const char *boot; /* of another start of the machine; NULL: this one's */
+int open(const char *path, int flags, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    return (int)syscall(SYS_openat, AT_FDCWD,
+                        boot != NULL && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0 ? boot : path,
+                        flags, mode);
 }
 
 static struct answer { /* to the next question and those behind it */
@@ -286,6 +300,62 @@ static void set_keys(void)
     setenv("AWS_SECRET_ACCESS_KEY", "SK", 1);
 }
 
+/* Who asks with other files, or on another machine that began as a copy of this one, is not given what is
+ * remembered. */
+static void test_others(void)
+{
+    struct repository_config config;
+
+    forget(&config);
+    config.role_arn = (char *)"r";
+    write_file("one", "[default]\naws_access_key_id = A\naws_secret_access_key = S\n");
+    write_file("two", "[default]\naws_access_key_id = B\naws_secret_access_key = S\n");
+    ANSWER(KEYS, KEYS, KEYS);
+    setenv("AWS_SHARED_CREDENTIALS_FILE", unit_path("%s/one", directory), 1);
+    unsigned first = look(&config, NULL);
+    CHECK(look(&config, NULL) == first);
+    setenv("AWS_SHARED_CREDENTIALS_FILE", unit_path("%s/two", directory), 1);
+    CHECK(look(&config, NULL) == first + 1);
+    CHECK(strstr(asked[1].headers, "Credential=B/") != NULL);
+
+    forget(&config);
+    ANSWER(TOKEN, ROLES, KEYS, TOKEN, ROLES, KEYS);
+    first = look(&config, NULL);
+    write_file("boot", "4b4b4b4b\n");
+    boot = unit_path("%s/boot", directory);
+    CHECK(look(&config, NULL) == first + 1);
+    CHECK(look(&config, NULL) == first + 1);
+    boot = "/nonexistent";
+    ANSWER(TOKEN, ROLES, KEYS, TOKEN, ROLES, KEYS);
+    CHECK(look(&config, NULL) == first + 2);
+    boot = NULL;
+    CHECK(look(&config, NULL) == first + 3);
+    CHECK(look(&config, NULL) == first + 3);
+}
+
+/* Without a state_dir nobody but the caller remembers. */
+static void test_keep_fresh(void)
+{
+    struct repository_config config;
+    struct credentials credentials = CREDENTIALS_EMPTY;
+
+    forget(&config);
+    config.state_dir = NULL;
+    ANSWER(TOKEN, ROLES, KEYS);
+    CHECK(credentials_find(&config, &credentials) == 0);
+    CHECK(credentials_keep_fresh(&config, &credentials) == 0 && count == 3);
+    passed = 3570 * SECOND;
+    ANSWER({0, NULL}, TOKEN, ROLES, KEYS);
+    unit_listen();
+    CHECK(credentials_keep_fresh(&config, &credentials) == 0);
+    CHECK(unit_heard("those at hand are used while they are valid"));
+    CHECK(credentials_keep_fresh(&config, &credentials) == 0 && count == 1);
+    passed = 3592 * SECOND; /* not a minute later, but there is no time to lose */
+    CHECK(credentials_keep_fresh(&config, &credentials) == 0 && count == 4);
+    CHECK(credentials.expires > timestamp_now() + 3000 * SECOND);
+    credentials_wipe(&credentials);
+}
+
 /* When was that question signed, by the real clock? */
 static int64_t signed_at(const struct asked *question)
 {
@@ -421,6 +491,8 @@ int main(void)
     test_instance();
     test_absence();
     test_container();
+    test_others();
+    test_keep_fresh();
     test_clock();
     test_source_expired();
     test_circle();
