@@ -85,6 +85,15 @@ static int check_credentials(struct repository_config *repository, const char *p
                                                                 : "role_duration");
         return -1;
     }
+    if (repository->web_identity_token_file != NULL && repository->external_id != NULL) {
+        log_error("%s: external_id has no effect with web_identity_token_file", place);
+        return -1;
+    }
+    if (repository->web_identity_token_file != NULL && repository->credentials != CREDENTIALS_AUTO &&
+        repository->credentials != CREDENTIALS_WEB_IDENTITY) {
+        log_error("%s: web_identity_token_file is for credentials = web_identity or auto", place);
+        return -1;
+    }
     if (repository->sts_endpoint != NULL && !is_http_url(repository->sts_endpoint)) {
         log_error("%s: sts_endpoint must begin with https:// (or http://), not \"%s\"", place,
                   repository->sts_endpoint);

@@ -33,7 +33,7 @@ static bool is_local(const char *host, size_t length)
     return length > 4 && strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= length;
 }
 
-static bool is_allowed(const char *url)
+bool credentials_stay_here(const char *url)
 {
     const char *host = strstr(url, "://");
     size_t length, port;
@@ -45,10 +45,14 @@ static bool is_allowed(const char *url)
     port = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
     if (port < length && host[port] != ':')
         return false;
-    if (port < length)
-        length = port;
-    return length > 0 && (strncasecmp(url, "https://", 8) == 0 ||
-                          (strncasecmp(url, "http://", 7) == 0 && is_local(host, length)));
+    return is_local(host, port < length ? port : length);
+}
+
+static bool is_allowed(const char *url)
+{
+    return strpbrk(url, " \t\r\n@\\") == NULL &&
+           ((strncasecmp(url, "https://", 8) == 0 && strcspn(url + 8, "/?#:") > 0) ||
+            (strncasecmp(url, "http://", 7) == 0 && credentials_stay_here(url)));
 }
 
 /* The value of the header authorization, *token NULL if there is to be none; caller wipes and frees. 0, or -1

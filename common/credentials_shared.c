@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define DURATION_LEAST 900
+#define DURATION_MOST 43200
 #define PROFILES_MOST 5 /* source_profile of a source_profile ... */
 
 struct step { /* towards the profile that has keys */
@@ -62,21 +64,40 @@ static char *describe(const struct profile *profile, const char *source)
     return text;
 }
 
+/* 0, with *seconds 0 for the role's own, or -1 after logging. */
+static int parse_duration(const struct profile *profile, unsigned *seconds)
+{
+    const char *text = profile->value[PROFILE_DURATION];
+    char *end;
+
+    *seconds = 0;
+    if (text == NULL)
+        return 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*end != '\0' || *text == '-' || value < DURATION_LEAST || value > DURATION_MOST) {
+        log_error("profile \"%s\": duration_seconds must be %d to %d, not \"%s\"", profile->name,
+                  DURATION_LEAST, DURATION_MOST, text);
+        return -1;
+    }
+    *seconds = (unsigned)value;
+    return 0;
+}
+
 static enum found assume(const struct step *step, const struct profile *profile,
                          struct credentials *credentials)
 {
     const char *source_profile = profile->value[PROFILE_SOURCE_PROFILE];
     const char *source = profile->value[PROFILE_CREDENTIAL_SOURCE];
-    const char *duration = profile->value[PROFILE_DURATION];
     struct step next = {step->search, source_profile, step->depth + 1, step};
     struct role role = {.arn = profile->value[PROFILE_ROLE_ARN],
                         .external_id = profile->value[PROFILE_EXTERNAL_ID],
                         .session_name = profile->value[PROFILE_SESSION_NAME],
-                        .token_file = profile->value[PROFILE_TOKEN_FILE],
-                        .duration_seconds = duration != NULL ? (unsigned)strtoul(duration, NULL, 10) : 0};
+                        .token_file = profile->value[PROFILE_TOKEN_FILE]};
     enum found found = FAILED;
     char *identity;
 
+    if (parse_duration(profile, &role.duration_seconds) != 0)
+        return FAILED;
     if (profile->value[PROFILE_MFA_SERIAL] != NULL) {
         log_error("profile \"%s\" wants a one-time password (mfa_serial), which nobody is there to type",
                   profile->name);

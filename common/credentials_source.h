@@ -54,6 +54,10 @@ struct role {
 enum found credentials_by_role(const struct search *search, const struct role *role,
                                struct credentials *credentials);
 
+/* credentials_container.c: is the URL's host this machine, or an address that does not leave it (ECS, EKS)?
+ */
+bool credentials_stay_here(const char *url);
+
 /* credentials_cache.c: temporary credentials that are remembered, else fetched by one call at a time and
  * remembered until they expire. identity: what they depend on; may be secret. fetch sets expires, too. */
 enum found credentials_remembered(const struct search *search, const char *identity,

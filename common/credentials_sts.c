@@ -300,6 +300,10 @@ static enum found fetch(const struct search *search, void *context, struct crede
             return found;
         found = FAILED;
     }
+    if (strncmp(assumption->origin, "http://", 7) == 0 && !credentials_stay_here(assumption->origin)) {
+        log_warning("%s hands keys out without TLS: whoever is on the way can take them", assumption->origin);
+        log_hint("Use https:// and, with an authority of its own, ca_file.");
+    }
     for (;;) {
         asked = ask(search, assumption, &attempt, &response);
         if (asked != 0 || response.status < 400 || role->token_file != NULL ||

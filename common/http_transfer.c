@@ -400,6 +400,12 @@ static CURLcode perform_without_sigpipe(CURL *curl)
     return code;
 }
 
+/* curl shows such an address as it is, the password with it. */
+static bool is_of_proxy_address(const struct http *http)
+{
+    return strstr(http->error, "Unsupported proxy") != NULL || strchr(http->error, '@') != NULL;
+}
+
 static void describe_failure(struct transfer *transfer, CURLcode code)
 {
     struct http *http = transfer->http;
@@ -411,6 +417,10 @@ static void describe_failure(struct transfer *transfer, CURLcode code)
     if (transfer->overlong)
         snprintf(response->cause, sizeof response->cause, "the answer is longer than %u bytes",
                  HTTP_COLLECT_BYTES_MOST);
+    else if (is_of_proxy_address(http))
+        snprintf(response->cause, sizeof response->cause,
+                 "the proxy's address is not understood; it must be http[s]://[USER:PASSWORD@]HOST[:PORT], "
+                 "with %%XX for what is neither a letter nor a digit in USER and PASSWORD");
     else if (transfer->out_of_time || (code == CURLE_OPERATION_TIMEDOUT && transfer_time_left(transfer) <= 0))
         snprintf(response->cause, sizeof response->cause, "no answer within the time limit%s%s%s",
                  *earlier != '\0' ? " (the try before: " : "", earlier, *earlier != '\0' ? ")" : "");
@@ -453,7 +463,8 @@ enum http_result transfer_try(struct transfer *transfer, struct http_request *re
         return HTTP_FAILED;
     if (code != CURLE_OK) {
         describe_failure(transfer, code);
-        *verdict = is_hopeless(code) || transfer->overlong ? HTTP_DONE : HTTP_RETRY;
+        *verdict =
+            is_hopeless(code) || transfer->overlong || is_of_proxy_address(http) ? HTTP_DONE : HTTP_RETRY;
         return HTTP_GAVE_UP;
     }
     *verdict = transfer->call->classify(transfer->call->context, transfer->response);

@@ -140,6 +140,8 @@ table way_row <<TABLE
 2 | 0 | "credentials" must be auto, config | credentials = elsewhere | - | -
 2 | 0 | needs access_key and secret_key | credentials = config | - | $keys_env
 2 | 0 | external_id has no effect without role_arn | external_id = x | - | -
+2 | 0 | external_id has no effect with web_identity_token_file | role_arn = $arn;;web_identity_token_file = /t;;external_id = x | - | -
+2 | 0 | web_identity_token_file is for credentials = web_identity | role_arn = $arn;;web_identity_token_file = /t;;credentials = instance | - | -
 1 | 0 | has neither AWS_ACCESS_KEY_ID nor | credentials = environment | - | $off
 1 | 0 | is no web identity | credentials = web_identity | - | $keys_env
 1 | 0 | has AWS_WEB_IDENTITY_TOKEN_FILE but not AWS_ROLE_ARN | - | - | AWS_WEB_IDENTITY_TOKEN_FILE=$T/identity
@@ -155,6 +157,7 @@ table way_row <<TABLE
 1 | 0 | has role_arn, but neither source_profile | profile = role | [profile role];;role_arn = $arn | $off
 1 | 0 | has no profile "gone" | profile = role | [profile role];;role_arn = $arn;;source_profile = gone | $off
 1 | 0 | in a circle | profile = a | [profile a];;role_arn = $arn;;source_profile = b;;[profile b];;role_arn = $arn;;source_profile = a | $off
+1 | 0 | duration_seconds must be 900 to 43200, not "1h" | profile = role | [profile role];;role_arn = $arn;;source_profile = base;;duration_seconds = 1h | $off
 1 | 0 | one-time password | profile = role | [profile role];;role_arn = $arn;;source_profile = base;;mfa_serial = x | $off
 1 | 0 | credential_source must be Environment | profile = role | [profile role];;role_arn = $arn;;credential_source = Moon | $off
 1 | 0 | IAM Identity Center.*export-credentials --profile sso | profile = sso | [profile sso];;sso_session = x;;sso_account_id = 1 | $off
@@ -329,6 +332,8 @@ table proxy_row <<TABLE
 0 | 1 | - | proxy = ${plain/\/\//\/\/user:s3cr3t@} | - | authorization user:s3cr3t
 2 | 0 | proxy must be none, or begin with | proxy = user:s3cr3t@somewhere | -
 1 | 0 | connect | proxy = http://user:s3cr3t@127.0.0.1:9 | -
+1 | 0 | proxy's address is not understood.*%XX | proxy = http://user:s3cr3t/x@127.0.0.1:9 | -
+1 | 0 | proxy's address is not understood | - | https_proxy=user:s3cr3t@127.0.0.1:x
 TABLE
 settings "authorization user:s3cr3t" && configure "proxy = $plain"
 push 1 "$keys_env"
@@ -389,4 +394,4 @@ wait $pid || true
 expect_equal "cores" "" "$(find "$T" -name 'core*' -type f)"
 ulimit -c 0
 
-expect_rows 84
+expect_rows 89

@@ -266,6 +266,37 @@ static void test_container(void)
     CHECK_TEXT(asked[0].url, "http://169.254.170.2/v2/credentials/1");
     CHECK_TEXT(asked[0].proxy, "");
 
+    static const char *const forbidden[] = {"http://example.com/v1",
+                                            "http://127.0.0.1.example.com/v1",
+                                            "http://127.0.0.1@example.com/v1",
+                                            "http://169.254.170.2.example.com/",
+                                            "http://169.254.170.3/",
+                                            "http://[fd00:ec2::23]example.com/",
+                                            "http://[::1].example.com/",
+                                            "http://localhost\\@example.com/",
+                                            "http:///v1",
+                                            "https:///v1",
+                                            "https://user@example.com/v1",
+                                            "file:///etc/passwd",
+                                            "ftp://127.0.0.1/",
+                                            "127.0.0.1/v1"};
+    static const char *const allowed[] = {"http://127.9.8.7:8080/v1", "http://localhost/",
+                                          "http://[::1]:1/x?y=z",     "http://169.254.170.23/v1/credentials",
+                                          "HTTP://LOCALHOST:80",      "https://example.com:444/v1"};
+    for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++) {
+        forget(&config);
+        setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", forbidden[i], 1);
+        ANSWER(KEYS);
+        CHECK(look(&config, "names an address that is not to be asked") == 0 && count == 0);
+    }
+    for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
+        forget(&config);
+        setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", allowed[i], 1);
+        ANSWER(KEYS);
+        CHECK(look(&config, NULL) != 0);
+        CHECK_TEXT(asked[0].url, allowed[i]);
+    }
+
     /* who asks one endpoint with another token is somebody else */
     forget(&config);
     setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://[fd00:ec2::23]/v1/credentials", 1);
@@ -477,6 +508,12 @@ static void test_places(void)
         ANSWER(KEYS);
         CHECK(look(&config, "AWS_ENDPOINT_URL_STS must be https://HOST[:PORT]\n") == 0 && count == 0);
     }
+    setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:8000", 1);
+    ANSWER(KEYS);
+    CHECK(look(&config, NULL) != 0);
+    setenv("AWS_ENDPOINT_URL_STS", "http://sts.example.com", 1);
+    ANSWER(KEYS);
+    CHECK(look(&config, "hands keys out without TLS") != 0);
     setenv("AWS_ENDPOINT_URL_STS", "https://sts.example.com/", 1);
     ANSWER(KEYS);
     CHECK(look(&config, NULL) != 0);
