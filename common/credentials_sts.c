@@ -297,7 +297,7 @@ static enum found fetch(const struct search *search, void *context, struct crede
     if (role->token_file == NULL) {
         found = role->source(&inner, role->context, &attempt.keys);
         if (found != FOUND)
-            return found;
+            goto done;
         found = FAILED;
     }
     if (strncmp(assumption->origin, "http://", 7) == 0 && !credentials_stay_here(assumption->origin)) {

@@ -123,9 +123,10 @@ static CURLcode fake_perform(CURL *curl)
     return result;
 }
 
-static struct s3_settings fake_settings; /* of the stores that are opened from now on */
+static struct s3_settings fake_settings; /* of what is begun from now on */
 
-static struct store *fake_store(const uint8_t *answers, size_t length)
+/* What the requests are made with from here on; they are answered with these bytes. Borrowed. */
+static inline const struct repository_config *fake_begin(const uint8_t *answers, size_t length)
 {
     static char name[] = "main", url[] = "s3://bucket/pre/fix", path[] = "pre/fix", bucket[] = "bucket";
     static char region[] = "eu-central-1", endpoint[] = "https://s3.example.com", key[] = "key",
@@ -140,7 +141,6 @@ static struct store *fake_store(const uint8_t *answers, size_t length)
                                               .path_style = true,
                                               .access_key = key,
                                               .secret_key = secret};
-    static const struct store_limits limits = {.operation_seconds = 3600, .deadline = 0};
 
     config.s3 = fake_settings;
     FUZZ_CHECK(library_need(&curl_library) == 0);
@@ -148,7 +148,14 @@ static struct store *fake_store(const uint8_t *answers, size_t length)
     libcurl.easy_getinfo = fake_getinfo;
     libcurl.easy_perform = fake_perform;
     fake_answers = (struct fuzz_input){answers, length};
-    return store_open(&config, &limits);
+    return &config;
+}
+
+static inline struct store *fake_store(const uint8_t *answers, size_t length)
+{
+    static const struct store_limits limits = {.operation_seconds = 3600, .deadline = 0};
+
+    return store_open(fake_begin(answers, length), &limits);
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 
 /* a target is one function */
+#include "tests/fuzz/fuzz_bucket.c"
 #include "tests/fuzz/fuzz_cluster.c"
 #include "tests/fuzz/fuzz_codec.c"
 #include "tests/fuzz/fuzz_config.c"
@@ -22,12 +23,15 @@
 #include "tests/fuzz/fuzz_manifest.c"
 #include "tests/fuzz/fuzz_object.c"
 #include "tests/fuzz/fuzz_part.c"
+#include "tests/fuzz/fuzz_past.c"
 #include "tests/fuzz/fuzz_records.c"
+#include "tests/fuzz/fuzz_remembered.c"
 #include "tests/fuzz/fuzz_removal.c"
 #include "tests/fuzz/fuzz_restore_points.c"
 #include "tests/fuzz/fuzz_s3.c"
 #include "tests/fuzz/fuzz_sealed.c"
 #include "tests/fuzz/fuzz_settings.c"
+#include "tests/fuzz/fuzz_sources.c"
 #include "tests/fuzz/fuzz_stored.c"
 #include "tests/fuzz/fuzz_temporary.c"
 #include "tests/fuzz/fuzz_timestamp.c"
@@ -42,24 +46,28 @@ static const struct {
     const char *name;
     int (*target)(const uint8_t *data, size_t length);
 } targets_of_corpus[] = {
+    {"bucket", fuzz_bucket},
     {"cluster", fuzz_cluster},
+    {"codec", fuzz_codec},
     {"config", fuzz_config},
     {"control", fuzz_control},
     {"credentials", fuzz_credentials},
     {"gap", fuzz_gap},
     {"history", fuzz_history},
     {"index", fuzz_index},
-    {"codec", fuzz_codec},
     {"key", fuzz_key},
     {"manifest", fuzz_manifest},
     {"object", fuzz_object},
     {"part", fuzz_part},
+    {"past", fuzz_past},
     {"records", fuzz_records},
+    {"remembered", fuzz_remembered},
     {"removal", fuzz_removal},
     {"restore_points", fuzz_restore_points},
     {"s3", fuzz_s3},
     {"sealed", fuzz_sealed},
     {"settings", fuzz_settings},
+    {"sources", fuzz_sources},
     {"stored", fuzz_stored},
     {"temporary", fuzz_temporary},
     {"timestamp", fuzz_timestamp},
