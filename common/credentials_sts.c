@@ -318,6 +318,7 @@ static enum found fetch(const struct search *search, void *context, struct crede
     }
     if (asked == 0)
         found = judge(assumption, &response, credentials);
+done:
     credentials_wipe(&attempt.keys);
     http_response_free(&response);
     return found;
