@@ -406,6 +406,13 @@ static bool is_of_proxy_address(const struct http *http)
     return strstr(http->error, "Unsupported proxy") != NULL || strchr(http->error, '@') != NULL;
 }
 
+/* As OpenSSL says that the other side speaks no version that we take, or takes none that we speak. */
+static bool is_old_tls(const struct http *http, CURLcode code)
+{
+    return code == CURLE_SSL_CONNECT_ERROR && (strstr(http->error, "alert protocol version") != NULL ||
+                                               strstr(http->error, "unsupported protocol") != NULL);
+}
+
 static void describe_failure(struct transfer *transfer, CURLcode code)
 {
     struct http *http = transfer->http;
@@ -425,8 +432,10 @@ static void describe_failure(struct transfer *transfer, CURLcode code)
         snprintf(response->cause, sizeof response->cause, "no answer within the time limit%s%s%s",
                  *earlier != '\0' ? " (the try before: " : "", earlier, *earlier != '\0' ? ")" : "");
     else
-        snprintf(response->cause, sizeof response->cause, "%s",
-                 http->error[0] != '\0' ? http->error : libcurl.easy_strerror(code));
+        snprintf(response->cause, sizeof response->cause, "%s%s",
+                 http->error[0] != '\0' ? http->error : libcurl.easy_strerror(code),
+                 is_old_tls(http, code) ? ": it does not speak TLS 1.2 or newer, and nothing older is used"
+                                        : "");
 }
 
 enum http_result transfer_try(struct transfer *transfer, struct http_request *request,
@@ -464,7 +473,9 @@ enum http_result transfer_try(struct transfer *transfer, struct http_request *re
     if (code != CURLE_OK) {
         describe_failure(transfer, code);
         *verdict =
-            is_hopeless(code) || transfer->overlong || is_of_proxy_address(http) ? HTTP_DONE : HTTP_RETRY;
+            is_hopeless(code) || is_old_tls(http, code) || transfer->overlong || is_of_proxy_address(http)
+                ? HTTP_DONE
+                : HTTP_RETRY;
         return HTTP_GAVE_UP;
     }
     *verdict = transfer->call->classify(transfer->call->context, transfer->response);

@@ -351,6 +351,39 @@ settings
 push 1 "AWS_CONTAINER_CREDENTIALS_FULL_URI=$plain/v1"
 expect_equal "the container's endpoint was asked" 1 "$(asked)"
 
+step "TLS 1.2 and 1.3, and nothing older, whatever the system's settings allow and whether or not it is verified"
+cat >weak.cnf <<'CNF'
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = weak
+[weak]
+MinProtocol = TLSv1
+CipherString = ALL:@SECLEVEL=0
+CNF
+handshake() { openssl s_client -connect "$(sed -n 's|^endpoint = https://||p' keys.conf)" "$@" </dev/null; }
+tls_row() { # STATUS MESSAGE VERSION SECTION ENVIRONMENT
+    script "set tls $3"
+    configure "access_key = $S3_ACCESS_KEY;;secret_key = $S3_SECRET_KEY"
+    [ "$4" = - ] || sed -i "s!^ca_file.*!$4!" way.conf
+    rm -rf state
+    push "$1" "$5"
+    says "$2"
+    [ "$1" = 0 ] || expect_requests 0 "(GET|PUT) "
+}
+script "set tls 1.1"
+OPENSSL_CONF=$T/weak.cnf expect_status 0 handshake -tls1_1
+expect_output "protocol *: TLSv1.1"
+table tls_row <<TABLE
+0 | - | 1.2 | - | -
+0 | - | 1.3 | - | -
+1 | does not speak TLS 1.2 or newer | 1.1 | - | -
+1 | does not speak TLS 1.2 or newer | 1.1 | - | OPENSSL_CONF=$T/weak.cnf
+1 | does not speak TLS 1.2 or newer | 1.1 | tls_verify = no | OPENSSL_CONF=$T/weak.cnf
+TABLE
+script
+
 step "TLS that is not verified is said in each call"
 sed 's/^ca_file.*/tls_verify = no/' keys.conf >way.conf
 push 0 -
