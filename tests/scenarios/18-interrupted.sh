@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: whatever happens to what an interrupted backup had stored, the backup that goes on from it comes back whole, or the damage is named
 # stores: file
+# full-encrypted: file
 # limit: 400
 . "$(dirname "$0")/../lib.sh"
 
@@ -108,7 +109,14 @@ row() {
         for name in quiet silent; do expect_true "the files are as they were" diff -r $name copy/$name; done
         expect_status 0 pg_verifybackup -n -q copy
         mkdir by-hand
-        cat "$backups/$id"/main-* | lz4 -dcq | tar xi -C by-hand
+        opened=$backups
+        if [ -n "${ENCRYPTED:-}" ]; then
+            rm -rf sealed opened && opened=opened/$system/base
+            mkdir -p "sealed/$system/base" # without what is damaged of the backup before
+            cp -r repository/main/{cluster.json,keys} sealed/ && cp -r "$backups/$id" "sealed/$system/base/"
+            expect_status 0 "$SOURCE/docs/walferry-decrypt" --key key sealed opened
+        fi
+        cat "$opened/$id"/main-* | lz4 -dcq | tar xi -C by-hand
         expect_status 0 pg_verifybackup -n -q by-hand
     else
         expect_equal "the outcome" NAMED "$outcome"

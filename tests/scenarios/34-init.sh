@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: only repository-init makes a repository, and says what is there; a cluster's next generation; --log-json, --quiet, postgresql.conf.sample
 # stores: file s3
+# encrypted: file
 . "$(dirname "$0")/../lib.sh"
 
 step "made once; then it says what is there, and touches nothing"
@@ -21,7 +22,7 @@ for again in 1 2; do
 done
 object_sums >now
 expect_same "the repository" before now
-expect_equal "objects" main/cluster.json "$(cut -d' ' -f1 before)"
+expect_equal "objects" main/cluster.json "$(object_list | cut -d' ' -f1)"
 
 step "--probe asks the store again, and what is stored stays right"
 expect_status 0 repository-init --probe

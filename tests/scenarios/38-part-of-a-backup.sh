@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: --database brings some databases, and recovery passes although others' files are holes; --file brings one file, verified
 # stores: file s3
+# full-encrypted: file
 . "$(dirname "$0")/../lib.sh"
 
 step "a server with three databases, one of them also in a tablespace; a backup while all of them are written"

@@ -2,6 +2,7 @@
 # goal: several calls at once with different content for one name: one content is served, every other caller is told, now and ever after
 # stores:
 # turns: file s3
+# full-encrypted: file
 # limit: 300
 . "$(dirname "$0")/../lib.sh"
 ceph=$(env | grep '^S3_' || true)
@@ -262,8 +263,8 @@ if [ "$STORE" = file ]; then
     expect_status 0 repository-init
     next_name segment
     contents "$name" $racers
-    object=faults/objects/$S3_BUCKET/$S3_PREFIX/$(wal_key "$name")
-    has() { lz4 -dcq "$object" | cmp - "racer.$1/pg_wal/$name"; }
+    ln -s "faults/objects/$S3_BUCKET/$S3_PREFIX" repository # where object_get looks
+    has() { rm -f got && object_get "$(wal_key "$name")" got && lz4 -dcq got | cmp - "racer.$1/pg_wal/$name"; }
     push_as() { cd "racer.$1" && expect_status "$2" wal-push "pg_wal/$name" && cd "$T"; } # RACER STATUS
     push_as 1 0
     overlapping=$'set versions on\nset condition ignored\nGET *'$name$' 1 1 status=404 code=NoSuchKey'
@@ -326,7 +327,6 @@ if [ "$STORE" = file ]; then
     expect_true "what is damaged does not stay on top" has 1
     next_name segment
     contents "$name" $racers
-    object=faults/objects/$S3_BUCKET/$S3_PREFIX/$(wal_key "$name")
     script 'set versions on' 'set condition ignored' "GET *$name 1 1 swap=$T/garbage"
     push_as 1 1
     expect_output "is damaged, and nothing is overwritten"
@@ -340,7 +340,6 @@ if [ "$STORE" = file ]; then
     push_of() { status=0 && output=$(cd "racer.$1" && wal-push "pg_wal/$name" 2>&1) || status=$?; } # RACER: sets $status
     fault_at() { # OPERATION NUMBER FAULT: of a push over another's content, with the store's ways in the array $ways
         contents "$name" 2
-        object=faults/objects/$S3_BUCKET/$S3_PREFIX/$(wal_key "$name")
         script "${ways[@]}"
         push_of 1
         expect_equal "status of the first push ($output)" 0 $status

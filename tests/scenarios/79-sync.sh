@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: repository-sync copies what the other repository lacks, verified; killed at any moment and run again it goes on; nothing damaged is copied, nor a manifest before all that it needs; one object that fails does not keep the others; an outage of the target fails it and the next call mends that; the copy alone restores
 # stores: file s3
+# full-encrypted: file
 . "$(dirname "$0")/../lib.sh"
 
 with() { # CODEC-OF-COPY [LINES-OF-COPY]: the repository under test, and a directory beside it
@@ -14,8 +15,12 @@ jobs = 2
 split_size = 2MB"
 }
 listed() { # here|copy: "KEY BYTES", without what is each one's own and what a killed one leaves (docs/leftovers.md)
-    if [ "$1" = here ]; then object_list; else (cd copy && find . -type f -printf '%P %s\n'); fi | LC_ALL=C sort |
+    if [ "$1" = here ]; then object_list | plain_bytes; else (cd copy && find . -type f -printf '%P %s\n'); fi | LC_ALL=C sort |
         grep -vE "/cluster.json |/heartbeat.json |/(reports|notes|index)/|\\.walferry " || true
+}
+plain_bytes() { # of what is encrypted, the length of its content (docs/encryption.md); the copy is not
+    if [ -z "${ENCRYPTED:-}" ]; then cat; else awk -F '[/ ]' '$2 ~ /^[0-9]+$/ { sealed = $NF - 152; chunks = int((sealed - 1024 + 65551) / 65552)
+        sub(/ [0-9]+$/, " " (sealed - (chunks > 0 ? 16 * chunks : 0))) } 1'; fi
 }
 sync() { # STATUS [OPTION...]
     expect_status "$1" repository-sync --from here --to copy "${@:2}"
@@ -391,6 +396,7 @@ synthetic() { # DIRECTORY LINES
     rm -rf "$1" && python3 "$here/synthetic.py" "$1" <<<"$2" >/dev/null
 }
 cp "$CONFIG" real.conf
+sed -i '/^encryption_key_file/d' "$CONFIG" # what is synthetic is not encrypted
 sed -i "s|^url = .*|url = file://$T/copy|; 0,/^url = /s|^url = .*|url = file://$T/old|" "$CONFIG"
 sed -i 's|^codec = .*|keep_wal = 7 days|' "$CONFIG"
 rm -rf old copy
@@ -475,7 +481,7 @@ if [ "$STORE" = file ]; then
         "$S3_BUCKET" "$S3_PREFIX" "$S3_REGION" "$S3_ENDPOINT" "$S3_ACCESS_KEY" "$S3_SECRET_KEY" >>"$CONFIG"
     expect_status 0 repository-init --repository cloud
     started=base/$id/started.json
-    cp "repository/main/$system/$started" started.json
+    object_get "main/$system/$started" started.json
     # the first is lost; the second comes too late
     printf '%s\n' "PUT *$started 1 1 pretend" "PUT *$started 2 1 swap=$T/started.json" "PUT *$id/main-00000001 1 1 delay=3000" >cloud/script
     repository-sync --from here --to cloud --last 1 >sync.log 2>&1 &
