@@ -255,6 +255,14 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
     return result;
 }
 
+static enum repository_result take_known_epoch(struct repository *repository)
+{
+    if (repository_take_epoch(repository) == 0)
+        return REPOSITORY_OK;
+    cluster_free(&repository->cluster);
+    return REPOSITORY_FAILED;
+}
+
 enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds)
 {
     enum repository_result result = REPOSITORY_OK;
@@ -268,9 +276,14 @@ enum repository_result repository_load_cluster(struct repository *repository, in
     if (repository->settings->kind == REPOSITORY_FILE ||
         !recall_cluster(repository, state_file, most_age_seconds))
         result = ask_for_cluster(repository, state_file);
-    if (result == REPOSITORY_OK && repository_take_epoch(repository) != 0) {
+    if (result == REPOSITORY_OK)
+        result = take_known_epoch(repository);
+    /* another process may have seen a newer one between our reading of cluster.json and that of state_dir */
+    if (result == REPOSITORY_OK && store_epoch_is_behind(repository->store)) {
         cluster_free(&repository->cluster);
-        result = REPOSITORY_FAILED;
+        result = ask_for_cluster(repository, state_file);
+        if (result == REPOSITORY_OK)
+            result = take_known_epoch(repository);
     }
     repository->cluster_known = result == REPOSITORY_OK;
     free(state_file);

@@ -3,11 +3,13 @@
 #include "common/command.h"
 #include "common/digest.h"
 #include "common/file.h"
+#include "common/interrupt.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,10 +89,11 @@ static int read_line(int fd, char line[KEY_PASSPHRASE_BYTES])
 
     for (;;) {
         ssize_t got = read(fd, line + length, 1);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR && !interrupt_requested())
             continue;
         if (got < 0) {
-            log_error("could not read the passphrase: %m");
+            if (!interrupt_requested())
+                log_error("could not read the passphrase: %m");
             return -1;
         }
         if (got == 0 || line[length] == '\n')
@@ -105,22 +108,60 @@ static int read_line(int fd, char line[KEY_PASSPHRASE_BYTES])
     return length == 0 ? -1 : (int)length;
 }
 
+/* Unseen, and what would stop or kill the program with the terminal in that state is not taken. */
+static int set_unseen(int terminal, struct termios *seen)
+{
+    struct termios unseen, now;
+
+    if (tcgetattr(terminal, seen) == 0) {
+        unseen = *seen;
+        unseen.c_lflag &= ~(tcflag_t)ECHO;
+        unseen.c_cc[VSUSP] = _POSIX_VDISABLE;
+        unseen.c_cc[VQUIT] = _POSIX_VDISABLE;
+        if (tcsetattr(terminal, TCSAFLUSH, &unseen) == 0 && tcgetattr(terminal, &now) == 0 &&
+            (now.c_lflag & (tcflag_t)ECHO) == 0)
+            return 0;
+    }
+    log_error("could not switch off the terminal's echo, so the passphrase is not asked for: %m");
+    return -1;
+}
+
+static int ask_unseen(int terminal, const char *prompt, char line[KEY_PASSPHRASE_BYTES])
+{
+    struct termios seen;
+    int length = -1;
+
+    if (set_unseen(terminal, &seen) != 0)
+        return -1;
+    if (!interrupt_requested()) {
+        dprintf(terminal, "%s: ", prompt);
+        length = read_line(terminal, line);
+    }
+    if (tcsetattr(terminal, TCSAFLUSH, &seen) != 0) {
+        log_warning("could not switch the terminal's echo on again: %m");
+        log_hint("\"stty echo\" does.");
+    }
+    dprintf(terminal, "\n");
+    return length;
+}
+
+/* A signal ends the program, but not before the terminal is as it was. */
 static int ask(int terminal, const char *prompt, char line[KEY_PASSPHRASE_BYTES])
 {
-    struct termios seen, unseen;
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    struct sigaction before[sizeof signals / sizeof *signals];
     int length;
 
-    if (tcgetattr(terminal, &seen) != 0) {
-        log_error("could not switch off the terminal's echo: %m");
-        return -1;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], NULL, &before[i]);
+    interrupt_catch_signals();
+    length = ask_unseen(terminal, prompt, line);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &before[i], NULL);
+    if (interrupt_requested()) {
+        explicit_bzero(line, KEY_PASSPHRASE_BYTES);
+        interrupt_raise_again();
     }
-    unseen = seen;
-    unseen.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(terminal, TCSAFLUSH, &unseen);
-    dprintf(terminal, "%s: ", prompt);
-    length = read_line(terminal, line);
-    tcsetattr(terminal, TCSAFLUSH, &seen);
-    dprintf(terminal, "\n");
     return length;
 }
 
@@ -140,7 +181,9 @@ int key_source_passphrase(int fd, bool twice, char passphrase[KEY_PASSPHRASE_BYT
     length = ask(terminal, "Passphrase", passphrase);
     if (length > 0 && twice) {
         int second = ask(terminal, "The same once more", again);
-        if (second != length || memcmp(passphrase, again, (size_t)length) != 0) {
+        if (second < 0) {
+            length = -1;
+        } else if (second != length || memcmp(passphrase, again, (size_t)length) != 0) {
             log_error("the two are not the same");
             length = -1;
         }
