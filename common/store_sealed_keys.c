@@ -171,18 +171,33 @@ static char *mark_file(const struct sealed *sealed)
     return state_name("epoch", sealed->config, sealed->inner.config);
 }
 
-/* It never ages. Number 0: there is none. */
-static struct sealing_epoch read_mark(const struct sealed *sealed, const char *file)
+/* It never ages. Number 0: there is none, or it is damaged. */
+static struct sealing_epoch parse_mark(const struct buffer *text)
+{
+    struct sealing_epoch epoch = {.number = 0};
+    const bool was_muted = log_mute_thread(true);
+    struct json *document = document_open(text->data, text->length, "epoch", "the newest epoch");
+
+    log_mute_thread(was_muted);
+    if (document != NULL)
+        sealing_epoch_from_json(document, &epoch);
+    json_free(document);
+    return epoch;
+}
+
+static struct sealing_epoch read_mark(const struct sealed *sealed, const char *file, bool tells)
 {
     struct sealing_epoch epoch = {.number = 0};
     struct buffer text = BUFFER_EMPTY;
-    struct json *document;
 
     if (state_read_secret(sealed->state, file, &text) == 0) {
-        document = document_open(text.data, text.length, "epoch", "what state_dir has of the newest epoch");
-        if (document != NULL && !sealing_epoch_from_json(document, &epoch))
-            log_error("what state_dir has of the newest epoch is damaged: it names none");
-        json_free(document);
+        epoch = parse_mark(&text);
+        if (epoch.number == 0 && tells) {
+            const bool was_muted = log_mute_thread(false); /* also where what is remembered is only tried */
+            log_warning("\"%s/%s\" is damaged: what cluster.json says of the newest key epoch is believed",
+                        sealed->state->directory, file);
+            log_mute_thread(was_muted);
+        }
     }
     buffer_free(&text);
     return epoch;
@@ -200,7 +215,7 @@ static int write_mark(const struct sealed *sealed, const char *file, const struc
         log_warning("could not lock \"%s/" LOCK_NAME "\": %m", sealed->state->directory);
         return -1;
     }
-    if (must_be || read_mark(sealed, file).number < epoch->number) {
+    if (must_be || read_mark(sealed, file, false).number < epoch->number) {
         document = document_new("epoch");
         sealing_epoch_to_json(document, epoch);
         result = document_seal(document, &text);
@@ -217,7 +232,7 @@ struct sealing_epoch sealed_newest_epoch(struct sealed *sealed)
     char *file = mark_file(sealed);
 
     if (file != NULL) {
-        const struct sealing_epoch mark = read_mark(sealed, file);
+        const struct sealing_epoch mark = read_mark(sealed, file, true);
         keyring_see(sealed->keyring, &mark);
     }
     free(file);
@@ -251,7 +266,7 @@ static void see(struct sealed *sealed, const char *cluster, const struct sealing
     char *file = mark_file(sealed);
 
     if (file != NULL) {
-        const struct sealing_epoch mark = read_mark(sealed, file);
+        const struct sealing_epoch mark = read_mark(sealed, file, true);
         keyring_see(sealed->keyring, &mark);
         if (mark.number != 0 && mark.number < epoch->number)
             look_back(sealed, cluster, &mark);

@@ -42,6 +42,11 @@ expect_status 0 push "${segments[3]}"
 expect_equal "epoch" 3 "$(epoch_of "${segments[3]}")"
 expect_fetched "${segments[3]}"
 expect_equal "mode" 600 "$(stat -c %a state/epoch-*.json)"
+sed -i 's/"epoch":3/"epoch":9/' state/epoch-*.json # a disk fault
+expect_status 0 push "${segments[3]}"
+expect_output "warning: .*state/epoch-.* is damaged"
+expect_status 0 push "${segments[3]}"
+expect_not "damaged"
 
 step "what is right, though it is older, is accepted by hand, and only so"
 cp first.json "$objects/cluster.json"
