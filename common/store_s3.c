@@ -3,6 +3,7 @@
 #include "store_s3.h"
 
 #include "digest.h"
+#include "file.h"
 #include "log.h"
 #include "xml.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 char *store_s3_key(const struct store *store, const char *key)
 {
@@ -172,9 +174,10 @@ static int append_source(struct store *store, const char *key, struct buffer *so
     return result;
 }
 
-/* The store copies: the content does not come this way. ABSENT: there is no such source; not logged. */
+/* The store copies: the content does not come this way. ABSENT: there is no such source; not logged. unable:
+ * NULL, or FAILED is not logged where the store cannot copy it, but told there. */
 static enum store_result copy_from(struct store *store, const char *verb, const struct buffer *source,
-                                   const char *key)
+                                   const char *key, bool *unable)
 {
     char *whole_key = store_s3_key(store, key);
     struct body nothing = {.data = "", .fd = -1};
@@ -195,6 +198,8 @@ static enum store_result copy_from(struct store *store, const char *verb, const 
         result = STORE_OK;
     else if (answered == S3_REFUSED && s3_answer_is(&answer, 404, "NoSuchKey"))
         result = STORE_ABSENT;
+    else if (unable != NULL && answered == S3_REFUSED && s3_answer_is(&answer, 501, "NotImplemented"))
+        *unable = true;
     else
         result = store_s3_failed(store, &request, answered, &answer);
 done:
@@ -203,14 +208,54 @@ done:
     return result;
 }
 
+struct fetched {
+    int fd;
+    uint64_t length;
+    struct sha256 hash;
+};
+
+static int take_fetched(void *context, const void *data, size_t length)
+{
+    struct fetched *fetched = context;
+
+    sha256_update(&fetched->hash, data, length);
+    fetched->length += length;
+    return file_write_fully(fetched->fd, data, length);
+}
+
+/* What the store cannot copy is got and put again: Ceph copies no encrypted objects. */
+static enum store_result send_back(struct store *store, const char *key, const char *version_id)
+{
+    static const struct store_range whole = {0, 0, 0};
+    struct fetched fetched = {.fd = file_open_unnamed(NULL)};
+    const struct sink sink = {take_fetched, &fetched};
+    struct store_object object;
+    enum store_result result = STORE_FAILED;
+
+    if (fetched.fd >= 0 && sha256_begin(&fetched.hash) == 0)
+        result = store_s3_get(store, key, version_id, &whole, &sink, &object);
+    if (result == STORE_OK) {
+        struct body body = {.fd = fetched.fd, .length = fetched.length};
+        sha256_finish(&fetched.hash, body.sha256);
+        result = store_s3_put(store, key, &body, false, STORE_CONDITION_UNKNOWN, &object);
+    }
+    sha256_free(&fetched.hash);
+    if (fetched.fd >= 0)
+        close(fetched.fd);
+    return result;
+}
+
 static enum store_result put_back(struct store *store, const char *key, const char *version_id)
 {
     struct buffer source = BUFFER_EMPTY;
     enum store_result result = STORE_FAILED;
+    bool unable = false;
 
     if (append_source(store, key, &source) == 0 && buffer_append_string(&source, "?versionId=") == 0 &&
         s3_encode(&source, *version_id != '\0' ? version_id : "null", false) == 0)
-        result = copy_from(store, "put back an earlier version of", &source, key);
+        result = copy_from(store, "put back an earlier version of", &source, key, &unable);
+    if (unable)
+        result = send_back(store, key, version_id);
     if (result == STORE_ABSENT) {
         log_error("version \"%s\" of \"%s\" is gone", version_id, store_describe(store, key));
         result = STORE_FAILED;
@@ -225,7 +270,7 @@ static enum store_result copy(struct store *store, const char *from, const char 
     enum store_result result = STORE_FAILED;
 
     if (append_source(store, from, &source) == 0)
-        result = copy_from(store, "copy an object to", &source, to);
+        result = copy_from(store, "copy an object to", &source, to, NULL);
     buffer_free(&source);
     return result;
 }

@@ -251,18 +251,25 @@ int store_s3_upload_write(void *own, const void *data, size_t length)
 /* --- the end
  * ------------------------------------------------------------------------------------------------------- */
 
-/* Is something under the key? Ceph ignores the condition on a completion, so it is looked for just before. */
-static bool key_is_taken(struct upload *upload)
+/* EXISTS or ABSENT; FAILED after logging: what cannot be told is not taken for a free name. Ceph ignores the
+ * condition on a completion, so it is looked for just before. */
+static enum store_result look_for_key(struct upload *upload)
 {
     struct s3_request request = {
         .verb = "look for", .object = upload->description, .method = "HEAD", .key = upload->whole_key};
     struct s3_answer answer = {0};
+    enum store_result result = STORE_FAILED;
 
     s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
-    bool taken = s3_perform(store_s3_client(upload->store), &request, &answer) == S3_SUCCEEDED;
-
+    enum s3_result answered = s3_perform(store_s3_client(upload->store), &request, &answer);
+    if (answered == S3_SUCCEEDED)
+        result = STORE_EXISTS;
+    else if (answered == S3_REFUSED && !answer.response.cut && answer.response.status == 404)
+        result = STORE_ABSENT;
+    else
+        store_s3_failed(upload->store, &request, answered, &answer);
     s3_answer_free(&answer);
-    return taken;
+    return result;
 }
 
 /* After an answer was lost: is what lies there the object of this very upload, and whole? */
@@ -437,7 +444,9 @@ enum store_result store_s3_upload_finish(void *own, struct store_object *object)
         if (sha256_of(upload->part, upload->filled, body.sha256) == 0)
             result = store_s3_put(upload->store, upload->key, &body, true, upload->condition, object);
     } else if (send_part(upload) == 0) {
-        result = key_is_taken(upload) ? STORE_EXISTS : complete(upload, object);
+        result = look_for_key(upload);
+        if (result == STORE_ABSENT)
+            result = complete(upload, object);
         if (result != STORE_OK)
             abort_parts(upload);
     } else {

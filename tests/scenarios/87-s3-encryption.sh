@@ -33,6 +33,7 @@ use customer.key
 server_create main --wal-segsize=1
 head -c 17500000 /dev/urandom >main/large
 server_start main
+system=$(system_identifier main)
 expect_status 0 repository-init
 expect_status 0 repository-check
 expect_output "the store says that it encrypts, as sse = kms asks \(aws:kms\)"
@@ -44,6 +45,10 @@ id=$(tail -1 <<<"$output")
 sql main "insert into t select generate_series(1001, 2000)"
 segment=$(sql main "select pg_walfile_name(pg_current_wal_lsn())")
 archived main
+mkdir -p from/pg_wal from/global target/pg_wal target/global # the server recycles it
+cp "main/pg_wal/$segment" from/pg_wal/
+for place in from target; do cp main/global/pg_control $place/global/ && cp main/PG_VERSION $place/; done
+touch target/recovery.signal
 
 step "each object is encrypted in the store, with that key"
 for name in $(names kms); do
@@ -58,7 +63,7 @@ for kind in /wal/ /base/ large; do expect_true "$kind" test "$([ $kind != large 
 step "what is read in ranges: the same segment again, one file, lists"
 for kind in kms customer; do
     rm -rf state # else it knows that it has pushed it
-    cd main && expect_status 0 wal-push --repository $kind "pg_wal/$segment" && cd ..
+    cd from && expect_status 0 wal-push --repository $kind "pg_wal/$segment" && cd ..
     rm -f one
     expect_status 0 basebackup-fetch --repository $kind --backup "$id" --file PG_VERSION --output one
     expect_same "PG_VERSION" main/PG_VERSION one
@@ -104,6 +109,25 @@ for kind in kms customer; do
     expect_same "the large file" main/large restored/large
 done
 
+step "what came to lie over a WAL file in a bucket that keeps versions is put back, without a copy in the store"
+bucket=sealed-$RANDOM
+s3 make-bucket "$bucket" lock
+key=$S3_PREFIX/versions/main/$system/wal/${segment:0:16}/$segment
+{ sed '/^\[basebackup\]/,$d' "$CONFIG" && section versions "sse = customer" "sse_customer_key_file = $T/customer.key" | sed "s|s3://[^/]*|s3://$bucket|"; } >versions.conf
+chmod 600 versions.conf
+export WALFERRY_CONFIG=$T/versions.conf
+expect_status 0 repository-init --repository versions
+cd from && expect_status 0 wal-push --repository versions "pg_wal/$segment" && cd ..
+head -c 5000 /dev/urandom >garbage
+s3 -b "$bucket" put "$key" garbage
+cd from && rm -rf ../state && expect_status 0 wal-push --repository versions "pg_wal/$segment" && cd ..
+expect_output "is put back"
+cd target && expect_status 0 wal-fetch --repository versions "$segment" pg_wal/RECOVERYXLOG && cd ..
+expect_same "the segment" "from/pg_wal/$segment" target/pg_wal/RECOVERYXLOG
+rm target/pg_wal/RECOVERYXLOG
+expect_equal "without the key" 400 "$(s3 -b "$bucket" head "$key" | sed -n 1p)"
+export WALFERRY_CONFIG=$CONFIG
+
 step "a KMS key that the store does not know"
 use customer.key no-such-key
 expect_status 1 basebackup-push --checkpoint=fast --repository kms
@@ -118,8 +142,6 @@ expect_output "FAILS  sse = s3 is set, but the store does not say that it encryp
 use customer.key
 
 step "another key, and none: a matter of configuration; no end of WAL, no damage, nothing stored"
-mkdir -p target/pg_wal target/global
-cp main/global/pg_control target/global/ && cp main/PG_VERSION target/ && touch target/recovery.signal
 names customer >names.before
 expect_refusals() { # PATTERN
     local command
@@ -134,8 +156,9 @@ expect_refusals() { # PATTERN
     expect_output "$1"
     not_damage
     expect_status 200 wal-fetch --repository customer 00000002.history pg_wal/RECOVERYHISTORY
-    cd ../main && rm -rf ../state
+    cd ../from && rm -rf ../state
     expect_status 1 wal-push --repository customer "pg_wal/$segment"
+    expect_output "$1"
     not_damage
     cd ..
 }
