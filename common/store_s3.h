@@ -10,6 +10,7 @@ struct s3_store {
     struct s3_client *client;
     struct s3_options options;
     struct store_driver past; /* with as_of */
+    bool has_locks;           /* the bucket was asked, and has object lock */
 };
 
 static inline struct s3_client *store_s3_client(const struct store *store)

@@ -340,11 +340,10 @@ static enum store_result ask_for_lock(struct store *store, const char *key, cons
     if (*version_id != '\0')
         s3_request_query(&request, "versionId", version_id);
     enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
+    /* A store that knows no such question answers with the object itself, as Swift does. */
     if (answered == S3_SUCCEEDED &&
         xml_parse(answer.response.body.data, answer.response.body.length, take_lock, lock, &problem) != 0) {
-        log_error("could not get the lock of \"%s\": the answer cannot be understood: %s",
-                  store_describe(store, key), problem);
-        result = STORE_FAILED;
+        log_debug("\"%s\" has no lock that could be understood: %s", store_describe(store, key), problem);
     } else if (answered != S3_SUCCEEDED && !(answered == S3_REFUSED && has_no_lock(&answer))) {
         result = store_s3_failed(store, &request, answered, &answer);
     }
@@ -364,6 +363,45 @@ enum store_result store_s3_get_lock(struct store *store, const char *key, const 
     return result;
 }
 
+static bool take_bucket_lock(void *context, const char *path, const char *text)
+{
+    if (strcmp(path, "ObjectLockConfiguration/ObjectLockEnabled") == 0)
+        *(bool *)context = strcmp(text, "Enabled") == 0;
+    return true;
+}
+
+/* A store that knows no legal holds may take the request for one as a PUT of the object itself, and what was
+ * there is gone (Swift does so). So none is made before the bucket has said that it has locks. Asked once. */
+static bool bucket_has_locks(struct store *store)
+{
+    struct s3_store *own = store->own;
+    struct s3_request request = {
+        .verb = "get the object lock of", .object = store->config->bucket, .method = "GET"};
+    struct s3_answer answer = {0};
+    const char *problem;
+
+    if (own->has_locks)
+        return true;
+    s3_request_query(&request, "object-lock", "");
+    enum s3_result answered = s3_perform(own->client, &request, &answer);
+    if (answered == S3_SUCCEEDED) {
+        const struct buffer *body = &answer.response.body;
+
+        if (xml_parse(body->data, body->length, take_bucket_lock, &own->has_locks, &problem) != 0)
+            own->has_locks = false;
+    }
+    if (answered == S3_REFUSED && answer.response.status == 403)
+        s3_report(own->client, &request, &answer,
+                  "Grant s3:GetBucketObjectLockConfiguration on the bucket: no legal hold is put on anything "
+                  "before the bucket has said that it has object lock.");
+    else if (answered == S3_SUCCEEDED ? !own->has_locks : answered == S3_REFUSED && has_no_lock(&answer))
+        log_error("bucket \"%s\" has no object lock, so there can be no legal hold", store->config->bucket);
+    else if (answered != S3_SUCCEEDED)
+        store_s3_failed(store, &request, answered, &answer);
+    s3_answer_free(&answer);
+    return own->has_locks;
+}
+
 enum store_result store_s3_set_hold(struct store *store, const char *key, const char *version_id, bool on)
 {
     const char *text =
@@ -379,7 +417,8 @@ enum store_result store_s3_set_hold(struct store *store, const char *key, const 
     struct s3_answer answer = {0};
     enum store_result result = STORE_FAILED;
 
-    if (whole_key != NULL && sha256_of(text, strlen(text), body.sha256) == 0) {
+    if (whole_key != NULL && bucket_has_locks(store) &&
+        sha256_of(text, strlen(text), body.sha256) == 0) {
         s3_request_query(&request, "legal-hold", "");
         if (*version_id != '\0')
             s3_request_query(&request, "versionId", version_id);

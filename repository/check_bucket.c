@@ -99,22 +99,38 @@ static void say_lock(struct check *check, const struct lock *lock)
                   "AWS demands a checksum in such a bucket: checksum = sha256 saves each call a request");
 }
 
+/* It takes what asks for a lock, and stores without one. */
+static void say_no_locks(struct check *check, const char *why)
+{
+    const struct s3_settings *s3 = &check->repository->settings->s3;
+
+    if (s3->object_lock != S3_LOCK_NONE || s3->legal_hold)
+        check_say(check, FINDING_FAILURE,
+                  "the store knows no object lock (%s), which object_lock and legal_hold need: nothing that "
+                  "is stored there is locked",
+                  why);
+    else
+        check_say(check, FINDING_OK, "the store knows no object lock (%s)", why);
+}
+
 static void check_lock(const struct bucket *bucket)
 {
     struct s3_answer answer = {0};
     struct lock lock = {.is_enabled = false};
-    const char *problem = "it is none";
+    const char *problem;
     bool found;
 
     if (ask(bucket, "object-lock", "object lock", "ObjectLockConfigurationNotFoundError",
             "s3:GetBucketObjectLockConfiguration", &answer, &found)) {
+        /* a store that does not know the question answers another one, as Swift does: with a list */
         if (found && (xml_parse(answer.response.body.data, answer.response.body.length, take_lock, &lock,
                                 &problem) != 0 ||
                       !lock.is_whole))
-            check_say(bucket->check, FINDING_NOTE, "object lock: the store's answer cannot be understood: %s",
-                      problem);
+            say_no_locks(bucket->check, "its answer is of something else");
         else
             say_lock(bucket->check, &lock);
+    } else if (answer.response.status == 501 || answer.response.status == 405) {
+        say_no_locks(bucket->check, answer.error.code);
     }
     s3_answer_free(&answer);
 }
@@ -235,7 +251,7 @@ static void check_lifecycle(const struct bucket *bucket, const char *place)
 {
     struct s3_answer answer = {0};
     struct rules rules = {.check = bucket->check, .place = place};
-    const char *problem = "it is none";
+    const char *problem = "it is of something else";
     bool found;
 
     if (ask(bucket, "lifecycle", "whether lifecycle rules delete or archive what is stored",

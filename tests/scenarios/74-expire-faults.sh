@@ -146,6 +146,12 @@ expect_expired
 expect_equal "versions of what is gone" 0 $(($(versions "base/${ids[0]}") + $(versions "base/${ids[1]}") + $(versions "wal/0000000100000000/$(S 2)")))
 expect_equal "versions of what stays" 6 "$(versions "base/${ids[3]}")"
 
+step "a store that knows no locks, and answers the question with the object itself"
+make_versioned
+script "set versions on" "set subresources ignored"
+expect_status 0 basebackup-expire
+expect_expired
+
 step "a backup that the store has locked stays, with its WAL, and is told"
 make_versioned
 script "set versions on" "set locked *${ids[1]}*"

@@ -245,6 +245,20 @@ expect_status 0 basebackup-list
 script "set versions on"
 expect_status 1 basebackup-pin "$id"
 expect_output "legal_hold = no"
+expect_requests 0 "HOLD "
+
+step "a store that takes the request for a legal hold as the object's new content is not asked for one"
+content() { find "$objects/main/$system/base" "$objects/main/$system/wal" -type f -exec sha256sum {} + | sort; }
+content >before
+script "set versions on" "set subresources ignored"
+expect_status 1 basebackup-pin "$id"
+expect_output "has no object lock, so there can be no legal hold"
+content >after
+expect_same "what is stored" before after
+script "set versions on" "LOCK - 1 1 status=403 code=AccessDenied"
+expect_status 1 basebackup-pin "$id"
+expect_output "s3:GetBucketObjectLockConfiguration"
+expect_requests 0 "HOLD "
 
 step "no secret key of the customer in a log, at any level"
 use "sse = customer" "sse_customer_key_file = $T/customer.key"
