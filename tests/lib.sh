@@ -6,7 +6,8 @@
 #   SLOW      empty, or how many times as long everything may take
 #   ENCRYPTED empty, or 1: the repository under test is encrypted, with the key file $T/key
 #   SECRETS   tests/secrets.c, built: looks for the secrets of this scenario in all that it leaves behind
-#   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph writes them, for STORE=s3
+#   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph or tests/swift writes them, for STORE=s3
+#   S3_SERVER  for STORE=s3: ceph or swift
 # A scenario that reaches its end and leaves no process behind has passed. Helpers that start processes remember nothing but $T:
 # whatever lives with WALFERRY_TEST=$T in its environment is ours.
 set -Eeuo pipefail

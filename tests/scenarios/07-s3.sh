@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: S3's ways in (credentials, addressing, TLS), what goes wrong said in plain words, and buckets that keep versions
-# stores: s3
+# stores: s3 swift
 . "$(dirname "$0")/../lib.sh"
 
 step "a server's segment to push"
@@ -74,7 +74,7 @@ cp good.conf "$CONFIG"
 object_list >list
 expect_equal "objects that the check left behind" "" "$(grep -v "^main/\(cluster.json\|$system/wal/\)" list || true)"
 
-step "a bucket that keeps versions: Ceph ignores the condition there, so another content is detected"
+step "a bucket that keeps versions: Ceph ignores the condition there, Swift refuses it, so another content is detected"
 sed -i "s|^url = s3://[^/]*|url = s3://versioned|" "$CONFIG"
 versioned() { s3 -b versioned "$@"; }
 versioned versioning on
