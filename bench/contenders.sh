@@ -235,3 +235,15 @@ server_cpu_of_cluster() {
     cat "/proc/$postmaster/stat" $(sed 's|[0-9]*|/proc/&/stat|g; s| /proc//stat| |g' <"/proc/$postmaster/task/$postmaster/children") 2>/dev/null |
         sed 's/^.*) //' | awk -v tick="$(getconf CLK_TCK)" '{ sum += $12 + $13 + $14 + $15 } END { printf "%.0f\n", sum * 1000000 / tick }'
 }
+
+# ---- requests, in the S3 server's own log; a measure says by requests() which of those since line $log_begin count
+
+store_log() { echo "${S3_CA%/tls/*}/log/client.rgw.log"; }
+count() { # WHAT GOAL COMMAND...: whatever its status
+    local what=$1 goal=$2 found
+    log_begin=$(wc -l <"$(store_log)")
+    (cd "$place" && "${@:3}") || true
+    sleep 0.5 # the log is written behind the answer
+    found=$(requests walferry | sed 's/?.*list-type.*/ LIST/; s/^GET .* LIST/LIST/; s/ .*//' | sort | uniq -c | awk '{ printf "%s%s %s", n++ ? " + " : "", $1, $2 }')
+    echo "count $measure $what: ${found:-none} | $goal" >>"$RESULTS"
+}

@@ -1,16 +1,7 @@
 # goal: requests that one call sends, as the store's own log has them
 # stores: s3
-log=${S3_CA%/tls/*}/log/client.rgw.log
 requests() { # of one kind, in the order of the log
-    sed -n "$((log_begin + 1)),\$ s/.*beast: .*\"\([A-Z]* [^ ]*\) HTTP.*/\1/p" "$log" | grep "backlog-$1/\|prefix=backlog-$1\|/$S3_BUCKET/? *\|$S3_BUCKET?" || true
-}
-count() { # WHAT GOAL COMMAND...: whatever its status
-    local what=$1 goal=$2 found
-    log_begin=$(wc -l <"$log")
-    (cd "$place" && "${@:3}") || true
-    sleep 0.5 # the log is written behind the answer
-    found=$(requests walferry | sed 's/?.*list-type.*/ LIST/; s/^GET .* LIST/LIST/; s/ .*//' | sort | uniq -c | awk '{ printf "%s%s %s", n++ ? " + " : "", $1, $2 }')
-    echo "count $measure $what: ${found:-none} | $goal" >>"$RESULTS"
+    sed -n "$((log_begin + 1)),\$ s/.*beast: .*\"\([A-Z]* [^ ]*\) HTTP.*/\1/p" "$(store_log)" | grep "backlog-$1/\|prefix=backlog-$1\|/$S3_BUCKET/? *\|$S3_BUCKET?" || true
 }
 all() {
     local first second
@@ -53,7 +44,7 @@ whole_recovery() {
     there "${command[@]}"
     recovery_prepare walferry
     recovery_call walferry
-    log_begin=$(wc -l <"$log")
+    log_begin=$(wc -l <"$(store_log)")
     there measure "${measure_options[@]}" "$T/unused" "${command[@]}"
     sleep 0.5
     found=$(requests walferry | grep -c '^GET .*/wal/')
