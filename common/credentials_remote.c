@@ -28,14 +28,17 @@ static int prepare(void *context, struct http_request *request, unsigned tries)
                : 0;
 }
 
-/* Of STS's errors these pass, and have status 400. */
+/* Of STS's errors these pass, and have status 400. The last is an InvalidIdentityToken, whose others do not.
+ */
 static bool is_passing(const struct http_response *response)
 {
     const char *body = buffer_string(&response->body);
 
     return response->status >= 500 || response->status == 429 || response->status == 408 ||
-           (response->status == 400 && (strstr(body, "<Code>Throttling") != NULL ||
-                                        strstr(body, "<Code>IDPCommunicationError") != NULL));
+           (response->status == 400 &&
+            (strstr(body, "<Code>Throttling") != NULL ||
+             strstr(body, "<Code>IDPCommunicationError") != NULL ||
+             strstr(body, "retrieve verification key from your identity provider") != NULL));
 }
 
 static enum http_verdict classify(void *context, struct http_response *response)

@@ -520,6 +520,36 @@ static void test_places(void)
     CHECK_TEXT(asked[0].url, "https://sts.example.com");
 }
 
+static void check_passing(unsigned status, const char *body, bool passes)
+{
+    struct http_response response = {.status = status};
+
+    CHECK(buffer_append_string(&response.body, body) == 0);
+    CHECK(is_passing(&response) == passes);
+    http_response_free(&response);
+}
+
+static void test_passing(void)
+{
+    check_passing(503, "", true);
+    check_passing(500, "<html>", true);
+    check_passing(429, "", true);
+    check_passing(400, "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>", true);
+    check_passing(400, "<ErrorResponse><Error><Code>IDPCommunicationError</Code></Error></ErrorResponse>",
+                  true);
+    check_passing(
+        400,
+        "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>Couldn't retrieve verification "
+        "key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for "
+        "requirements</Message></Error></ErrorResponse>",
+        true);
+    check_passing(400, "<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>",
+                  false);
+    check_passing(403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", false);
+    check_passing(404, "", false);
+    check_passing(200, "", false);
+}
+
 int main(void)
 {
     if (mkdtemp(directory) == NULL)
@@ -534,6 +564,7 @@ int main(void)
     test_source_expired();
     test_circle();
     test_places();
+    test_passing();
     unit_remove_tree(directory);
     return unit_done("credentials_remote");
 }
