@@ -41,7 +41,7 @@ static bool is_amazon(const char *endpoint)
 {
     const char *host = strstr(endpoint, "://") + 3;
     size_t length = strcspn(host, ":/");
-    const char *const ends[] = {".amazonaws.com", ".amazonaws.com.cn"};
+    const char *const ends[] = {".amazonaws.com", ".amazonaws.com.cn", ".api.aws"};
 
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         if (length > strlen(ends[i]) &&
@@ -84,6 +84,27 @@ static char *find_origin(const struct repository_config *config, const char *reg
         origin = NULL;
     }
     return origin;
+}
+
+/* What a request to Amazon's STS is signed for is the region in its name ("vpce-1.sts.eu-west-1.vpce..."),
+ * and us-east-1 for "sts.amazonaws.com", whatever the bucket's is. Takes region over. Caller frees; NULL
+ * after logging. */
+static char *signing_region(const char *origin, char *region)
+{
+    const char *label = strstr(origin, "://") + 3;
+
+    if (!is_amazon(origin))
+        return region;
+    free(region);
+    while (strncmp(label, "sts.", 4) != 0 && strncmp(label, "sts-fips.", 9) != 0) {
+        label += strcspn(label, ".");
+        if (*label++ == '\0')
+            return string_copy("us-east-1");
+    }
+    label = strchr(label, '.') + 1;
+    if (strncmp(label, "amazonaws.", 10) == 0)
+        return string_copy("us-east-1");
+    return string_printf("%.*s", (int)strcspn(label, "."), label);
 }
 
 static int add_field(struct buffer *form, const char *name, const char *value)
@@ -347,8 +368,9 @@ enum found credentials_by_role(const struct search *search, const struct role *r
 
         assumption.origin = origin;
         assumption.is_beside_store = store == NULL || is_amazon(store) || !is_amazon(origin);
-        assumption.region = region;
-        found = credentials_remembered(search, identity, fetch, &assumption, credentials);
+        assumption.region = region = signing_region(origin, region);
+        if (region != NULL)
+            found = credentials_remembered(search, identity, fetch, &assumption, credentials);
     }
     free(region);
     free(origin);
