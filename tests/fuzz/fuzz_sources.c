@@ -1,6 +1,7 @@
 /* The sources of temporary credentials, over answers made of the input: the instance metadata, a container's
- * endpoint, STS with a token or with keys, and a profile of the shared files with what it leads to. The first
- * byte chooses. What is not an answer stands before the answers: an address, a token, the two files. */
+ * endpoint, STS with a token or with keys, a profile of the shared files with what it leads to, or all in
+ * turn. The first byte chooses. What is not an answer stands before the answers: an address, a token, the two
+ * files. */
 #include "fake_http.h"
 
 #include "common/credentials.h"
@@ -78,6 +79,8 @@ static void fuzz_sources_profile(struct repository_config *config, struct fuzz_i
     int files[2];
 
     config->credentials = CREDENTIALS_SHARED;
+    config->region_is_default = true;
+    config->endpoint = NULL;
     for (int i = 0; i < 2; i++) {
         size_t length;
         char *text = fuzz_take(input, 1, &length);
@@ -92,6 +95,7 @@ static void fuzz_sources_profile(struct repository_config *config, struct fuzz_i
     setenv("AWS_CONFIG_FILE", paths[1], 1);
     setenv("AWS_ACCESS_KEY_ID", "key", 1);
     setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/a", 1);
     fake_answers = *input;
     fuzz_sources_find(config);
     config->credentials_file = NULL;
@@ -102,7 +106,7 @@ static void fuzz_sources_profile(struct repository_config *config, struct fuzz_i
 FUZZ_TARGET(sources)
 {
     struct fuzz_input input = {data, length};
-    unsigned kind = fuzz_byte(&input) % 5;
+    unsigned kind = fuzz_byte(&input) % 6;
     char role[] = "arn:aws:iam::123456789012:role/a", path[64];
     struct repository_config config = *fake_begin(input.next, input.left);
     size_t taken = 0;
@@ -136,8 +140,11 @@ FUZZ_TARGET(sources)
         config.role_arn = role;
         fuzz_sources_find(&config);
         break;
-    default:
+    case 4:
         fuzz_sources_profile(&config, &input);
+        break;
+    default: /* all of them, and the last one answers */
+        fuzz_sources_find(&config);
     }
     free(first);
     fuzz_sources_forget();
