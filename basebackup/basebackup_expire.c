@@ -145,7 +145,6 @@ static int expire_one(const struct config *config, const struct repository_confi
 static int expire_all(const struct config *config, const struct repository_config *only,
                       const struct request *request)
 {
-    struct json *document = request->as_json ? json_new_object() : NULL;
     struct json *array = request->as_json ? json_new_array() : NULL;
     int result = 0;
 
@@ -153,13 +152,8 @@ static int expire_all(const struct config *config, const struct repository_confi
         if ((only == NULL || only == &config->repositories[i]) &&
             expire_one(config, &config->repositories[i], request, array) != 0)
             result = -1;
-    if (document != NULL) {
-        json_set_string(document, "cluster", config->cluster_name);
-        json_set(document, "repositories", array);
-        if (json_print(document) != 0)
-            result = -1;
-        json_free(document);
-    }
+    if (request->as_json && result_print_repositories(config->cluster_name, array) != 0)
+        result = -1;
     return result;
 }
 

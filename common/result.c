@@ -13,6 +13,17 @@ int result_flush(void)
     return -1;
 }
 
+int result_print_repositories(const char *cluster, struct json *list)
+{
+    struct json *document = json_new_object();
+
+    json_set_string(document, "cluster", cluster);
+    json_set(document, "repositories", list);
+    int result = json_print(document);
+    json_free(document);
+    return result;
+}
+
 void result_begin(struct result *result, const char *program, bool is_wanted)
 {
     result->document = json_new_object();

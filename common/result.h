@@ -16,6 +16,9 @@ struct result {
 /* Was all of what was printed written? 0, or -1 after logging. */
 int result_flush(void);
 
+/* Prints {"cluster": ..., "repositories": list}, and frees list. 0, or -1 after logging. */
+int result_print_repositories(const char *cluster, struct json *list);
+
 /* The document begins with program and status. */
 void result_begin(struct result *result, const char *program, bool is_wanted);
 

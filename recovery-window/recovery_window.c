@@ -71,16 +71,11 @@ static int show_all(const struct config *config, const struct repository_config 
 
 static int run(const struct config *config, const struct repository_config *only, bool as_json)
 {
-    struct json *document = as_json ? json_new_object() : NULL, *list = as_json ? json_new_array() : NULL;
+    struct json *list = as_json ? json_new_array() : NULL;
     int result = show_all(config, only, list);
 
-    if (as_json) {
-        json_set_string(document, "cluster", config->cluster_name);
-        json_set(document, "repositories", list);
-        if (json_print(document) != 0)
-            result = -1;
-        json_free(document);
-    }
+    if (as_json && result_print_repositories(config->cluster_name, list) != 0)
+        result = -1;
     if (result_flush() != 0)
         result = -1;
     return result;
