@@ -2,9 +2,9 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/server.h"
 #include "priority.h"
 #include "push.h"
-#include "server.h"
 
 #include <stdio.h>
 #include <string.h>

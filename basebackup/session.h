@@ -3,7 +3,7 @@
 #ifndef WALFERRY_SESSION_H
 #define WALFERRY_SESSION_H
 
-#include "server.h"
+#include "common/server.h"
 
 #include <stdint.h>
 

@@ -1,13 +1,14 @@
 #include "server.h"
 
-#include "common/interrupt.h"
-#include "common/log.h"
-#include "common/timestamp.h"
+#include "interrupt.h"
+#include "log.h"
+#include "timestamp.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,28 +100,62 @@ static PGconn *connect_with_defaults(const char *key, const char *conninfo)
     return connection;
 }
 
-struct server *server_connect(const char *key, const char *conninfo)
+/* Takes the connection; NULL after logging. key: as server_connect; NULL. */
+static struct server *new_server(PGconn *connection, const char *key)
 {
-    struct server *server = calloc(1, sizeof *server);
+    struct server *server = connection == NULL ? NULL : calloc(1, sizeof *server);
     char text[1024];
 
     if (server == NULL) {
+        PQfinish(connection);
         log_out_of_memory();
         return NULL;
     }
     pthread_mutex_init(&server->lock, NULL);
-    server->connection = connect_with_defaults(key, conninfo);
-    if (server->connection != NULL && PQstatus(server->connection) == CONNECTION_OK) {
-        PQsetNoticeProcessor(server->connection, log_notice, NULL);
+    server->connection = connection;
+    if (PQstatus(connection) == CONNECTION_OK) {
+        PQsetNoticeProcessor(connection, log_notice, NULL);
         return server;
     }
-    if (server->connection != NULL) {
-        one_line(PQerrorMessage(server->connection), text, sizeof text);
-        log_error("could not connect to the server: %s", text);
+    one_line(PQerrorMessage(connection), text, sizeof text);
+    log_error("could not connect to the server: %s", text);
+    if (key != NULL)
         log_hint("The settings come from %s in section [cluster] of the configuration.", key);
-    }
     server_close(server);
     return NULL;
+}
+
+struct server *server_connect(const char *key, const char *conninfo)
+{
+    PGconn *connection = connect_with_defaults(key, conninfo);
+
+    return connection == NULL ? NULL : new_server(connection, key);
+}
+
+struct server *server_connect_to(const struct server_place *place)
+{
+    const char *const keywords[] = {"host",
+                                    "port",
+                                    "user",
+                                    "dbname",
+                                    "options",
+                                    "application_name",
+                                    "sslmode",
+                                    "client_encoding",
+                                    "connect_timeout",
+                                    NULL};
+    const char *const values[] = {place->directory,
+                                  place->port,
+                                  place->user,
+                                  place->database,
+                                  place->options,
+                                  place->application,
+                                  "disable",
+                                  "SQL_ASCII",
+                                  "30",
+                                  NULL};
+
+    return new_server(PQconnectdbParams(keywords, values, 0), NULL);
 }
 
 void server_close(struct server *server)
@@ -185,7 +220,13 @@ static void log_refusal(const struct server_query *query, const PGresult *result
     char text[1024];
 
     one_line(message != NULL ? message : PQresultErrorMessage(result), text, sizeof text);
-    if (query->is_optional) {
+    if (query->refusal != NULL) {
+        const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        snprintf(query->refusal->sqlstate, sizeof query->refusal->sqlstate, "%s",
+                 sqlstate == NULL ? "" : sqlstate);
+        one_line(text, query->refusal->message, sizeof query->refusal->message);
+    }
+    if (query->is_optional || query->refusal != NULL) {
         log_debug("the server refused \"%s\": %s", query->sql, text);
         return;
     }

@@ -1,5 +1,5 @@
-/* One session with the PostgreSQL server. The only user of libpq. Thread-safe: queries of several threads
- * wait for each other. */
+/* One session with a PostgreSQL server. The only user of libpq. Thread-safe: queries of several threads wait
+ * for each other. Layer 0. */
 #ifndef WALFERRY_SERVER_H
 #define WALFERRY_SERVER_H
 
@@ -14,9 +14,24 @@ int server_check_conninfo(const char *key, const char *conninfo);
 /* conninfo: as libpq reads it; the database postgres and a connect timeout of 30 seconds where it says
  * nothing else. key: its name in the configuration. NULL after logging. */
 struct server *server_connect(const char *key, const char *conninfo);
+
+/* A server of our own: its socket, and what libpq is told; nothing of that comes from the environment, but
+ * for what is not told here. options: "-c NAME=VALUE ...", which beat what a role or a database has set. */
+struct server_place {
+    const char *directory, *port, *user, *database, *options;
+    const char *application;
+};
+/* NULL after logging. */
+struct server *server_connect_to(const struct server_place *place);
 void server_close(struct server *server); /* NULL-safe; the server ends backup mode when the session ends */
 
 int server_version(const struct server *server); /* 150018 */
+
+/* What the server answered instead of rows. */
+struct server_refusal {
+    char sqlstate[6];
+    char message[512]; /* one line */
+};
 
 struct server_query {
     const char *sql;
@@ -26,6 +41,7 @@ struct server_query {
     bool is_optional;            /* an error that the server answers is logged at debug level only */
     void (*tick)(void *context); /* several times a second while it is waited for; may be NULL */
     void *context;
+    struct server_refusal *refusal; /* receives an error that the server answers, as with is_optional; NULL */
 };
 
 /* Texts of the answer, row by row; NULL: an SQL null. */
