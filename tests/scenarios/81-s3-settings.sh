@@ -89,6 +89,10 @@ for operation in PUT CREATE PART COMPLETE GET HEAD; do # repository-check's firs
     sent all $operation "main/([^p]|probe-.*$([ $operation != GET ] || echo x))" "x-amz-server-side-encryption-customer-algorithm=AES256"
 done
 for operation in LIST DELETE; do sent none $operation . "x-amz-server-side-encryption"; done
+script "GET */main-* 1 1 close=middle"
+rm -rf restored
+expect_status 0 basebackup-fetch --backup="$id" -D restored
+expect_requests 1+ "GET [^ ]*/main-[0-9]* 206 .*x-amz-server-side-encryption-customer-algorithm=AES256" # gone on with, in a range
 key=$(cat customer.key)
 hex=$(base64 -d customer.key | xxd -p -c 64)
 echo "$hex" >hex.key && base64 -d customer.key >raw.key
@@ -120,7 +124,7 @@ expect_output "sse_customer_key_file names another key"
 expect_equal "talk of damage" 0 "$(grep -ci "is damaged" <<<"$output" || true)"
 
 step "an interrupted backup copies parts within the bucket: with both keys, and with what belongs to a new object"
-use "sse = customer" "sse_customer_key_file = $T/customer.key" "storage_class = ONEZONE_IA" "object_lock = governance" "object_lock_days = 3"
+use "sse = customer" "sse_customer_key_file = $T/customer.key" "storage_class = ONEZONE_IA" "object_lock = governance" "object_lock_days = 3" "tags = team=db"
 fresh "set bucketlock on" "PUT *manifest.json 1 1 status=403 code=AccessDenied"
 expect_status 0 repository-init
 archived main
@@ -130,6 +134,8 @@ expect_status 0 basebackup-push --checkpoint=fast
 sent all COPY . "x-amz-copy-source-server-side-encryption-customer-key-md5"
 sent all COPY . "x-amz-server-side-encryption-customer-key-md5"
 sent all COPY . "x-amz-storage-class=ONEZONE_IA"
+sent all COPY . "x-amz-tagging=team=db"
+sent all COPY . "x-amz-tagging-directive=REPLACE" # the tags of the source would take s3:GetObjectTagging
 sent all COPY . "x-amz-object-lock-mode=GOVERNANCE"
 
 step "object lock: on WAL, backups and documents, with the checksum that AWS then demands"

@@ -172,6 +172,7 @@ static void test_bad(void)
         BASE "[repository x]\nurl = s3://bucket\nheader.content-type = a\n",
         BASE "[repository x]\nurl = s3://bucket\nheader.if-match = a\n",
         BASE "[repository x]\nurl = s3://bucket\nheader.x-amz-checksum-sha256 = a\n",
+        BASE "[repository x]\nurl = s3://bucket\nheader.x-amz-tagging-directive = COPY\n",
         BASE "[repository x]\nurl = s3://bucket\nheader.x-a = a  b\n",
         BASE "[repository x]\nurl = s3://bucket\nheader.x-a = \303\244\n",
         BASE "[repository x]\nurl = s3://bucket\nheader.x-a = a\nheader.x-a = b\n",

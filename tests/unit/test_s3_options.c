@@ -62,7 +62,8 @@ static void test_kinds(void)
 
         s3_options_add(&options, &copy, S3_USE_COPY, cases[i].key);
         CHECK_TEXT(header(&copy, "x-amz-storage-class"), cases[i].class);
-        CHECK_TEXT(header(&copy, "x-amz-tagging"), "");
+        CHECK_TEXT(header(&copy, "x-amz-tagging"), cases[i].is_locked ? "a=b" : "");
+        CHECK_TEXT(header(&copy, "x-amz-tagging-directive"), cases[i].is_locked ? "REPLACE" : "");
         CHECK_TEXT(header(&copy, "x-amz-checksum-sha256"), "");
         s3_options_add(&options, &create, S3_USE_CREATE, cases[i].key);
         CHECK_TEXT(header(&create, "x-amz-checksum-algorithm"), "SHA256");
