@@ -417,8 +417,7 @@ enum store_result store_s3_set_hold(struct store *store, const char *key, const 
     struct s3_answer answer = {0};
     enum store_result result = STORE_FAILED;
 
-    if (whole_key != NULL && bucket_has_locks(store) &&
-        sha256_of(text, strlen(text), body.sha256) == 0) {
+    if (whole_key != NULL && bucket_has_locks(store) && sha256_of(text, strlen(text), body.sha256) == 0) {
         s3_request_query(&request, "legal-hold", "");
         if (*version_id != '\0')
             s3_request_query(&request, "versionId", version_id);

@@ -9,6 +9,16 @@ mkdir cluster && mv main/global main/PG_VERSION template cluster/ && rm -rf main
 STORE=file config_write && sed -i "s|^pgdata = .*|pgdata = $T/cluster|" "$CONFIG"
 expect_status 0 repository-init
 mv repository/main/cluster.json home.json
+[ "${S3_SERVER:-}" != swift ] || python3 - "$here" home.json <<'PY'
+import json, sys
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+import synthetic
+home = json.load(open(sys.argv[2]))
+members = {name: value for name, value in home.items() if name not in ("walferry", "kind", "sha256")}
+with open(sys.argv[2], "wb") as file:
+    file.write(synthetic.document("cluster", **{**members, "put_if_absent": "refused"}))
+PY
 
 # In memory, where fsync costs nothing and there is room.
 place=$T/place

@@ -237,7 +237,10 @@ patient=$'[wal-push]\ntimeout = 120'
 condition_of() { object_get main/cluster.json got && grep -o '"put_if_absent": *"[^"]*' got | cut -d'"' -f4; }
 
 honoured=honoured ignored=ignored # what the real store does with the condition: in a bucket without versions, and with
-[ "${S3_SERVER:-}" != swift ] || honoured=refused ignored=refused
+if [ "${S3_SERVER:-}" = swift ]; then
+    honoured=refused ignored=refused
+    told+='|not as an S3 store says it' # of two PUTs at the same moment the earlier is answered 200 without an ETag, and not stored
+fi
 
 # ---- stores that prevent it
 

@@ -233,6 +233,8 @@ expect_equal "versions of the one that is gone" "" "$(s3 versions "$S3_PREFIX/ma
 expect_equal "WAL with versions but without a key" "$(s3 list "$S3_PREFIX/main/$system/wal/" | wc -l)" "$(s3 versions "$S3_PREFIX/main/$system/wal/" | wc -l)"
 restored "${all[9]}" "1 2 3 4 5 6 7 8 9"
 
+[ "$S3_SERVER" != swift ] || exit 0 # it has no locks
+
 step "object lock: a retention and a legal hold are told and passed over"
 other locked-$RANDOM lock $'keep_last = 1\norphan_age = 1 hour'
 rm -rf state
