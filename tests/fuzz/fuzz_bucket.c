@@ -36,7 +36,8 @@ FUZZ_TARGET(bucket)
     fake_settings = (struct s3_settings){.object_lock = (enum s3_lock)((details >> 1 & 3) % 3),
                                          .object_lock_days = 7,
                                          .legal_hold = (details & 8) != 0,
-                                         .checksum = details >> 4 & 1};
+                                         .checksum = details >> 4 & 1,
+                                         .sse = (enum s3_encryption)((details >> 5 & 3) % 3)};
     repository.settings = fake_begin(input.next, input.left);
     fake_settings = (struct s3_settings){.object_lock = S3_LOCK_NONE};
     fuzz_bucket_said = 0;

@@ -1,7 +1,25 @@
-/* A document of keys/, its name, and a key file. */
+/* A document of keys/, its name, a key file, and what is remembered of the newest epoch. */
 #include "fuzz.h"
 
+#include "common/document.h"
 #include "common/key.h"
+#include "common/sealing.h"
+
+/* Of the newest epoch, as state_dir has it. */
+static void fuzz_key_mark(const void *data, size_t length)
+{
+    struct json *document = document_open(data, length, "epoch", "the sealed input"), *again;
+    struct sealing_epoch epoch, same;
+
+    if (document != NULL && sealing_epoch_from_json(document, &epoch)) {
+        FUZZ_CHECK(epoch.number > 0 && epoch.number <= SEALING_EPOCH_MOST);
+        again = json_new_object();
+        sealing_epoch_to_json(again, &epoch);
+        FUZZ_CHECK(sealing_epoch_from_json(again, &same) && sealing_epochs_are_equal(&epoch, &same));
+        json_free(again);
+    }
+    json_free(document);
+}
 
 FUZZ_TARGET(key)
 {
@@ -28,6 +46,7 @@ FUZZ_TARGET(key)
         FUZZ_CHECK(key_object_unwrap(&object, &key, "our own", again) == 0);
         FUZZ_CHECK(memcmp(epoch_key, again, sizeof again) == 0);
     }
+    fuzz_key_mark(buffer_string(&text), text.length);
     if (key_object_name_parse(buffer_string(&text), &epoch, id)) {
         key_object_name(epoch, id, name);
         FUZZ_CHECK(strcmp(name + strlen("keys/"), buffer_string(&text)) == 0);

@@ -1,8 +1,11 @@
 /* Temporary credentials as they are remembered in state_dir. The first byte says whether fresh ones are to be
- * had, and which the store has refused; the rest is the file. */
+ * had, and which the store has refused; the rest is the file, in which "@" stands for whose they are on this
+ * machine. */
 #include "fuzz.h"
 
 #include "common/credentials_source.h"
+#include "common/file.h"
+#include "common/json.h"
 #include "common/timestamp.h"
 
 #define FUZZ_REMEMBERED_IDENTITY "a role"
@@ -20,7 +23,7 @@ static enum found fuzz_remembered_fetch(const struct search *search, void *conte
     return FOUND;
 }
 
-/* What it is, is said by its name. */
+/* The name tells what it is of. */
 static void fuzz_remembered_name(const char *directory, const char *end, char path[128])
 {
     unsigned char digest[SHA256_BYTES];
@@ -29,6 +32,44 @@ static void fuzz_remembered_name(const char *directory, const char *end, char pa
     FUZZ_CHECK(sha256_of(FUZZ_REMEMBERED_IDENTITY, strlen(FUZZ_REMEMBERED_IDENTITY), digest) == 0);
     hex_encode(digest, sizeof digest, hex);
     snprintf(path, 128, "%s/credentials-%.16s.%s", directory, hex, end);
+}
+
+/* What is written there says whose it is, and after the next start of the machine no more. */
+static const char *fuzz_remembered_identity(const struct search *search, const char *path)
+{
+    static char identity[100];
+    struct credentials credentials = CREDENTIALS_EMPTY;
+    struct buffer text = BUFFER_EMPTY;
+    unsigned details = 0xf1;
+
+    if (identity[0] != '\0')
+        return identity;
+    FUZZ_CHECK(credentials_remembered(search, FUZZ_REMEMBERED_IDENTITY, fuzz_remembered_fetch, &details,
+                                      &credentials) == FOUND);
+    FUZZ_CHECK(file_read_all(path, 10000, &text) == FILE_OK);
+    struct json *json = json_parse(text.data, text.length, NULL, 0);
+    FUZZ_CHECK(json_text(json, "identity") != NULL);
+    snprintf(identity, sizeof identity, "%s", json_text(json, "identity"));
+    json_free(json);
+    buffer_free(&text);
+    credentials_wipe(&credentials);
+    return identity;
+}
+
+static void fuzz_remembered_write(const char *path, const struct fuzz_input *input, const char *identity)
+{
+    const uint8_t *at = memmem(input->next, input->left, "\"@\"", 3);
+    size_t before = at != NULL ? (size_t)(at - input->next) + 1 : input->left;
+    struct buffer text = BUFFER_EMPTY;
+
+    FUZZ_CHECK(buffer_append(&text, input->next, before) == 0);
+    if (at != NULL)
+        FUZZ_CHECK(buffer_append_string(&text, identity) == 0 &&
+                   buffer_append(&text, at + 2, input->left - before - 1) == 0);
+    FILE *file = fopen(path, "we");
+    FUZZ_CHECK(file != NULL && fchmod(fileno(file), 0600) == 0);
+    FUZZ_CHECK(fwrite(buffer_string(&text), 1, text.length, file) == text.length && fclose(file) == 0);
+    buffer_free(&text);
 }
 
 FUZZ_TARGET(remembered)
@@ -42,11 +83,9 @@ FUZZ_TARGET(remembered)
     FUZZ_CHECK(mkdtemp(directory) != NULL);
     fuzz_remembered_name(directory, "json", path);
     fuzz_remembered_name(directory, "lock", lock);
-    FILE *file = fopen(path, "wxe");
-    FUZZ_CHECK(file != NULL && fchmod(fileno(file), 0600) == 0);
-    FUZZ_CHECK(fwrite(input.next, 1, input.left, file) == input.left && fclose(file) == 0);
     state_open_directory(directory, &search.state);
     FUZZ_CHECK(search.state.directory != NULL);
+    fuzz_remembered_write(path, &input, fuzz_remembered_identity(&search, path));
     if (credentials_remembered(&search, FUZZ_REMEMBERED_IDENTITY, fuzz_remembered_fetch, &details,
                                &credentials) == FOUND) {
         bool is_fresh = strcmp(credentials.source, "fresh") == 0;

@@ -47,7 +47,7 @@ static const struct buffer *fuzz_sealed_find(const char *key)
     for (uint32_t i = 0; i < FUZZ_SEALED_EPOCHS; i++) {
         key_object_name(i + 1, fuzz_sealed_master.id, name);
         if (strncmp(key, "main/", 5) == 0 && strcmp(key + 5, name) == 0)
-            return &place->documents[i];
+            return place->documents[i].length > 0 ? &place->documents[i] : NULL;
     }
     return NULL;
 }
@@ -76,6 +76,23 @@ static enum store_result fuzz_sealed_get(struct store *store, const char *key, c
                : STORE_STOPPED;
 }
 
+/* Documents of keys/; there is another epoch, under another key. */
+static enum store_result fuzz_sealed_list(struct store *store, const struct store_listing *listing)
+{
+    char name[KEY_NAME_BYTES], key[5 + KEY_NAME_BYTES];
+
+    (void)store;
+    for (uint32_t i = 0; i <= FUZZ_SEALED_EPOCHS; i++) {
+        key_object_name(i + 1, i < FUZZ_SEALED_EPOCHS ? fuzz_sealed_master.id : "0123456789abcdef", name);
+        snprintf(key, sizeof key, "main/%s", name);
+        if (strncmp(key, listing->prefix, strlen(listing->prefix)) == 0 &&
+            (i == FUZZ_SEALED_EPOCHS || fuzz_sealed_place.documents[i].length > 0) &&
+            !listing->each(listing->context, key, 300))
+            break;
+    }
+    return STORE_OK;
+}
+
 static enum store_result fuzz_sealed_put(struct store *store, const char *key, const struct body *body,
                                          enum store_condition condition, struct store_object *object)
 {
@@ -95,8 +112,10 @@ static enum store_result fuzz_sealed_put(struct store *store, const char *key, c
 /* Knows the one epoch, which is the one for new objects. */
 static struct store *fuzz_sealed_store(const struct repository_config *config, uint32_t number)
 {
-    static const struct store_driver driver = {
-        .close = fuzz_sealed_close, .get = fuzz_sealed_get, .put_absent = fuzz_sealed_put};
+    static const struct store_driver driver = {.close = fuzz_sealed_close,
+                                               .get = fuzz_sealed_get,
+                                               .list = fuzz_sealed_list,
+                                               .put_absent = fuzz_sealed_put};
     struct store *store = calloc(1, sizeof *store);
     unsigned char epoch_key[CIPHER_KEY_BYTES];
     struct sealing_epoch epoch;
@@ -193,8 +212,10 @@ static void fuzz_sealed_change(struct fuzz_input *input, const struct buffer con
         else
             buffer_append(object, object->data + at % (object->length - sizeof zeros), c % sizeof zeros);
         break;
-    case 6: /* a document of keys/ */
-        if (document->length > 0)
+    case 6: /* a document of keys/: altered, or gone */
+        if (kind >> 5 == 7)
+            buffer_clear(document);
+        else if (document->length > 0)
             document->data[a % document->length] = (unsigned char)c;
         break;
     default: /* the header, and the copy of it at the end, with one byte other */
