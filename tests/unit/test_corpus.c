@@ -21,6 +21,7 @@
 #include "tests/fuzz/fuzz_index.c"
 #include "tests/fuzz/fuzz_key.c"
 #include "tests/fuzz/fuzz_manifest.c"
+#include "tests/fuzz/fuzz_note.c"
 #include "tests/fuzz/fuzz_object.c"
 #include "tests/fuzz/fuzz_part.c"
 #include "tests/fuzz/fuzz_past.c"
@@ -57,6 +58,7 @@ static const struct {
     {"index", fuzz_index},
     {"key", fuzz_key},
     {"manifest", fuzz_manifest},
+    {"note", fuzz_note},
     {"object", fuzz_object},
     {"part", fuzz_part},
     {"past", fuzz_past},
