@@ -9,6 +9,7 @@ mkdir "$odd"
 cp "$PROGRAMS"/* "$odd/"
 config_write
 cp "$CONFIG" "$odd/wal ferry.conf"
+secret_place '*/wal ferry.conf'
 CONFIG="$odd/wal ferry.conf" WALFERRY_CONFIG="$odd/wal ferry.conf"
 PATH=$odd:$PATH
 server_create main --wal-segsize=1

@@ -54,7 +54,8 @@ profiles() { # LINES of ~/.aws/config, parted by ";;"
 keep_home() { rm -rf home/.aws/* && printf '[base]\naws_access_key_id = %s\naws_secret_access_key = %s\n' "$S3_ACCESS_KEY" "$S3_SECRET_KEY" >home/.aws/credentials &&
     chmod 600 home/.aws/credentials; }
 secrets() { printf '%s\n' "$S3_SECRET_KEY" "$identity" -of-a-session token-of-the-metadata s3cr3t; }
-while read -r word; do secret "the secret ...${word: -8:5}" "$word"; done < <(secrets)
+mapfile -t words < <(secrets)
+secret "a secret of the tables" "${words[@]}"
 secret "what a proxy is told" user:s3cr3t
 secret_place secure/settings plain/settings identity keys 'home/.aws/*'
 # push STATUS VARIABLES: what it says holds no secret, whatever it was asked to say; nor do those who ask or forward know more.
