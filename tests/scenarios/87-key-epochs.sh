@@ -34,6 +34,8 @@ expect_output "names another key epoch than the newest"
 expect_status 1 repository-init --probe
 expect_output "epoch 2 had begun"
 expect_same "cluster.json" first.json "$objects/cluster.json"
+expect_status 1 basebackup-verify --full # its report
+expect_output "epoch 2 had begun"
 for i in 0 1 2; do expect_fetched "${segments[i]}"; done
 rm "$objects/keys/00000002.$a" # who can put back can remove, too
 expect_status 0 repository-key rotate
@@ -198,3 +200,10 @@ for row in "16|names a key epoch that has no key in keys/" "22|another key than 
     flip "${segments[7]}" "${row%%|*}"
 done
 expect_fetched "${segments[7]}"
+
+step "rotation by another user than the archiver: it is said that he follows later"
+configure "$T/b"
+chmod 555 state
+expect_status 0 repository-key rotate
+expect_output "goes on with the epoch before for up to an hour"
+chmod 700 state
