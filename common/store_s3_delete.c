@@ -19,16 +19,6 @@
 /* --- the request
  * -------------------------------------------------------------------------------------------------- */
 
-static int append_text(struct buffer *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        const char *escaped = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
-        if ((escaped != NULL ? buffer_append_string(out, escaped) : buffer_append(out, text, 1)) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int append_deletion(struct store *store, const struct store_deletion *deletion, struct buffer *out)
 {
     char *whole_key = store_s3_key(store, deletion->key);
@@ -36,11 +26,11 @@ static int append_deletion(struct store *store, const struct store_deletion *del
     int result = -1;
 
     if (whole_key != NULL && buffer_append_string(out, "<Object><Key>") == 0 &&
-        append_text(out, whole_key) == 0 && buffer_append_string(out, "</Key>") == 0)
+        xml_append_text(out, whole_key) == 0 && buffer_append_string(out, "</Key>") == 0)
         result = 0;
     if (result == 0 && version != NULL &&
         (buffer_append_string(out, "<VersionId>") != 0 ||
-         append_text(out, *version != '\0' ? version : "null") != 0 ||
+         xml_append_text(out, *version != '\0' ? version : "null") != 0 ||
          buffer_append_string(out, "</VersionId>") != 0))
         result = -1;
     free(whole_key);

@@ -150,17 +150,6 @@ static int create_upload(struct upload *upload)
     return result;
 }
 
-static int append_escaped(struct buffer *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        const char *escape = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
-
-        if ((escape != NULL ? buffer_append_string(out, escape) : buffer_append(out, text, 1)) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int note_part(struct upload *upload, const struct s3_request *request, const struct s3_answer *answer)
 {
     const char *etag = http_header(&answer->response, "etag");
@@ -171,7 +160,7 @@ static int note_part(struct upload *upload, const struct s3_request *request, co
         return -1;
     }
     if (buffer_printf(&upload->list, "<Part><PartNumber>%u</PartNumber><ETag>", upload->parts) != 0 ||
-        append_escaped(&upload->list, etag) != 0)
+        xml_append_text(&upload->list, etag) != 0)
         return -1;
     if (upload->has_checksums &&
         buffer_printf(&upload->list, "</ETag><ChecksumSHA256>%s</ChecksumSHA256></Part>",

@@ -1,7 +1,5 @@
 #include "xml.h"
 
-#include "buffer.h"
-
 #include <expat.h>
 #include <limits.h>
 #include <string.h>
@@ -128,4 +126,14 @@ int xml_parse(const void *data, size_t length,
     buffer_free(&reader.path);
     buffer_free(&reader.text);
     return result;
+}
+
+int xml_append_text(struct buffer *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        const char *escaped = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : NULL;
+        if ((escaped != NULL ? buffer_append_string(out, escaped) : buffer_append(out, text, 1)) != 0)
+            return -1;
+    }
+    return 0;
 }

@@ -2,6 +2,8 @@
 #ifndef WALFERRY_XML_H
 #define WALFERRY_XML_H
 
+#include "buffer.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,5 +17,8 @@
 int xml_parse(const void *data, size_t length,
               bool (*element)(void *context, const char *path, const char *text), void *context,
               const char **problem);
+
+/* Appends text as it stands between two tags of a document that is sent. 0, or -1 after logging. */
+int xml_append_text(struct buffer *out, const char *text);
 
 #endif

@@ -121,8 +121,18 @@ static void test_stop(void)
     buffer_free(&seen.text);
 }
 
+static void test_text(void)
+{
+    struct buffer out = BUFFER_EMPTY;
+
+    CHECK(xml_append_text(&out, "\"a&b\"<c>&amp;") == 0);
+    CHECK_TEXT(buffer_string(&out), "\"a&amp;b\"&lt;c&gt;&amp;amp;");
+    buffer_free(&out);
+}
+
 int main(void)
 {
+    test_text();
     test_good();
     test_bad();
     test_bounds();
