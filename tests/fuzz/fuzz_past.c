@@ -23,7 +23,7 @@ static bool fuzz_past_folder(void *context, const char *name)
 /* Only what was there then; and the newest of then comes first. */
 static bool fuzz_past_version(void *context, const struct store_version *version)
 {
-    FUZZ_CHECK(version->modified > 0 && version->modified <= FUZZ_PAST_AS_OF);
+    FUZZ_CHECK(version->modified != 0 && version->modified <= FUZZ_PAST_AS_OF);
     FUZZ_CHECK(version->is_latest == (strcmp(fuzz_past_last, version->key) != 0) ||
                strlen(version->key) >= sizeof fuzz_past_last);
     snprintf(fuzz_past_last, sizeof fuzz_past_last, "%s", version->key);

@@ -207,7 +207,7 @@ static void fuzz_sealed_change(struct fuzz_input *input, const struct buffer con
         break;
     case 5: /* more at the end: what there is once more, or zeros */
         FUZZ_CHECK(buffer_reserve(object, object->length + sizeof zeros) == 0);
-        if (kind >> 5 != 0 || object->length < sizeof zeros)
+        if (kind >> 5 != 0 || object->length <= sizeof zeros)
             buffer_append(object, zeros, c % sizeof zeros);
         else
             buffer_append(object, object->data + at % (object->length - sizeof zeros), c % sizeof zeros);
