@@ -32,6 +32,16 @@ static void fuzz_sources_forget(void)
         unsetenv(fuzz_sources_variables[i]);
 }
 
+static void fuzz_sources_check(const struct credentials *credentials)
+{
+    FUZZ_CHECK(credentials->source != NULL && credentials->refresh <= credentials->expires);
+    for (const char *next = credentials->access_key; *next != '\0'; next++)
+        FUZZ_CHECK((unsigned char)*next > ' ' && *next != 0x7f);
+    for (const char *next = credentials->secret_key; *next != '\0'; next++)
+        FUZZ_CHECK((unsigned char)*next > ' ' && *next != 0x7f);
+}
+
+/* Found, refreshed as if it were time to, and again since the store refuses them. */
 static void fuzz_sources_find(const struct repository_config *config)
 {
     struct credentials credentials = CREDENTIALS_EMPTY;
@@ -41,11 +51,14 @@ static void fuzz_sources_find(const struct repository_config *config)
         FUZZ_CHECK(credentials.access_key == NULL && credentials.source == NULL);
         return;
     }
-    FUZZ_CHECK(credentials.source != NULL && credentials.refresh <= credentials.expires);
-    for (const char *next = credentials.access_key; *next != '\0'; next++)
-        FUZZ_CHECK((unsigned char)*next > ' ' && *next != 0x7f);
-    for (const char *next = credentials.secret_key; *next != '\0'; next++)
-        FUZZ_CHECK((unsigned char)*next > ' ' && *next != 0x7f);
+    fuzz_sources_check(&credentials);
+    if (credentials.refresh > 1)
+        credentials.refresh = 1;
+    if (credentials_keep_fresh(config, &credentials) == 0)
+        FUZZ_CHECK(credentials.access_key != NULL);
+    if (credentials_renew(config, &credentials) == 0)
+        fuzz_sources_check(&credentials);
+    FUZZ_CHECK(credentials.access_key != NULL && credentials.secret_key != NULL);
     credentials_wipe(&credentials);
 }
 
