@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REFRESH_SECONDS 300 /* before they expire; but no more than a third of their life */
+#define REFRESH_SECONDS 900 /* before they expire; but no more than a third of their life */
 #define MARGIN_SECONDS 10   /* so near to its end nothing is begun with them */
 #define AGAIN_SECONDS 60    /* after a refresh that failed while they are still valid */
 #define LOCK_MILLISECONDS 10000
