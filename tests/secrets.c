@@ -33,8 +33,7 @@
 #define BLOCK_BYTES (1 << 20)
 #define OUTPUT_FINDS_MOST 20
 #define SWEEP_MILLISECONDS 100
-#define OPEN_SWEEPS                                                                                          \
-    15 /* a program that begins is open to its user for some milliseconds, and machines are slow */
+#define OPEN_SWEEPS 3
 
 struct needle {
     unsigned char *bytes;
@@ -326,7 +325,7 @@ static int find(const char *registry, const char *places, const char *root, cons
 struct process {
     pid_t pid;
     unsigned long long start;
-    bool ours, child, told, stopped;
+    bool ours, child, told, sleeps;
     unsigned open_sweeps;
     unsigned sweep;
 };
@@ -430,12 +429,13 @@ static void look_at(int proc, int root, struct process *process, const char *nam
                 memcmp(needles[n].bytes, found->bytes, found->length) == 0)
                 report(root, needles[n].owner, text);
     }
-    /* The files of who may be traced belong to its user, those of others to root. A test may stop a program
-     * before it has closed itself. */
+    /* The files of who may be traced belong to its user, those of others to root. A program closes itself
+     * before it waits for anything, but until then it may have to wait for a processor, or be stopped by a
+     * test. */
     snprintf(path, sizeof path, "%d/environ", (int)process->pid);
-    if (process->child || process->stopped || fstatat(proc, path, &status, 0) != 0 || status.st_uid == 0)
+    if (process->child || fstatat(proc, path, &status, 0) != 0 || status.st_uid == 0)
         process->open_sweeps = 0;
-    else if (++process->open_sweeps == OPEN_SWEEPS)
+    else if (process->sleeps && ++process->open_sweeps == OPEN_SWEEPS)
         for (size_t owner = 0; owner < TESTS_MOST && tests[owner][0] != '\0'; owner++) {
             snprintf(text, sizeof text, "the memory of process %d, %s, can be read by its user",
                      (int)process->pid, name);
@@ -497,7 +497,7 @@ static void look(int proc, int root, pid_t pid)
     process->ours = ours;
     process->child = !ours;
     process->sweep = sweep;
-    process->stopped = strchr("Tt", state) != NULL;
+    process->sleeps = state == 'S';
     look_at(proc, root, process, name);
 }
 
