@@ -62,6 +62,14 @@ later
 expect_status 0 push "${segments[5]}"
 expect_equal "epoch" 4 "$(epoch_of "${segments[5]}")"
 
+step "cluster.json is read while another process of this host begins an epoch: it is read once more"
+later
+script "GET */cluster.json 1 1 status=200 body=$T/first.json"
+expect_status 0 push "${segments[9]}"
+expect_requests 2 "GET .*/cluster.json"
+expect_equal "epoch" 4 "$(epoch_of "${segments[9]}")"
+script
+
 step "who replaces cluster.json finds what has changed since it was read"
 cp "$objects/cluster.json" fourth.json
 expect_status 0 repository-key rotate

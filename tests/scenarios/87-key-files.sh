@@ -39,6 +39,7 @@ configure "$T/a, $T/again"
 expect_status 0 repository-key rotate
 expect_output "epoch 2 has begun, for the key $a\$"
 expect_status 0 push "${segments[1]}"
+rm again
 
 step "a key is added to all epochs but the one that nothing here opens, which is named"
 configure "$T/a, $T/b"
