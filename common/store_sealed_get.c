@@ -262,6 +262,8 @@ static enum store_result run(struct opening *start, const char *version_id, cons
 
 /* Ranges */
 
+static const struct store_range end_of_object = {.suffix = SEALING_FOOTER_BYTES_MOST};
+
 struct head {
     unsigned char bytes[SEALING_HEADER_BYTES];
     size_t length;
@@ -366,8 +368,12 @@ static enum store_result get_range(struct opening *opening, const char *version_
     if (opening->from > plain_bytes || range->length > plain_bytes - opening->from)
         return STORE_SHORT;
     opening->to = range->length == 0 ? plain_bytes : opening->from + range->length;
-    if (opening->from == opening->to)
-        return range->suffix != 0 ? STORE_OK : STORE_SHORT;
+    if (opening->from == opening->to && range->suffix == 0)
+        return STORE_SHORT;
+    if (opening->from == opening->to) { /* its end says whether it is empty */
+        opening->suffix = range->suffix;
+        return run(opening, version_id, &end_of_object);
+    }
     result = begin_known(opening);
     if (result != STORE_OK)
         return result;
@@ -391,7 +397,7 @@ enum store_result sealed_get(struct store *store, const char *key, const char *v
                              const struct store_range *range, const struct sink *sink,
                              struct store_object *object)
 {
-    const struct store_range whole = {0, 0, 0}, footer = {.suffix = SEALING_FOOTER_BYTES_MOST};
+    const struct store_range whole = {0, 0, 0};
     struct sealed *sealed = store->own;
     struct opening opening = {.sealed = sealed, .key = key, .sink = sink, .object = object};
 
@@ -404,5 +410,5 @@ enum store_result sealed_get(struct store *store, const char *key, const char *v
     if (range->suffix > SEALING_TAIL_BYTES || range->offset != 0 || range->length != 0)
         return get_range(&opening, version_id, range);
     opening.suffix = range->suffix;
-    return run(&opening, version_id, range->suffix != 0 ? &footer : &whole);
+    return run(&opening, version_id, range->suffix != 0 ? &end_of_object : &whole);
 }
