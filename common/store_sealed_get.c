@@ -372,7 +372,14 @@ static enum store_result get_range(struct opening *opening, const char *version_
         return STORE_SHORT;
     if (opening->from == opening->to) { /* its end says whether it is empty */
         opening->suffix = range->suffix;
-        return run(opening, version_id, &end_of_object);
+        result = run(opening, version_id, &end_of_object);
+        if (result == STORE_OK && opening->object->total_bytes != 0) {
+            damaged(opening, "it was empty when its header was read");
+            result = STORE_DAMAGED;
+        }
+        if (result != STORE_OK)
+            sealed_forget(opening->sealed);
+        return result;
     }
     result = begin_known(opening);
     if (result != STORE_OK)
