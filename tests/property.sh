@@ -31,6 +31,7 @@ fi
 sequences() { # KIND NUMBER
     step "$2 sequences: $1"
     mkdir "$place/$1"
+    secret_place "$1.[0-9]"
     "$here/property-${program#wal-}" "$place/$1" "$T/cluster" "$T/home.json" "$(command -v "$program")" "$T/$1" "$1" "$2" "$SEED" ${SEQUENCE:-} >"$1.txt" &&
         status=0 || status=$?
     tail -n 400 "$1.txt"
