@@ -1,6 +1,8 @@
 /* basebackup-list: which base backups there are. A table for people, one JSON document for programs. */
 #include "backup_detail.h"
 #include "backup_json.h"
+#include "common/document.h"
+#include "common/drill_report.h"
 #include "common/log.h"
 #include "common/note.h"
 #include "common/options.h"
@@ -71,12 +73,40 @@ struct listing {
     const struct repository_config *settings;
     struct backup_list list;
     struct notes notes;
+    struct drill_report *drills; /* owned; the last one of each backup of the list; time 0: none */
 };
 
 static void listing_free(struct listing *listing)
 {
     backup_list_free(&listing->list);
     notes_free(&listing->notes);
+    free(listing->drills);
+}
+
+/* Those of backups that are there no more are passed over. */
+static bool take_drill(void *context, const struct drill_report *report)
+{
+    struct listing *listing = context;
+
+    for (size_t i = 0; i < listing->list.count; i++)
+        if (strcmp(listing->list.backups[i].id, report->backup) == 0)
+            listing->drills[i] = *report;
+    return true;
+}
+
+static enum repository_result load_drills(struct repository *repository, struct listing *listing)
+{
+    enum repository_result result = REPOSITORY_OK;
+
+    listing->drills = calloc(listing->list.count + 1, sizeof *listing->drills);
+    if (listing->drills == NULL) {
+        log_out_of_memory();
+        return REPOSITORY_FAILED;
+    }
+    for (size_t i = 0; i < repository->cluster.generation_count && result == REPOSITORY_OK; i++)
+        result = drill_report_list(repository, repository->cluster.generations[i].system_identifier,
+                                   take_drill, listing);
+    return result;
 }
 
 static int open_and_load(const struct config *config, struct listing *listing, struct repository *repository)
@@ -87,7 +117,8 @@ static int open_and_load(const struct config *config, struct listing *listing, s
         return -1;
     if (repository_load_cluster(repository, 0) == REPOSITORY_OK &&
         notes_load(repository, &listing->notes) == REPOSITORY_OK &&
-        backup_list_load(repository, &listing->list) == REPOSITORY_OK)
+        backup_list_load(repository, &listing->list) == REPOSITORY_OK &&
+        load_drills(repository, listing) == REPOSITORY_OK)
         return 0;
     repository_close(repository);
     return -1;
@@ -122,6 +153,31 @@ static void print_pin(const struct listing *listing, const struct backup *backup
         printf("%s: pinned on %s, %s UTC%s%s\n", backup->id, host, time, *reason != '\0' ? ": " : "", reason);
 }
 
+static void print_drill(const struct listing *listing, const struct backup *backup)
+{
+    const struct drill_report *drill = &listing->drills[backup - listing->list.backups];
+    char time[LIST_CELL_BYTES], duration[LIST_CELL_BYTES];
+
+    if (drill->time == 0)
+        return;
+    list_format_time(drill->time, time);
+    list_format_duration((drill->milliseconds + 999) / 1000, duration);
+    if (drill->is_failed)
+        printf("%s: the last drill failed, at %s UTC\n", backup->id, time);
+    else
+        printf("%s: restored in a drill at %s UTC, in %s\n", backup->id, time, duration);
+}
+
+static struct json *drill_json(const struct drill_report *drill)
+{
+    struct json *object = json_new_object();
+
+    document_set_time(object, "time", drill->time);
+    json_set_bool(object, "passed", !drill->is_failed);
+    json_set_real(object, "seconds", (double)drill->milliseconds / 1000);
+    return object;
+}
+
 static int print_listing(const struct config *config, const struct listing *listing, bool with_name)
 {
     if (with_name)
@@ -134,6 +190,8 @@ static int print_listing(const struct config *config, const struct listing *list
                    (unsigned long long)listing->list.backups[i].page_errors);
     for (size_t i = 0; i < listing->list.count; i++)
         print_pin(listing, &listing->list.backups[i]);
+    for (size_t i = 0; i < listing->list.count; i++)
+        print_drill(listing, &listing->list.backups[i]);
     if (listing->list.count > 0)
         return 0;
     printf("There is no complete base backup of cluster \"%s\" in repository \"%s\".\n", config->cluster_name,
@@ -149,6 +207,9 @@ static struct json *listed_json(const struct listing *listing, const struct back
     backup_json_fill(object, backup, NULL);
     json_set_bool(object, "pinned",
                   notes_pin(&listing->notes, backup->system_identifier, backup->id) != NULL);
+    const struct drill_report *drill = &listing->drills[backup - listing->list.backups];
+    if (drill->time != 0)
+        json_set(object, "drill", drill_json(drill));
     return object;
 }
 
@@ -234,6 +295,8 @@ static int show_from(const struct config *config, const struct repository_config
                                       : backup_detail_print(&repository, backup, request->as_json);
     if (result == 0 && !request->as_json && !request->wants_files)
         print_pin(&listing, backup);
+    if (result == 0 && !request->as_json && !request->wants_files)
+        print_drill(&listing, backup);
     listing_free(&listing);
     repository_close(&repository);
     return result;

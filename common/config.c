@@ -69,6 +69,24 @@ static struct repository_config *add_repository(struct loading *loading, const c
     return &repositories[count];
 }
 
+static int add_check(struct loading *loading, const char *name, const char *value)
+{
+    struct drill_settings *drill = &loading->config->drill;
+    struct drill_check *check = &drill->checks[drill->check_count];
+
+    if (*name == '\0' || drill->check_count == DRILL_CHECKS_MOST)
+        return problem(loading, *name == '\0' ? string_copy("\"check.\" needs a name")
+                                              : string_printf("there may be %d keys check.NAME, not more",
+                                                              DRILL_CHECKS_MOST));
+    for (size_t i = 0; i < drill->check_count; i++)
+        if (strcmp(drill->checks[i].name, name) == 0)
+            return problem(loading,
+                           string_printf("key \"check.%s\" is given twice in section [drill]", name));
+    *check = (struct drill_check){string_copy(name), string_copy(value)};
+    drill->check_count++; /* freed with the others */
+    return check->name != NULL && check->value != NULL;
+}
+
 static int handle_line(void *user, const char *section, const char *name, const char *value)
 {
     struct loading *loading = user;
@@ -87,6 +105,8 @@ static int handle_line(void *user, const char *section, const char *name, const 
         base = repository;
         known_section = "repository";
     }
+    if (strcmp(section, "drill") == 0 && strncmp(name, "check.", 6) == 0)
+        return add_check(loading, name + 6, value);
     if (base != loading->config && strncmp(name, "header.", 7) == 0)
         return config_s3_add_header(base, name + 7, value, &loading->problem) == 0;
     const struct config_key *key = config_key_find(known_section, name);
@@ -121,8 +141,8 @@ static int check_lines(const struct buffer *text, const char *path)
         if (bracket != NULL && !config_section_is_known(start + 1, (size_t)(bracket - start - 1))) {
             int shown = (int)(bracket - start + 1);
             log_error("configuration file \"%s\", line %u: unknown section %.*s", path, number, shown, start);
-            log_hint("Sections are [cluster], [repository NAME], [compression], [wal-push], [wal-fetch] and "
-                     "[basebackup]; see walferry.conf(5).");
+            log_hint("Sections are [cluster], [repository NAME], [compression], [wal-push], [wal-fetch], "
+                     "[basebackup] and [drill]; see walferry.conf(5).");
             return -1;
         }
         line += length + (line[length] == '\n');
@@ -170,7 +190,8 @@ static void set_defaults(struct config *config)
                                                              : (unsigned)cores,
                               .basebackup_wal_timeout_seconds = 300,
                               .basebackup_resume_age_seconds = 86400,
-                              .basebackup_store_timeout_seconds = 300};
+                              .basebackup_store_timeout_seconds = 300,
+                              .drill.timeout_seconds = 86400};
 }
 
 static int read_text(const char *option_path, struct config *config, struct buffer *text)
@@ -236,6 +257,10 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->repository_count; i++)
         repository_free(&config->repositories[i]);
     config_keys_free(config, false);
+    for (size_t i = 0; i < config->drill.check_count; i++) {
+        free(config->drill.checks[i].name);
+        free(config->drill.checks[i].value);
+    }
     free(config->repositories);
     free(config->path);
     *config = (struct config){0};

@@ -108,6 +108,30 @@ struct repository_config { /* [repository NAME]; strings are owned by the config
     struct retention_policy retention;
 };
 
+#define DRILL_CHECKS_MOST 200
+struct drill_check { /* check.NAME = VALUE; both owned */
+    char *name;
+    char *value;
+};
+enum drill_scan { DRILL_SCAN_RELATIONS, DRILL_SCAN_AMCHECK, DRILL_SCAN_NONE };
+
+/* [drill]: restore-drill. Strings are owned; NULL where not given. */
+struct drill_settings {
+    char *scratch;            /* absolute directory */
+    char *pg_bin;             /* of PostgreSQL's programs */
+    char *user;               /* postgres: a superuser of the cluster */
+    char *backup;             /* latest | oldest | random | ID */
+    char *target_time;        /* latest | random | TIME */
+    char *preload;            /* shared_preload_libraries */
+    enum drill_scan scan;     /* relations | amcheck | none */
+    uint64_t max_bytes;       /* max_size = 0: none */
+    uint64_t max_rate;        /* 0: none */
+    uint64_t timeout_seconds; /* 24 hours: the whole drill */
+    bool without_report;      /* report = yes | no */
+    struct drill_check checks[DRILL_CHECKS_MOST];
+    size_t check_count;
+};
+
 struct config {
     char *path; /* of the file that was read; absolute */
     char *cluster_name;
@@ -146,6 +170,7 @@ struct config {
                                                on with so long after its last sign of life; 0: never */
     unsigned basebackup_store_timeout_seconds; /* [basebackup] store_timeout = 300: one request, retries
                                                   included */
+    struct drill_settings drill;
 };
 
 /* option_path (from --config), else $WALFERRY_CONFIG, else CONFIG_DEFAULT_PATH. An unknown section or key, a

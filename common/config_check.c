@@ -270,6 +270,14 @@ static int check_repository(const struct config *config, struct repository_confi
     return result;
 }
 
+static bool is_inside(const char *path, const char *directory)
+{
+    size_t length = directory == NULL ? 0 : strlen(directory);
+
+    return length > 0 && strncmp(path, directory, length) == 0 &&
+           (path[length] == '/' || path[length] == '\0');
+}
+
 static int check_cluster(struct config *config)
 {
     if (config->cluster_name == NULL || !name_is_plain(config->cluster_name)) {
@@ -290,10 +298,7 @@ static int check_cluster(struct config *config)
     if (config->state_dir == NULL || config->conninfo == NULL)
         return -1;
     cut_slashes(config->state_dir);
-    size_t length = config->pgdata == NULL ? 0 : strlen(config->pgdata);
-    if (*config->state_dir != '/' ||
-        (length > 0 && strncmp(config->state_dir, config->pgdata, length) == 0 &&
-         (config->state_dir[length] == '/' || config->state_dir[length] == '\0'))) {
+    if (*config->state_dir != '/' || is_inside(config->state_dir, config->pgdata)) {
         log_error("configuration file \"%s\": [cluster] state_dir must be an absolute path outside pgdata",
                   config->path);
         return -1;
@@ -307,9 +312,27 @@ static int check_cluster(struct config *config)
     return 0;
 }
 
+/* What a drill leaves is removed with all that is in it. */
+static int check_drill(struct config *config)
+{
+    char *paths[] = {config->drill.scratch, config->drill.pg_bin};
+
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        if (paths[i] == NULL)
+            continue;
+        cut_slashes(paths[i]);
+        if (*paths[i] != '/' || (i == 0 && is_inside(paths[i], config->pgdata))) {
+            log_error("configuration file \"%s\": [drill] %s must be an absolute path%s", config->path,
+                      i == 0 ? "scratch" : "pg_bin", i == 0 ? " outside pgdata" : "");
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int config_check(struct config *config, const struct config_seen *repositories_seen)
 {
-    if (check_cluster(config) != 0 || check_compression(config) != 0)
+    if (check_cluster(config) != 0 || check_compression(config) != 0 || check_drill(config) != 0)
         return -1;
     if (config->repository_count == 0) {
         log_error("configuration file \"%s\" has no section [repository NAME]", config->path);

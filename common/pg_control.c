@@ -25,6 +25,9 @@ enum {
     AT_TIMELINE = 48,
 };
 
+/* Behind minRecoveryPoint, in all versions. */
+enum { TO_MAX_CONNECTIONS = 44 };
+
 /* What follows the checkpoint's copy moved with the versions. Read from pg_control.h of 13, 15, 17, 18
  * and 19. */
 struct layout {
@@ -77,6 +80,7 @@ const char *pg_control_parse(const void *data, size_t length, struct pg_control 
         return "its version is not that of PostgreSQL 13 to 19";
     if (crc32c(bytes, layout->crc) != get32(bytes, layout->crc))
         return "its checksum does not match";
+    const size_t maxima = layout->minimum_recovery + TO_MAX_CONNECTIONS;
     *control = (struct pg_control){
         .system_identifier = get64(bytes, AT_SYSTEM_IDENTIFIER),
         .control_version = get32(bytes, AT_CONTROL_VERSION),
@@ -92,6 +96,11 @@ const char *pg_control_parse(const void *data, size_t length, struct pg_control 
         .wal_block_bytes = get32(bytes, layout->wal_block_bytes),
         .segment_bytes = get32(bytes, layout->segment_bytes),
         .data_checksum_version = get32(bytes, layout->checksum_version),
+        .max_connections = get32(bytes, maxima),
+        .max_worker_processes = get32(bytes, maxima + 4),
+        .max_wal_senders = get32(bytes, maxima + 8),
+        .max_prepared_transactions = get32(bytes, maxima + 12),
+        .max_locks_per_transaction = get32(bytes, maxima + 16),
     };
     /* Others divide by them. */
     if (!block_size_is_legal(control->block_bytes) || !block_size_is_legal(control->wal_block_bytes) ||
@@ -216,4 +225,14 @@ bool postmaster_read_memory(const char *data_directory, uint32_t *key, int *id)
 
     buffer_free(&text);
     return read;
+}
+
+bool postmaster_is_ready(const char *data_directory)
+{
+    struct buffer text = BUFFER_EMPTY;
+    const char *line = read_postmaster_line(data_directory, 8, &text);
+    bool ready = line != NULL && strncmp(line, "ready", 5) == 0;
+
+    buffer_free(&text);
+    return ready;
 }

@@ -24,6 +24,9 @@ struct pg_control {
     uint32_t segment_bytes;   /* xlog_seg_size */
     uint32_t relation_segment_blocks;
     uint32_t data_checksum_version; /* 0: off */
+    /* Settings of the primary that a server in recovery needs at least. */
+    uint32_t max_connections, max_worker_processes, max_wal_senders, max_prepared_transactions,
+        max_locks_per_transaction;
 };
 
 #define PG_CONTROL_IN_ARCHIVE_RECOVERY 5 /* state of a standby that runs */
@@ -55,6 +58,8 @@ bool postmaster_read(const char *data_directory, int64_t *pid, int64_t *started_
 /* Key and id (shmget(2)) of the segment to which each of its processes is attached. False when it names none.
  */
 bool postmaster_read_memory(const char *data_directory, uint32_t *key, int *id);
+/* Does it say that the server takes sessions? */
+bool postmaster_is_ready(const char *data_directory);
 
 /* PostgreSQL's checksum of one data page. block: number within the whole relation, not the file.
  * Source: checksum_impl.h (FNV-1a, 32 lanes), storage/checksum.c. */

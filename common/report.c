@@ -10,7 +10,6 @@
 #include <string.h>
 
 /* "<20261121T200001.123456Z>-verified-<unit>[+<last>][.damaged]" */
-#define TIME_LENGTH 23
 #define VERIFIED "-verified-"
 #define DAMAGED ".damaged"
 #define NAME_TRIES 60 /* somebody else's report of the same instant and unit */
@@ -57,23 +56,30 @@ int64_t verified_again_at(const struct verified_state *state, const struct verif
     return state->ahead != 0 && (verified->is_damaged || goes_on(state, from)) ? state->ahead + 1 : 0;
 }
 
+void report_time_format(int64_t time, char out[REPORT_TIME_LENGTH + 1])
+{
+    char text[TIMESTAMP_TEXT_BYTES];
+
+    timestamp_format_compact(time, text);
+    snprintf(out, REPORT_TIME_LENGTH + 1, "%.15s.%06uZ", text, (unsigned)(time % 1000000) % 1000000);
+}
+
 static int verified_name(const struct verified *verified, char *out, size_t out_bytes)
 {
-    char time[TIMESTAMP_TEXT_BYTES];
+    char time[REPORT_TIME_LENGTH + 1];
 
-    timestamp_format_compact(verified->time, time);
-    int length = snprintf(out, out_bytes, "reports/%.15s.%06dZ" VERIFIED "%s%s%s%s", time,
-                          (int)(verified->time % 1000000), verified->unit, *verified->last != '\0' ? "+" : "",
-                          verified->last, verified->is_damaged ? DAMAGED : "");
+    report_time_format(verified->time, time);
+    int length =
+        snprintf(out, out_bytes, "reports/%s" VERIFIED "%s%s%s%s", time, verified->unit,
+                 *verified->last != '\0' ? "+" : "", verified->last, verified->is_damaged ? DAMAGED : "");
     return length > 0 && (size_t)length < out_bytes ? 0 : -1;
 }
 
-/* "20261121T200001.123456Z" as the time that it is. */
-static bool parse_compact(const char *text, int64_t *time)
+bool report_time_parse(const char *text, int64_t *time)
 {
     char iso[TIMESTAMP_TEXT_BYTES];
 
-    if (strlen(text) < TIME_LENGTH)
+    if (strlen(text) < REPORT_TIME_LENGTH)
         return false;
     snprintf(iso, sizeof iso, "%.4s-%.2s-%.2sT%.2s:%.2s:%.10s", text, text + 4, text + 6, text + 9, text + 11,
              text + 13);
@@ -98,11 +104,11 @@ static bool parse_end(const char *text, struct verified *verified)
 /* False for reports of other kinds. */
 static bool parse_name(const char *name, struct verified *verified)
 {
-    const char *unit = name + TIME_LENGTH + strlen(VERIFIED);
+    const char *unit = name + REPORT_TIME_LENGTH + strlen(VERIFIED);
 
     *verified = (struct verified){.time = 0};
-    if (strlen(name) <= TIME_LENGTH + strlen(VERIFIED) || !parse_compact(name, &verified->time) ||
-        strncmp(name + TIME_LENGTH, VERIFIED, strlen(VERIFIED)) != 0)
+    if (strlen(name) <= REPORT_TIME_LENGTH + strlen(VERIFIED) || !report_time_parse(name, &verified->time) ||
+        strncmp(name + REPORT_TIME_LENGTH, VERIFIED, strlen(VERIFIED)) != 0)
         return false;
     size_t length = strcspn(unit, "+.");
     if (length == 0 || length >= sizeof verified->unit)
@@ -163,18 +169,44 @@ int verified_put(struct repository *repository, uint64_t system_identifier, cons
     return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
 }
 
+struct names {
+    bool (*each)(void *context, const char *name);
+    void *context;
+};
+
+static bool tell_name(void *context, const char *key, uint64_t bytes)
+{
+    const struct names *names = context;
+
+    (void)bytes;
+    return names->each(names->context, strrchr(key, '/') + 1);
+}
+
+enum repository_result report_names(struct repository *repository, uint64_t system_identifier,
+                                    bool (*each)(void *context, const char *name), void *context)
+{
+    struct names names = {each, context};
+    char *prefix = repository_system_key(repository, system_identifier, "reports/");
+    struct store_listing wanted = {prefix, NULL, 0, tell_name, &names};
+    enum repository_result result = prefix != NULL && store_list(repository->store, &wanted) == STORE_OK
+                                        ? REPOSITORY_OK
+                                        : REPOSITORY_FAILED;
+
+    free(prefix);
+    return result;
+}
+
 struct listing {
     bool (*each)(void *context, const struct verified *verified);
     void *context;
 };
 
-static bool tell(void *context, const char *key, uint64_t bytes)
+static bool tell(void *context, const char *name)
 {
     const struct listing *listing = context;
     struct verified verified;
 
-    (void)bytes;
-    return !parse_name(strrchr(key, '/') + 1, &verified) || listing->each(listing->context, &verified);
+    return !parse_name(name, &verified) || listing->each(listing->context, &verified);
 }
 
 enum repository_result verified_list(struct repository *repository, uint64_t system_identifier,
@@ -182,12 +214,6 @@ enum repository_result verified_list(struct repository *repository, uint64_t sys
                                      void *context)
 {
     struct listing listing = {each, context};
-    char *prefix = repository_system_key(repository, system_identifier, "reports/");
-    struct store_listing wanted = {prefix, NULL, 0, tell, &listing};
-    enum repository_result result = prefix != NULL && store_list(repository->store, &wanted) == STORE_OK
-                                        ? REPOSITORY_OK
-                                        : REPOSITORY_FAILED;
 
-    free(prefix);
-    return result;
+    return report_names(repository, system_identifier, tell, &listing);
 }

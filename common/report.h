@@ -1,7 +1,7 @@
-/* What is found out about a repository's content later: "reports/", one document an event, never changed. So
- * far one kind: a unit of the content (a backup, a log of WAL) was read and verified, or a part of it. What a
- * next verification needs stands in the name, so that one listing tells it. Layer 3. Format: docs/format.md.
- */
+/* What is found out about a repository's content later: "reports/", one document an event, never changed.
+ * This kind: a unit of the content (a backup, a log of WAL) was read and verified, or a part of it. What a
+ * next verification needs stands in the name, so that one listing tells it. The other kind: drill_report.h.
+ * Layer 3. Format: docs/format.md. */
 #ifndef WALFERRY_REPORT_H
 #define WALFERRY_REPORT_H
 
@@ -13,6 +13,15 @@
 /* Clocks differ a little, and a store's Date has whole seconds; a report that is later than now by more was
  * written by a clock that was wrong. */
 #define REPORT_AHEAD_MICROSECONDS 60000000ll
+
+/* All names of reports begin with their time, "20261121T200001.123456Z". */
+#define REPORT_TIME_LENGTH 23
+void report_time_format(int64_t time, char out[REPORT_TIME_LENGTH + 1]);
+bool report_time_parse(const char *name, int64_t *time);
+/* The names of all reports, of any kind, in the order of their time. OK or FAILED; each returns false to end
+ * it. */
+enum repository_result report_names(struct repository *repository, uint64_t system_identifier,
+                                    bool (*each)(void *context, const char *name), void *context);
 
 /* Of a unit, from where the verification before stopped. */
 struct verified {

@@ -47,6 +47,9 @@ static void test_versions(void)
         CHECK(control.block_bytes == 8192 && control.wal_block_bytes == 8192 &&
               control.relation_segment_blocks == 131072 && control.data_checksum_version == 1);
         CHECK(control.minimum_recovery_lsn == 0 && control.minimum_recovery_timeline == 0);
+        CHECK(control.max_connections == 100 && control.max_worker_processes == 8 &&
+              control.max_wal_senders == 10 && control.max_prepared_transactions == 0 &&
+              control.max_locks_per_transaction == (clusters[i].major == 19 ? 128 : 64));
         for (size_t byte = 0; byte < 288; byte++) {
             data.data[byte] ^= 4;
             CHECK(pg_control_parse(data.data, data.length, &control) != NULL);
@@ -107,7 +110,12 @@ static void test_directory(void)
                "-1\n/data\n1790000000\n5432\n/tmp\n\n 4000000001        65\nready\n", 59);
     CHECK(postmaster_read(directory, &pid, &started) && pid == -1);
     CHECK(postmaster_read_memory(directory, &key, &segment) && key == 4000000001 && segment == 65);
+    CHECK(postmaster_is_ready(directory));
+    write_text(directory, "postmaster.pid",
+               "-1\n/data\n1790000000\n5432\n/tmp\n\n 4000000001        65\nstarting\n", 62);
+    CHECK(!postmaster_is_ready(directory));
     write_text(directory, "postmaster.pid", "4711\n", 5);
+    CHECK(!postmaster_is_ready(directory));
     CHECK(!postmaster_read(directory, &pid, &started));
 
     static const char *const files[] = {"global/pg_control", "PG_VERSION", "recovery.signal",

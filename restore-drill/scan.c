@@ -1,0 +1,168 @@
+#include "scan.h"
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FINDINGS_MOST 20 /* of pg_amcheck's lines that are told */
+
+/* Shared catalogs with the first database only. */
+#define RELATIONS(more)                                                                                      \
+    "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), c.relpersistence,"                             \
+    " pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8"        \
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                   \
+    " WHERE c.relkind IN ('r', 't', 'm', 'S') AND c.relpersistence <> 't' AND c.relispopulated" more         \
+    " ORDER BY c.oid"
+
+/* A library is not there, or wants to be loaded with the server. */
+static bool needs_library(const struct server_refusal *refusal)
+{
+    return strcmp(refusal->sqlstate, "58P01") == 0 ||
+           strstr(refusal->message, "shared_preload_libraries") != NULL ||
+           strstr(refusal->message, "could not access file \"") != NULL;
+}
+
+static void note_missing(struct drill *drill, const char *database, const char *relation,
+                         const struct server_refusal *refusal)
+{
+    drill->facts.missing_count++;
+    buffer_printf(&drill->facts.missing, "%s in database %s: %s\n", relation, database, refusal->message);
+}
+
+/* 0, or -1 after logging. */
+static int scan_one(struct drill *drill, struct server *server, const char *database, const char *relation)
+{
+    struct server_refusal refusal = {.sqlstate = ""};
+    struct server_query query = {.timeout_seconds = drill_seconds_left(drill), .refusal = &refusal};
+    char *sql = string_printf("SELECT pg_catalog.count(*) FROM %s", relation);
+    enum server_result result = SERVER_LOST;
+
+    query.sql = sql;
+    if (sql != NULL)
+        result = server_ask(server, &query, NULL);
+    free(sql);
+    if (result == SERVER_OK) {
+        drill->facts.relations++;
+        return 0;
+    }
+    if (result == SERVER_REFUSED && needs_library(&refusal)) {
+        note_missing(drill, database, relation, &refusal);
+        return 0;
+    }
+    if (result == SERVER_REFUSED)
+        log_error("%s in database \"%s\" can't be read: %s", relation, database, refusal.message);
+    else if (drill->look.look(drill->look.context) == 0)
+        log_error("%s in database \"%s\" could not be read", relation, database);
+    return -1;
+}
+
+static int prepare(struct server *server)
+{
+    static const char *const settings[] = {"SET enable_indexscan = off", "SET enable_indexonlyscan = off",
+                                           "SET enable_bitmapscan = off", "SET statement_timeout = 0",
+                                           "SET row_security = off"};
+
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        struct server_query query = {.sql = settings[i]};
+        if (server_ask(server, &query, NULL) != SERVER_OK)
+            return -1;
+    }
+    return 0;
+}
+
+static int scan_all(struct drill *drill, struct server *server, const char *database)
+{
+    struct server_query query = {.sql = drill->facts.databases == 0 ? RELATIONS("")
+                                                                    : RELATIONS(" AND NOT c.relisshared"),
+                                 .timeout_seconds = drill_seconds_left(drill)};
+    struct server_rows rows;
+    int result = 0;
+
+    if (prepare(server) != 0 || server_ask(server, &query, &rows) != SERVER_OK)
+        return -1;
+    for (size_t i = 0; i < rows.row_count && result == 0; i++) {
+        if (strcmp(server_cell(&rows, i, 1), "u") == 0) {
+            drill->facts.unlogged++;
+            continue;
+        }
+        result = drill->look.look(drill->look.context) != 0
+                     ? -1
+                     : scan_one(drill, server, database, server_cell(&rows, i, 0));
+        if (server_cell(&rows, i, 2) != NULL)
+            drill->facts.pages += strtoull(server_cell(&rows, i, 2), NULL, 10);
+    }
+    server_rows_free(&rows);
+    return result;
+}
+
+static int scan_database(struct drill *drill, const char *database)
+{
+    struct server *server = drill_connect(drill, database);
+    int result = server == NULL ? -1 : scan_all(drill, server, database);
+
+    server_close(server);
+    if (result == 0)
+        drill->facts.databases++;
+    return result;
+}
+
+int scan_relations(struct drill *drill)
+{
+    struct server_query query = {.sql =
+                                     "SELECT datname, datallowconn FROM pg_catalog.pg_database ORDER BY oid"};
+    struct server *server = drill_connect(drill, "template1");
+    struct server_rows rows;
+    int result = server == NULL || server_ask(server, &query, &rows) != SERVER_OK ? -1 : 0;
+
+    server_close(server);
+    if (result != 0)
+        return -1;
+    for (size_t i = 0; i < rows.row_count && result == 0; i++) {
+        if (strcmp(server_cell(&rows, i, 1), "t") == 0)
+            result = scan_database(drill, server_cell(&rows, i, 0));
+        else
+            drill->facts.closed_databases++;
+    }
+    server_rows_free(&rows);
+    return result;
+}
+
+static void tell_findings(char *text)
+{
+    unsigned told = 0;
+
+    for (char *line = strtok(text, "\n"); line != NULL && told < FINDINGS_MOST; line = strtok(NULL, "\n")) {
+        log_info("pg_amcheck: %s", line);
+        told++;
+    }
+}
+
+int scan_with_amcheck(struct drill *drill)
+{
+    char *path = path_join(drill->postgres.bin, "pg_amcheck");
+    char *user = string_printf("--username=%s", drill->config->drill.user);
+    char *host = string_printf("--host=%s", drill->scratch.path);
+    char *words[] = {path, "--all", "--install-missing", "--no-password", host, "--port=" POSTGRES_PORT,
+                     user, NULL};
+    struct buffer output = BUFFER_EMPTY;
+    int status =
+        path == NULL || user == NULL || host == NULL ||
+                /* it makes its extension, so this session may write */
+                setenv("PGOPTIONS", "-c session_preload_libraries= -c local_preload_libraries=", 1) != 0
+            ? -1
+            : child_run(words, &drill->look, &output);
+
+    unsetenv("PGOPTIONS");
+    if (status > 0) {
+        tell_findings((char *)output.data);
+        log_error("pg_amcheck ended with status %d", status);
+    }
+    buffer_free(&output);
+    free(path);
+    free(user);
+    free(host);
+    return status == 0 ? 0 : -1;
+}

@@ -1,0 +1,50 @@
+#!/bin/bash
+# goal: a drill fails on each damage, and names the step: missing WAL, a flipped byte, a lost manifest, a wrong key
+# stores:
+# encrypted: file
+# full-stores: file s3
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../drill.sh"
+
+step "a backup, and WAL behind it"
+mkdir scratch
+drill_section
+server_create main --data-checksums
+expect_status 0 repository-init
+server_start main
+system=$(system_identifier main)
+sql main "create table t (i int)"
+expect_status 0 basebackup-push --checkpoint=fast
+last=$(tail -1 <<<"$output")
+for _ in 1 2 3; do sql main "insert into t select generate_series(1, 1000)" && archived main; done
+
+step "each damage fails, and the step is named"
+take() { object_get "$1" "$T/taken" && object_delete "$1"; }
+needed=$(object_list | sed -n "s|.*/wal/.*/\([0-9A-F]\{24\}\) .*|\1|p" | tail -3 | head -1)
+take "$(wal_key "$needed")"
+fails replay "WAL segment $needed|$needed"
+object_put "$(wal_key "$needed")" taken
+part=$(object_list | sed -n "s|^\([^ ]*/base/$last/main-00000001\) .*|\1|p")
+raw_get "$part" whole
+python3 - <<'PY'
+data = bytearray(open("whole", "rb").read())
+data[len(data) // 2] ^= 1
+open("flipped", "wb").write(data)
+PY
+raw_put "$part" flipped
+fails fetch "basebackup-fetch: error"
+raw_put "$part" whole
+raw_get "main/$system/base/$last/manifest.json" manifest
+object_delete "main/$system/base/$last/manifest.json"
+fails choose "there is no complete (base )?backup" --backup "$last"
+raw_put "main/$system/base/$last/manifest.json" manifest
+if [ -n "${ENCRYPTED:-}" ]; then
+    key_write other
+    sed -i "s|^encryption_key_file.*|encryption_key_file = $T/other|" "$CONFIG"
+    fails choose "key"
+    drill_section
+fi
+drill 0
+expect_equal "reports of drills that failed, once a backup was chosen" 2 "$(reports '.*failed ')"
+expect_status 0 basebackup-verify --quiet
+server_stop main
