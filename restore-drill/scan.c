@@ -9,10 +9,10 @@
 
 #define FINDINGS_MOST 20 /* of pg_amcheck's lines that are told */
 
-/* Shared catalogs with the first database only. */
+/* Shared catalogs with the first database only. Nothing here opens a relation: of one that can't be, others
+ * are still to be read. */
 #define RELATIONS(more)                                                                                      \
-    "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), c.relpersistence,"                             \
-    " pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8"        \
+    "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), c.relpersistence, c.oid"                       \
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                   \
     " WHERE c.relkind IN ('r', 't', 'm', 'S') AND c.relpersistence <> 't' AND c.relispopulated" more         \
     " ORDER BY c.oid"
@@ -32,20 +32,33 @@ static void note_missing(struct drill *drill, const char *database, const char *
     buffer_printf(&drill->facts.missing, "%s in database %s: %s\n", relation, database, refusal->message);
 }
 
+static void count_in(struct drill *drill, struct server_rows *rows)
+{
+    const char *pages = rows->row_count == 1 ? server_cell(rows, 0, 1) : NULL;
+
+    drill->facts.relations++;
+    drill->facts.pages += pages == NULL ? 0 : strtoull(pages, NULL, 10);
+    server_rows_free(rows);
+}
+
 /* 0, or -1 after logging. */
-static int scan_one(struct drill *drill, struct server *server, const char *database, const char *relation)
+static int scan_one(struct drill *drill, struct server *server, const char *database, const char *relation,
+                    const char *oid)
 {
     struct server_refusal refusal = {.sqlstate = ""};
     struct server_query query = {.timeout_seconds = drill_seconds_left(drill), .refusal = &refusal};
-    char *sql = string_printf("SELECT pg_catalog.count(*) FROM %s", relation);
+    char *sql = string_printf("SELECT pg_catalog.count(*), pg_catalog.pg_relation_size(%s)"
+                              " / pg_catalog.current_setting('block_size')::pg_catalog.int8 FROM %s",
+                              oid, relation);
     enum server_result result = SERVER_LOST;
+    struct server_rows rows;
 
     query.sql = sql;
     if (sql != NULL)
-        result = server_ask(server, &query, NULL);
+        result = server_ask(server, &query, &rows);
     free(sql);
     if (result == SERVER_OK) {
-        drill->facts.relations++;
+        count_in(drill, &rows);
         return 0;
     }
     if (result == SERVER_REFUSED && needs_library(&refusal)) {
@@ -90,9 +103,7 @@ static int scan_all(struct drill *drill, struct server *server, const char *data
         }
         result = drill->look.look(drill->look.context) != 0
                      ? -1
-                     : scan_one(drill, server, database, server_cell(&rows, i, 0));
-        if (server_cell(&rows, i, 2) != NULL)
-            drill->facts.pages += strtoull(server_cell(&rows, i, 2), NULL, 10);
+                     : scan_one(drill, server, database, server_cell(&rows, i, 0), server_cell(&rows, i, 2));
     }
     server_rows_free(&rows);
     return result;

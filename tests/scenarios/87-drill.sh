@@ -16,7 +16,6 @@ server_create main --data-checksums
 mkdir space
 expect_status 0 repository-init
 server_start main
-system=$(system_identifier main)
 sql main "create tablespace space location '$T/space'" "create database \"second one\"" "create table t (i int, pad text)" \
     "create table elsewhere tablespace space as select i from generate_series(1, 1000) i" \
     "create table long as select string_agg(md5(i::text), '') as text from generate_series(1, 3000) i" \
@@ -124,13 +123,13 @@ for signal in TERM ${FULL:+INT} KILL; do
     pid=$!
     wait_until 60 "the server of the drill" grep -q "is ready" scratch/restore-drill/server.log
     sleep 0.5
-    kill -$signal $pid
+    kill -"$signal" "$pid"
     status=0
-    wait $pid || status=$?
+    wait "$pid" || status=$?
     sed 's/^/    /' signal.log
     output=$(cat signal.log)
-    expect_equal "status after SIG$signal" $((128 + $(kill -l $signal))) $status
-    if [ $signal = KILL ]; then
+    expect_equal "status after SIG$signal" "$((128 + $(kill -l "$signal")))" "$status"
+    if [ "$signal" = KILL ]; then
         wait_until 20 "the end of the server" test ! -e scratch/restore-drill/data/postmaster.pid
         expect_true "the directory is left" test -d scratch/restore-drill
         drill_section
@@ -148,7 +147,7 @@ check.near2 = SELECT count(*) FROM t => >= 3000"
 ledger_create main
 ledger_start main 1
 rounds=$((FULL ? 200 : 3))
-for round in $(seq $rounds); do
+for round in $(seq "$rounds"); do
     step "round $round"
     [ $((round % 5)) != 3 ] || expect_status 0 basebackup-push --quiet --checkpoint=fast
     archived main
