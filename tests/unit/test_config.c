@@ -219,6 +219,16 @@ static void test_bad(void)
         BASE "[basebackup]\npriority = Low\n",
         BASE "[wal-fetch]\nparallel = 0\n",
         BASE "[wal-fetch]\nparallel = 17\n",
+        BASE "[drill]\nscratch = drills\n",
+        BASE "[drill]\npg_bin = bin\n",
+        BASE "[drill]\nscan = all\n",
+        BASE "[drill]\ntimeout = 59\n",
+        BASE "[drill]\nreport = maybe\n",
+        BASE "[drill]\nmax_size = 10\n",
+        BASE "[drill]\ncheck. = SELECT 1 => 1\n",
+        BASE "[drill]\ncheck.a = SELECT 1 => 1\ncheck.a = SELECT 2 => 2\n",
+        BASE "[basebackup]\ncheck.a = SELECT 1 => 1\n",
+        "[cluster]\nname = main\npgdata = /d\n[repository x]\nurl = file:///x\n[drill]\nscratch = /d/drill\n",
         "[cluster]\nname = ../main\n[repository x]\nurl = file:///x\n",
         "[cluster]\nname = main\npgdata = data\n[repository x]\nurl = file:///x\n",
         "[cluster]\nname = main\nstate_dir = tmp\n[repository x]\nurl = file:///x\n",
@@ -285,6 +295,28 @@ static void test_s3_settings(void)
                     "object_lock = governance\nobject_lock_days = 1\nlegal_hold = no\n",
                0600, &config) == 0);
     CHECK(config.repositories[1].s3.sse == S3_ENCRYPTION_CUSTOMER && !config.repositories[1].s3.legal_hold);
+    config_free(&config);
+}
+
+static void test_drill(void)
+{
+    struct config config;
+
+    REQUIRE(load(BASE, 0600, &config) == 0);
+    CHECK(config.drill.scratch == NULL && config.drill.check_count == 0 &&
+          config.drill.timeout_seconds == 86400 && config.drill.scan == DRILL_SCAN_RELATIONS &&
+          config.drill.max_bytes == 0 && !config.drill.without_report);
+    config_free(&config);
+    REQUIRE(load(BASE
+                 "[drill]\nscratch = /drills/\nscan = amcheck\nmax_size = 5GB\ntimeout = 90min\nreport = "
+                 "no\ncheck.a = SELECT 1 => 1\ncheck.b-2 = [x] SELECT a = 'b' => t\n",
+                 0600, &config) == 0);
+    CHECK_TEXT(config.drill.scratch, "/drills");
+    CHECK(config.drill.scan == DRILL_SCAN_AMCHECK && config.drill.max_bytes == UINT64_C(5) << 30 &&
+          config.drill.timeout_seconds == 5400 && config.drill.without_report &&
+          config.drill.check_count == 2);
+    CHECK_TEXT(config.drill.checks[1].name, "b-2");
+    CHECK_TEXT(config.drill.checks[1].value, "[x] SELECT a = 'b' => t");
     config_free(&config);
 }
 
@@ -448,6 +480,7 @@ int main(void)
     test_compression();
     test_retention();
     test_s3_settings();
+    test_drill();
     test_long_lines();
     test_permissions();
     log_set_threshold(LOG_ERROR);

@@ -1,5 +1,7 @@
 /* Reports of verifications: what is put is listed, what is none is passed over; what the content of a WAL
  * object must be to be what its name says; a repository is chosen by name. */
+#include "common/document.h"
+#include "common/drill_report.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/report.h"
@@ -60,6 +62,50 @@ static void test_reports(struct repository *repository)
     CHECK(found[3 - base].time == 1795254000123457);
     CHECK_TEXT(found[3].last, two.last);
     CHECK(found[3].is_damaged);
+}
+
+static struct drill_report drills[8];
+static size_t drill_count;
+
+static bool take_drill(void *context, const struct drill_report *report)
+{
+    (void)context;
+    if (drill_count < sizeof drills / sizeof drills[0])
+        drills[drill_count++] = *report;
+    return true;
+}
+
+#define DRILLED "20261120T020003Z-00000001-0000000A1F000028"
+
+static void test_drills(struct repository *repository)
+{
+    struct drill_report one = {.backup = DRILLED, .time = 1795254000123456, .milliseconds = 4711};
+    struct drill_report two = {.backup = DRILLED, .time = 1795254001000000, .is_failed = true};
+    struct buffer text = BUFFER_EMPTY;
+    struct json *document = document_new("drill");
+
+    document_set_system(document, SYSTEM);
+    CHECK(document_seal(document, &text) == 0);
+    CHECK(drill_report_put(repository, SYSTEM, &one, &text) == 0);
+    CHECK(drill_report_put(repository, SYSTEM, &two, &text) == 0);
+    CHECK(buffer_append_string(&text, " ") == 0);
+    CHECK(drill_report_put(repository, SYSTEM, &two, &text) != 0); /* nothing is overwritten */
+    put_file("20261120T020003.000000Z-drill-" DRILLED);
+    put_file("20261120T020003.000000Z-drill-" DRILLED "+");
+    put_file("20261120T020003.000000Z-drill-" DRILLED "+-1");
+    put_file("20261120T020003.000000Z-drill-" DRILLED "+1.x");
+    put_file("20261320T020003.000000Z-drill-" DRILLED "+1");
+    put_file("20261120T020003.000000Z-drill-x+1");
+    CHECK(drill_report_list(repository, SYSTEM, take_drill, NULL) == REPOSITORY_OK);
+    REQUIRE(drill_count == 2);
+    CHECK_TEXT(drills[0].backup, DRILLED);
+    CHECK(drills[0].time == one.time && drills[0].milliseconds == 4711 && !drills[0].is_failed);
+    CHECK(drills[1].time == two.time && drills[1].is_failed);
+    document = drill_report_get(repository, SYSTEM, &drills[0]);
+    CHECK(document != NULL);
+    json_free(document);
+    CHECK(drill_report_get(repository, SYSTEM, &(struct drill_report){.backup = DRILLED}) == NULL);
+    buffer_free(&text);
 }
 
 #define NOW INT64_C(1795254000000000)
@@ -262,6 +308,7 @@ int main(void)
     REQUIRE(mkdtemp(directory) != NULL);
     REQUIRE(repository_open(&config, &settings, NULL, &limits, &repository) == 0);
     test_reports(&repository);
+    test_drills(&repository);
     test_state();
     test_ahead();
     test_content();
