@@ -1,6 +1,10 @@
 #include "process.h"
 
+#include "file.h"
+#include "log.h"
+
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -20,4 +24,17 @@ void process_begin(void)
     signal(SIGCHLD, SIG_DFL); /* ignored, as some daemons leave it, a child's status could not be had */
     setrlimit(RLIMIT_CORE, &limit);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+char *process_directory(void)
+{
+    char own[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+
+    if (length < 0) {
+        log_error("could not read symbolic link \"/proc/self/exe\": %m");
+        return NULL;
+    }
+    own[length] = '\0';
+    return path_directory(own);
 }

@@ -7,4 +7,8 @@
  * debuggers: memory holds keys. A SIGCHLD that the caller ignored is not. */
 void process_begin(void);
 
+/* The directory of the running program, where those that belong to it are. Caller frees; NULL after logging.
+ */
+char *process_directory(void);
+
 #endif

@@ -2,8 +2,8 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/process.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,17 +77,9 @@ char *restore_command_build(const struct restore_command *command)
 
 char *restore_command_find_program(void)
 {
-    char own[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    char *directory = NULL;
+    char *directory = process_directory();
     char *program = NULL;
 
-    if (length < 0) {
-        log_error("could not read symbolic link \"/proc/self/exe\": %m");
-        return NULL;
-    }
-    own[length] = '\0';
-    directory = path_directory(own);
     if (directory != NULL)
         program = path_join(directory, "wal-fetch");
     free(directory);

@@ -5,12 +5,11 @@
 #include "drill.h"
 #include "drill_json.h"
 
-#include "common/file.h"
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/process.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,20 +85,6 @@ static void forget_environment(void)
     }
 }
 
-/* Where the other programs are. Caller frees; NULL after logging. */
-static char *find_programs(void)
-{
-    char own[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-
-    if (length < 0) {
-        log_error("could not read symbolic link \"/proc/self/exe\": %m");
-        return NULL;
-    }
-    own[length] = '\0';
-    return path_directory(own);
-}
-
 /* Completes the settings. 0, or -1 after logging. */
 static int settle(struct config *config, const struct request *request, struct drill_wish *wish)
 {
@@ -153,7 +138,7 @@ static int run(struct config *config, const struct options *options, const struc
         log_hint("Run it as the user postgres: PostgreSQL refuses to run as root.");
         return EXIT_FAILED;
     }
-    drill->programs = find_programs();
+    drill->programs = process_directory();
     if (drill->programs == NULL)
         return EXIT_FAILED;
     interrupt_catch_signals();

@@ -47,4 +47,14 @@ fi
 drill 0
 expect_equal "reports of drills that failed, once a backup was chosen" 2 "$(reports '.*failed ')"
 expect_status 0 basebackup-verify --quiet
+
+step "a page that was wrong before the backup was taken: found by the scan"
+sql main "create table victim as select i, repeat('x', 400) from generate_series(1, 1000) i"
+victim=$(sql main "select pg_relation_filepath('victim')")
+server_stop main
+printf damage | dd of="main/$victim" bs=1 seek=$((8192 + 4000)) conv=notrunc status=none
+server_start main
+expect_status 0 basebackup-push --checkpoint=fast --page-errors warn
+archived main
+fails checks "victim in database \"postgres\" can't be read: invalid page in block 1"
 server_stop main

@@ -92,6 +92,8 @@ drill 0 --target-time random
 step "it is never run as root, needs a place, its programs, and room"
 drill_section "max_size = 20MB"
 fails scratch "needs [0-9.]* MiB, more than max_size"
+drill_section "max_size = 32MB"
+fails "(fetch|replay)" "the drill has grown to [0-9.]* MiB on disk, more than max_size"
 drill_section "scan = none"
 sed -i "s|^pg_bin.*|pg_bin = $T/nowhere|" "$CONFIG"
 fails scratch "the programs of PostgreSQL $major were not found"
@@ -140,6 +142,13 @@ for signal in TERM ${FULL:+INT} KILL; do
     fi
 done
 rm -f scratch/*.log
+
+if [ -n "$FULL" ]; then
+    step "a drill that takes too long"
+    drill_section "timeout = 1 min
+check.sleep = SELECT pg_sleep(600) => 1"
+    fails checks "it took longer than timeout"
+fi
 
 step "drills in a row on changing data"
 drill_section "check.near = SELECT count(*) FROM t => within 50% of last
