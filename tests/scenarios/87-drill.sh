@@ -63,14 +63,15 @@ drill_section "check.near = SELECT count(*) FROM t => within 10% of last"
 drill 0
 expect_output "checks  *1 of 1 passed"
 sql main "insert into t select i, 'c' from generate_series(1601, 2000) i" && archived main
+drill_section "check.near = SELECT count(*) FROM t => within 10% of last
+check.writes = INSERT INTO t VALUES (0, '') RETURNING 1 => 1
+check.wrong = SELECT count(*) FROM t => 7"
 fails checks "check \"near\" found \"2000\", but expects within 10% of last, which was \"1600\""
+expect_output "check \"wrong\" found \"2000\", but expects 7"
+expect_output "cannot execute INSERT in a read-only transaction"
 expect_output "The server's log is in"
 expect_true "the log" grep -q "archive recovery complete" scratch/restore-drill-*Z.log
 rm scratch/*.log
-drill_section "check.writes = INSERT INTO t VALUES (0, '') RETURNING 1 => 1
-check.wrong = SELECT count(*) FROM t => 7"
-fails checks "check \"wrong\" found \"2000\", but expects 7"
-expect_output "cannot execute INSERT in a read-only transaction"
 drill_section "check.bad = SELECT 1"
 drill 2
 expect_output "check.bad .* malformed: it has no"
@@ -81,15 +82,15 @@ instant=$(sql main "select clock_timestamp()")
 sleep 0.1
 sql main "insert into t select i, 'd' from generate_series(2001, 3000) i" && archived main
 drill 0 --target-time "$instant"
-expect_output "^target  *time ${instant//+/\\+}"
+expect_output "^target  *time ${instant%+*}0*\\+00" # PostgreSQL leaves zeros out
 drill_section
 expect_status 0 basebackup-push --checkpoint=fast
 drill 0 --backup oldest --target-time random
 expect_output "^backup  *$first"
 expect_output "^target  *time 20"
-drill 0 --target-time random
+[ -z "$FULL" ] || drill 0 --target-time random
 
-step "it is never run as root, needs a place, its programs, and room"
+step "it needs a place, its programs, and room"
 drill_section "max_size = 20MB"
 fails scratch "needs [0-9.]* MiB, more than max_size"
 drill_section "max_size = 32MB"
@@ -100,15 +101,17 @@ fails scratch "the programs of PostgreSQL $major were not found"
 sed -i "/^scratch/d" "$CONFIG"
 drill 2
 expect_output "names no place for drills"
-if [ "$major" -ge 14 ]; then
-    drill_section "scan = amcheck"
-    drill 0
-    expect_output "^read  *by pg_amcheck"
-fi
-drill_section
+rm -f scratch/*.log
+
+step "what a drill that was killed has left is removed; pg_amcheck"
+scan=amcheck
+[ "$major" -ge 14 ] || scan=relations
+drill_section "scan = $scan"
 mkdir -p scratch/restore-drill/data/base && echo left >scratch/restore-drill/data/PG_VERSION
 drill 0
 expect_output "removing .*, which a drill that was killed has left"
+[ "$major" -lt 14 ] || expect_output "^read  *by pg_amcheck"
+drill_section
 
 step "kept, and refused until it is removed"
 expect_status 0 restore-drill --keep
@@ -155,7 +158,7 @@ drill_section "check.near = SELECT count(*) FROM t => within 50% of last
 check.near2 = SELECT count(*) FROM t => >= 3000"
 ledger_create main
 ledger_start main 1
-rounds=$((FULL ? 200 : 3))
+rounds=$((FULL ? 200 : 2)) # those before count, too
 for round in $(seq "$rounds"); do
     step "round $round"
     [ $((round % 5)) != 3 ] || expect_status 0 basebackup-push --quiet --checkpoint=fast
