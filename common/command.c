@@ -93,7 +93,7 @@ static bool ends_with(const char *name, const char *end)
     return length >= end_length && strcmp(name + length - end_length, end) == 0;
 }
 
-static bool may_be_secret(const char *variable)
+bool command_may_be_secret(const char *variable)
 {
     static const char *const words[] = {"SECRET",     "TOKEN",      "PASSWORD",
                                         "PASSWD",     "PASSPHRASE", "PRIVATE_KEY",
@@ -132,7 +132,7 @@ static char **clean_environment(void)
     if (list == NULL)
         log_out_of_memory();
     for (size_t i = 0; list != NULL && i < count; i++)
-        if (!may_be_secret(environ[i]))
+        if (!command_may_be_secret(environ[i]))
             list[kept++] = environ[i];
     return list;
 }

@@ -9,6 +9,8 @@
 
 #include "buffer.h"
 
+#include <stdbool.h>
+
 #define COMMAND_WORDS_MOST 64
 
 /* Cuts a line into words at blanks, as a POSIX shell does and AWS's tools do for credential_process: "..."
@@ -17,6 +19,9 @@
  * wipes and frees). Returns the number of words; -1 with *problem when a quote is not closed, or there are
  * none or too many words; also without memory, logged. */
 int command_split(const char *line, char **memory, char *words[COMMAND_WORDS_MOST + 1], const char **problem);
+
+/* Is that a variable ("NAME=VALUE") which is left out? */
+bool command_may_be_secret(const char *variable);
 
 /* Runs line, whose first word is a path or a name to be found by $PATH, and appends what it writes to
  * standard output. Its process group is killed after so many seconds, or when it writes more than most bytes,

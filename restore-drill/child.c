@@ -1,5 +1,6 @@
 #include "child.h"
 
+#include "common/command.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/timestamp.h"
@@ -9,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,8 +25,24 @@ static void pause_shortly(void)
     nanosleep(&(struct timespec){0, 20 * 1000000}, NULL);
 }
 
+/* Caller frees the list alone. NULL after logging. */
+static char **environment_for(bool is_foreign)
+{
+    size_t count = 0, kept = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    char **list = calloc(count + 1, sizeof *list);
+    if (list == NULL)
+        log_out_of_memory();
+    for (size_t i = 0; list != NULL && i < count; i++)
+        if (!is_foreign || strncmp(environ[i], "AWS_", 4) == 0 || !command_may_be_secret(environ[i]))
+            list[kept++] = environ[i];
+    return list;
+}
+
 /* In the child, between fork and exec: only what is safe there. */
-static void become(const struct child_wish *wish, pid_t parent, int problem)
+static void become(const struct child_wish *wish, char *const *variables, pid_t parent, int problem)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC), error;
     sigset_t none;
@@ -40,7 +58,7 @@ static void become(const struct child_wish *wish, pid_t parent, int problem)
     if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
         (wish->out < 0 || dup2(wish->out, STDOUT_FILENO) >= 0) &&
         (wish->complaints < 0 || dup2(wish->complaints, STDERR_FILENO) >= 0))
-        execvp(wish->words[0], wish->words);
+        execvpe(wish->words[0], wish->words, variables);
     error = errno;
     file_write_fully(problem, &error, sizeof error);
     _exit(127);
@@ -49,17 +67,22 @@ static void become(const struct child_wish *wish, pid_t parent, int problem)
 int child_start(const struct child_wish *wish, pid_t *pid)
 {
     pid_t parent = getpid();
+    char **variables = environment_for(wish->is_foreign);
     int ends[2], error = 0;
 
+    if (variables == NULL)
+        return -1;
     if (pipe2(ends, O_CLOEXEC) != 0) {
         log_error("could not run \"%s\": %m", wish->words[0]);
+        free(variables);
         return -1;
     }
     *pid = fork();
     if (*pid == 0)
-        become(wish, parent, ends[1]);
+        become(wish, variables, parent, ends[1]);
     if (*pid < 0)
         error = errno;
+    free(variables);
     close(ends[1]);
     if (*pid > 0) {
         ssize_t got;
@@ -125,9 +148,10 @@ static int collect(int from, const struct look *look, struct buffer *output)
     }
 }
 
-int child_run(char *const *words, const struct look *look, struct buffer *output)
+int child_run(char *const *words, bool is_foreign, const struct look *look, struct buffer *output)
 {
-    struct child_wish wish = {.words = words, .complaints = -1, .death_signal = SIGTERM};
+    struct child_wish wish = {
+        .words = words, .complaints = -1, .is_foreign = is_foreign, .death_signal = SIGTERM};
     int ends[2], status = 0, result;
     pid_t pid;
 

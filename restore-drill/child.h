@@ -8,10 +8,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Its environment is ours; that of a program which is not walferry's is without what may be a secret
+ * (command.h), but for what S3 tools read: the server's wal-fetch may need it. */
 struct child_wish {
     char *const *words;  /* the first is a path, or a name to be found by $PATH; ends with NULL */
     int out, complaints; /* standard output and error; -1: ours */
-    int death_signal;    /* when we are gone, however that came */
+    bool is_foreign;
+    int death_signal; /* when we are gone, however that came */
 };
 
 /* 0, or -1 after logging. */
@@ -33,6 +36,6 @@ struct look {
 /* Runs it to its end; its messages are passed through, what it writes to standard output is appended to
  * *output (at most 16 MiB). Its exit status; -1 after logging: it did not run, was given up or ended by a
  * signal. */
-int child_run(char *const *words, const struct look *look, struct buffer *output);
+int child_run(char *const *words, bool is_foreign, const struct look *look, struct buffer *output);
 
 #endif

@@ -31,7 +31,7 @@ static unsigned version_of(const char *directory, const struct look *look)
     char *words[] = {path, "--version", NULL};
     unsigned major = 0;
 
-    if (path != NULL && child_run(words, look, &output) == 0) {
+    if (path != NULL && child_run(words, true, look, &output) == 0) {
         const char *text = strchr(buffer_string(&output), ')');
         major = text == NULL ? 0 : (unsigned)strtoul(text + 1, NULL, 10);
     }
@@ -56,7 +56,7 @@ static char *ask_pg_config(const struct look *look)
     struct buffer output = BUFFER_EMPTY;
     bool was_muted = log_mute_thread(true);
 
-    if (child_run(words, look, &output) == 0)
+    if (child_run(words, true, look, &output) == 0)
         found = string_copy(buffer_string(&output));
     log_mute_thread(was_muted);
     if (found != NULL)
@@ -317,7 +317,7 @@ static bool is_open(const struct postgres *postgres)
 
 static int run(struct postgres *postgres, struct line *line)
 {
-    struct child_wish wish = {.words = line->words, .death_signal = SIGQUIT};
+    struct child_wish wish = {.words = line->words, .is_foreign = true, .death_signal = SIGQUIT};
     int log = open(postgres->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     if (log < 0) {
