@@ -65,8 +65,7 @@ bool log_mute_thread(bool mute)
     return before;
 }
 
-/* A message is one line: a file name with a line end in it must not forge another message. */
-static void blank_control_characters(char *text)
+void log_blank_control_characters(char *text)
 {
     for (; *text != '\0'; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
@@ -148,7 +147,7 @@ static void write_message(const char *level, const char *format, va_list argumen
     char message[LINE_BYTES - 256], line[LINE_BYTES];
 
     vsnprintf(message, sizeof message, format, arguments);
-    blank_control_characters(message);
+    log_blank_control_characters(message);
     if (level == level_name(LOG_ERROR)) {
         keep_first_error(message);
         snprintf(last_error, sizeof last_error, "%.*s", (int)sizeof last_error - 1, message);

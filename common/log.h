@@ -32,6 +32,10 @@ const char *log_last_error(void);
 /* It was another thread that logged it, in work that it did for this one. */
 void log_take_over(const char *message);
 
+/* A message is one line: a file name with a line end in it, or what a store says, must not forge another one.
+ */
+void log_blank_control_characters(char *text);
+
 /* Logs "out of memory" and returns -1, so that callers write: return log_out_of_memory(); */
 int log_out_of_memory(void);
 

@@ -46,6 +46,7 @@ void check_say(struct check *check, enum finding finding, const char *format, ..
     errno = reason;
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    log_blank_control_characters(text);
     if (check->findings != NULL)
         add_finding(check->findings, words[finding], text);
     else

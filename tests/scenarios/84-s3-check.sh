@@ -18,7 +18,7 @@ system=$(system_identifier main)
 rule() { # FILTER ACTION [STATUS]
     echo "<Rule><ID>the rule</ID>$1<Status>${3:-Enabled}</Status>$2</Rule>"
 }
-# check_row STATUS PATTERN SCRIPT SETTINGS RULES: LINES with ";", rules as "FILTER ACTION[ STATUS]" with ";"
+# check_row STATUS PATTERN SCRIPT SETTINGS RULES: LINES with ";", rules as "FILTER ACTION[ STATUS]" with ";", %0A is a line end
 check_row() {
     local filter action status rules
     { cat plain.conf && tr ';' '\n' <<<"$4"; } >"$CONFIG"
@@ -27,7 +27,7 @@ check_row() {
     if [ "${5:--}" != - ]; then
         rules="set lifecycle $T/rules.xml"
         while read -r filter action status; do rule "$filter" "$action" "$status"; done < <(tr ';' '\n' <<<"$5") >rules.body
-        { echo '<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">' && cat rules.body && echo '</LifecycleConfiguration>'; } >rules.xml
+        { echo '<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">' && sed 's/%0A/\n/' rules.body && echo '</LifecycleConfiguration>'; } >rules.xml
     fi
     script "${3//;/$'\n'}" "$rules"
     expect_status "$1" repository-check
@@ -43,6 +43,7 @@ table check_row <<'TABLE'
 0 | the bucket has no object lock | # | # | -
 1 | FAILS  lifecycle rule "the rule" deletes WAL and backups 30 days after | # | # | <Filter/> <Expiration><Days>30</Days></Expiration>
 1 | FAILS  lifecycle rule "the rule" deletes WAL and backups 2030-01-01T00:00:00Z \(its date\) | # | # | <Filter/> <Expiration><Date>2030-01-01T00:00:00Z</Date></Expiration>
+1 | FAILS  lifecycle rule "the rule" deletes WAL and backups 2030-01-01T00:00:00Z\?FORGED | # | # | <Filter/> <Expiration><Date>2030-01-01T00:00:00Z%0AFORGED</Date></Expiration>
 1 | FAILS  lifecycle rule "the rule" deletes | # | # | <Prefix>pg/</Prefix> <Expiration><Days>30</Days></Expiration>
 1 | FAILS  lifecycle rule "the rule" deletes | # | # | <Filter><And><Prefix>pg/main/7</Prefix></And></Filter> <Expiration><Days>30</Days></Expiration>
 0 | no lifecycle rule deletes | # | # | <Filter><Prefix>logs/</Prefix></Filter> <Expiration><Days>30</Days></Expiration>
@@ -74,7 +75,7 @@ table check_row <<'TABLE'
 0 | note   storage_class = DEEP_ARCHIVE: a backup cannot be restored, verified or copied before | # | storage_class = DEEP_ARCHIVE | -
 0 | note   object_lock_days = 30: the retention policy lets WAL go after 7 days | set bucketlock on | object_lock = compliance;object_lock_days = 30;keep_wal = 7 days | -
 TABLE
-expect_rows 34
+expect_rows 35
 
 step "what costs nothing is not noted"
 { cat plain.conf && printf 'storage_class = STANDARD_IA\nkeep_wal = 30 days\n'; } >"$CONFIG"
