@@ -7,7 +7,7 @@
 #   ENCRYPTED empty, or 1: the repository under test is encrypted, with the key file $T/key
 #   SECRETS   tests/secrets.c, built: looks for the secrets of this scenario in all that it leaves behind
 #   SEED, FULL (empty, or 1: larger numbers)         S3_*    as tests/ceph or tests/swift writes them, for STORE=s3
-#   S3_SERVER  for STORE=s3: ceph or swift
+#   S3_SERVER  for STORE=s3: ceph or swift           S3_ROLE   empty, or the policy of the programs' user (the tests' own may all)
 # A scenario that reaches its end and leaves no process behind has passed. Helpers that start processes remember nothing but $T:
 # whatever lives with WALFERRY_TEST=$T in its environment is ours.
 set -Eeuo pipefail
@@ -122,8 +122,12 @@ config_write() { # [EXTRA-LINES]: $CONFIG for the store under test; the reposito
             printf '[repository here]\nurl = file://%s\n' "$T/repository"
             mkdir -p "$T/repository"
         else
+            local access_key=$S3_ACCESS_KEY secret_key=$S3_SECRET_KEY
+            [ -z "${S3_ROLE:-}" ] || access_key=$S3_GUEST_ACCESS_KEY secret_key=$S3_GUEST_SECRET_KEY
             printf '[repository here]\nurl = s3://%s/%s\nregion = %s\nendpoint = %s\nca_file = %s\naccess_key = %s\nsecret_key = %s\n' \
-                "$S3_BUCKET" "$S3_PREFIX" "$S3_REGION" "$S3_ENDPOINT" "$S3_CA" "$S3_ACCESS_KEY" "$S3_SECRET_KEY"
+                "$S3_BUCKET" "$S3_PREFIX" "$S3_REGION" "$S3_ENDPOINT" "$S3_CA" "$access_key" "$secret_key"
+            # else what it stores would be its own
+            [ -z "${S3_ROLE:-}" ] || echo 'header.x-amz-acl = bucket-owner-full-control'
         fi
         [ -z "${ENCRYPTED:-}" ] || printf 'encryption_key_file = %s\n' "$T/key"
         printf '%s\n' "${1:-}"
