@@ -183,7 +183,7 @@ expect_output "nothing was committed from .* to .* at least"
 refused "is just before $(commit_time 3 | sed 's/+/\\+/'), the time of the last commit; WAL segment $hole is missing.*--accept-end $hole" --target-time "$(commit_time 4 -1)"
 refused "WAL segment $hole is missing" --target-time "$(commit_time 5 -1)"
 refused_there "restore point \"after row 5\"\) can't be reached on timeline 1: WAL segment $hole is missing" --target-name "after row 5"
-cp "$CONFIG" config.one # a repository that can't be asked may have it
+cp "$CONFIG" one.conf # a repository that can't be asked may have it
 printf '[repository away]\nurl = file://%s\n' "$T/away" >>"$CONFIG"
 expect_status 0 recovery-config -D "$T/base" --dry-run --target-time "$(commit_time 5 -1)"
 expect_output "it is not certain.*not all repositories could be asked, and in the others WAL segment $hole is missing"
@@ -191,7 +191,7 @@ expect_status 0 basebackup-fetch -D "$T/fetched" --target-time "$(commit_time 5 
 expect_output "it is not certain.*not all repositories could be asked"
 rm -rf fetched
 expect_status 1 recovery-config -D "$T/base" --dry-run --repository here --target-time "$(commit_time 5 -1)"
-cp config.one "$CONFIG"
+cp one.conf "$CONFIG"
 recovered 3 --accept-end "$hole"
 expect_status 0 basebackup-fetch -D "$T/fetched" --accept-end "$hole"
 expect_output "recovery-config .*--accept-end $hole"
