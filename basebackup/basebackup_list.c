@@ -153,9 +153,17 @@ static void print_pin(const struct listing *listing, const struct backup *backup
         printf("%s: pinned on %s, %s UTC%s%s\n", backup->id, host, time, *reason != '\0' ? ": " : "", reason);
 }
 
+/* Time 0: there was none, or it is not known, after logging. */
+static const struct drill_report *last_drill(const struct listing *listing, const struct backup *backup)
+{
+    static const struct drill_report none = {.time = 0};
+
+    return listing->drills == NULL ? &none : &listing->drills[backup - listing->list.backups];
+}
+
 static void print_drill(const struct listing *listing, const struct backup *backup)
 {
-    const struct drill_report *drill = &listing->drills[backup - listing->list.backups];
+    const struct drill_report *drill = last_drill(listing, backup);
     char time[LIST_CELL_BYTES], duration[LIST_CELL_BYTES];
 
     if (drill->time == 0)
@@ -207,7 +215,7 @@ static struct json *listed_json(const struct listing *listing, const struct back
     backup_json_fill(object, backup, NULL);
     json_set_bool(object, "pinned",
                   notes_pin(&listing->notes, backup->system_identifier, backup->id) != NULL);
-    const struct drill_report *drill = &listing->drills[backup - listing->list.backups];
+    const struct drill_report *drill = last_drill(listing, backup);
     if (drill->time != 0)
         json_set(object, "drill", drill_json(drill));
     return object;
