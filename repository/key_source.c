@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +19,12 @@
 
 #define COMMAND_SECONDS 60
 #define COMMAND_OUTPUT_BYTES 4096
+#define LOOK_MILLISECONDS 100
 
 /* Key files */
 
-char *key_source_missing_file(const struct repository_config *repository, bool *failed)
+/* The first that is there, or that is not. */
+static char *find_file(const struct repository_config *repository, bool is_there, bool *failed)
 {
     const char *next = repository->encryption_key_file;
 
@@ -30,13 +33,27 @@ char *key_source_missing_file(const struct repository_config *repository, bool *
         size_t length = strcspn(next, ",");
         char *path = string_printf("%.*s", (int)length, next);
         *failed = path == NULL;
-        if (path == NULL || !file_exists(path))
+        if (path == NULL || file_exists(path) == is_there)
             return path;
         free(path);
         next += length;
         next += strspn(next, ", \t");
     }
     return NULL;
+}
+
+char *key_source_missing_file(const struct repository_config *repository, bool *failed)
+{
+    return find_file(repository, false, failed);
+}
+
+bool key_source_has_file(const struct repository_config *repository, bool *failed)
+{
+    char *path = find_file(repository, true, failed);
+    bool has = path != NULL;
+
+    free(path);
+    return has;
 }
 
 int key_source_write(const char *path, const struct key *key)
@@ -82,12 +99,27 @@ int key_source_command(const struct repository_config *repository, struct key *k
 
 /* Passphrases */
 
+/* For something to read, or a signal: one that comes between the look and the wait is seen in a moment. */
+static bool wait_readable(int fd)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+    while (!interrupt_requested()) {
+        int count = poll(&readable, 1, LOOK_MILLISECONDS);
+        if (count > 0 || (count < 0 && errno != EINTR))
+            return true;
+    }
+    return false;
+}
+
 /* One line, without its end. */
 static int read_line(int fd, char line[KEY_PASSPHRASE_BYTES])
 {
     size_t length = 0;
 
     for (;;) {
+        if (!wait_readable(fd))
+            return -1;
         ssize_t got = read(fd, line + length, 1);
         if (got < 0 && errno == EINTR && !interrupt_requested())
             continue;

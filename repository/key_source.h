@@ -10,6 +10,9 @@
  * after logging. */
 char *key_source_missing_file(const struct repository_config *repository, bool *failed);
 
+/* Is any of them there? False, too, when it failed, after logging. */
+bool key_source_has_file(const struct repository_config *repository, bool *failed);
+
 /* Writes a file that is not there yet, 0600. 0, or -1 after logging. */
 int key_source_write(const char *path, const struct key *key);
 

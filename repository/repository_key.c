@@ -123,15 +123,22 @@ static int list(struct keys_call *call, const struct repository_config *settings
 {
     struct repository_config plain;
     struct repository repository;
-    struct keyring *keyring;
+    struct keyring *keyring = NULL;
     struct keys_list entries;
     struct key_object object;
+    bool failed;
 
     int result = open_plain(call, settings, &plain, &repository);
     if (result != 0)
         return result < 0 ? -1 : tell_absent(settings);
-    keyring = keyring_open(settings); /* that there is none of the key files yet was said */
-    result = keyring == NULL ? -1 : 0;
+    if (key_source_has_file(settings, &failed)) {
+        keyring = keyring_open(settings);
+        failed = keyring == NULL;
+    } else if (!failed) { /* what is in keys/ needs no key */
+        log_warning("there is no key file of repository \"%s\": which keys are configured is not known here",
+                    settings->name);
+    }
+    result = failed ? -1 : 0;
     if (keys_list(&repository, &entries) != 0) {
         result = -1;
     } else {
@@ -191,6 +198,13 @@ static int accept_epoch(struct keys_call *call, const struct repository_config *
 
     if (call->state.directory == NULL) {
         log_error("nothing is remembered: there is no state_dir that is this user's alone");
+        return -1;
+    }
+    if (settings->s3.as_of != 0) {
+        log_error("repository \"%s\" is read as it was (as_of): what was the newest epoch then is not what "
+                  "is written with",
+                  settings->name);
+        log_hint("Take as_of out of section [repository %s].", settings->name);
         return -1;
     }
     if (open_sealed(call, settings, &repository) != 0)
@@ -379,6 +393,37 @@ static int set_passphrase_fd(void *context, const char *value)
     return 0;
 }
 
+static bool is_meant(const struct repository_config *settings, const struct repository_config *only)
+{
+    return settings->encryption_key_file != NULL && (only == NULL || only == settings);
+}
+
+/* What is accepted of one repository must not be of another by the way: there it may be what somebody has put
+ * back. */
+static int run_all(command *run, struct keys_call *call, const struct repository_config *only)
+{
+    const struct config *config = &call->config;
+    size_t count = 0;
+    int status = 0;
+
+    for (size_t i = 0; i < config->repository_count; i++)
+        count += is_meant(&config->repositories[i], only);
+    if (count == 0) {
+        log_error("no repository%s%s has an encryption_key_file in configuration file \"%s\"",
+                  only == NULL ? "" : " of the name ", only == NULL ? "" : only->name, config->path);
+        return OPTIONS_USAGE_STATUS;
+    }
+    if (count > 1 && run == accept_epoch) {
+        log_error("%zu repositories are encrypted: which one's epoch is to be accepted?", count);
+        log_hint("Name it: repository-key accept --repository NAME.");
+        return OPTIONS_USAGE_STATUS;
+    }
+    for (size_t i = 0; i < config->repository_count; i++)
+        if (is_meant(&config->repositories[i], only) && run(call, &config->repositories[i]) != 0)
+            status = 1;
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option_spec own[] = {
@@ -398,14 +443,14 @@ int main(int argc, char **argv)
             "rotate     start an epoch: new objects are encrypted with a new key\n"
             "add        let every configured key, or a passphrase, open all epochs\n"
             "unlock     bring the key that a passphrase, or key_command, gives\n"
-            "accept     take the epoch of cluster.json for the newest, also where a later one was seen\n\n"
+            "accept     take the epoch of cluster.json for the newest, also where a later one was seen;\n"
+            "           of several encrypted repositories one must be named by --repository\n\n"
             "Exit status: 0 done; 1 failed; 2 usage or configuration.",
     };
     struct options options;
     struct keys_call call = {.passphrase_fd = -1};
     const struct repository_config *only;
     char **operands;
-    size_t encrypted = 0;
     int status = options_parse(&program, argc, argv, &options, &call, &operands);
 
     if (status != OPTIONS_GO_ON)
@@ -414,20 +459,7 @@ int main(int argc, char **argv)
     if (run == NULL || options_load(&options, &call.config, &only) != 0)
         return OPTIONS_USAGE_STATUS;
     state_open(&call.config, &call.state);
-    status = 0;
-    for (size_t i = 0; i < call.config.repository_count; i++) {
-        const struct repository_config *settings = &call.config.repositories[i];
-        if (settings->encryption_key_file == NULL || (only != NULL && only != settings))
-            continue;
-        encrypted++;
-        if (run(&call, settings) != 0)
-            status = 1;
-    }
-    if (encrypted == 0) {
-        log_error("no repository%s%s has an encryption_key_file in configuration file \"%s\"",
-                  only == NULL ? "" : " of the name ", only == NULL ? "" : only->name, call.config.path);
-        status = OPTIONS_USAGE_STATUS;
-    }
+    status = run_all(run, &call, only);
     state_close(&call.state);
     config_free(&call.config);
     return status;
