@@ -1,6 +1,7 @@
 #include "keys.h"
 
 #include "common/digest.h"
+#include "common/interrupt.h"
 #include "common/keyring.h"
 #include "common/log.h"
 #include "common/sealing.h"
@@ -8,6 +9,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LISTS_MOST 5
+#define LIST_MILLISECONDS 1000
 
 struct listing {
     struct keys_list *list;
@@ -108,18 +112,28 @@ static int put(struct repository *repository, const struct key *wrapping, uint32
     return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
 }
 
-/* How a passphrase makes this key, as the newest document of it tells. False: it does not. */
+/* How a passphrase makes this key, as the newest document that tells so. False: none does. */
 static bool find_derivation(struct repository *repository, const struct keys_list *list, const char *id,
                             struct key_derivation *derivation)
 {
     struct key_object object;
 
     for (size_t i = list->count; i-- > 0;)
-        if (strcmp(list->entries[i].id, id) == 0 && keys_get(repository, &list->entries[i], &object) == 0) {
+        if (strcmp(list->entries[i].id, id) == 0 && keys_get(repository, &list->entries[i], &object) == 0 &&
+            object.derivation.n != 0) {
             *derivation = object.derivation;
-            return derivation->n != 0;
+            return true;
         }
     return false;
+}
+
+/* NULL: it is not configured. */
+static const struct key *configured(const struct keyring *keyring, const char *id)
+{
+    for (size_t i = 0; i < keyring_count(keyring); i++)
+        if (strcmp(keyring_key(keyring, i)->id, id) == 0)
+            return keyring_key(keyring, i);
+    return NULL;
 }
 
 /* Whoever counts on a key that is not configured here has to hear of it. */
@@ -127,10 +141,7 @@ static void tell_left_out(const struct keyring *keyring, const struct keys_list 
                           uint32_t epoch)
 {
     for (size_t i = 0; i < list->count; i++) {
-        bool is_configured = false;
-        for (size_t k = 0; k < keyring_count(keyring); k++)
-            is_configured = is_configured || strcmp(keyring_key(keyring, k)->id, list->entries[i].id) == 0;
-        if (list->entries[i].epoch != before || is_configured)
+        if (list->entries[i].epoch != before || configured(keyring, list->entries[i].id) != NULL)
             continue;
         log_warning("key %s opens epoch %" PRIu32 " and will not open epoch %" PRIu32, list->entries[i].id,
                     before, epoch);
@@ -150,31 +161,93 @@ static int refuse_missing(const struct keyring *keyring)
     return -1;
 }
 
-/* Is a document of this epoch there that is of none of ours? Somebody else begins the same epoch then, with
- * another key. 0; -1 after logging, also when it can't be said. */
-static int refuse_others(struct repository *repository, const struct keyring *keyring, uint32_t epoch)
+/* How many documents of this epoch are listed, of our keys and of others. 0, or -1 after logging. */
+static int count_documents(struct repository *repository, const struct keyring *keyring, uint32_t epoch,
+                           size_t *ours, size_t *others)
 {
     struct keys_list list;
-    size_t here = 0;
 
+    *ours = *others = 0;
     if (keys_list(repository, &list) != 0)
         return -1;
     for (size_t i = 0; i < list.count; i++)
-        here += list.entries[i].epoch == epoch;
+        if (list.entries[i].epoch == epoch)
+            *(configured(keyring, list.entries[i].id) != NULL ? ours : others) += 1;
     keys_list_free(&list);
-    if (here == keyring_count(keyring))
-        return 0;
+    return 0;
+}
+
+static int tell_other(const struct repository *repository, uint32_t epoch)
+{
     log_error("somebody else has just begun epoch %" PRIu32 " of repository \"%s\", too", epoch,
               repository->settings->name);
     log_hint("Run the command again to see what is there.");
     return -1;
 }
 
-/* Takes back what nothing was ever sealed with: under that name it would stand for another's epoch. */
+/* Is a document of this epoch there that is of none of ours? Somebody else begins the same epoch then, with
+ * another key. A list that lags behind what we have stored is asked for again: it lags behind others', too.
+ * 0; -1 after logging, also when it can't be said. */
+static int refuse_others(struct repository *repository, const struct keyring *keyring, uint32_t epoch)
+{
+    size_t ours, others;
+
+    for (unsigned tries = 1;; tries++) {
+        if (count_documents(repository, keyring, epoch, &ours, &others) != 0)
+            return -1;
+        if (others > 0)
+            return tell_other(repository, epoch);
+        if (ours == keyring_count(keyring))
+            return 0;
+        if (tries == LISTS_MOST)
+            break;
+        interrupt_sleep(LIST_MILLISECONDS);
+    }
+    log_warning("the list of keys/ of repository \"%s\" does not show yet what was stored there: somebody "
+                "else who begins epoch %" PRIu32 " at this moment would not be seen",
+                repository->settings->name, epoch);
+    return 0;
+}
+
+/* Does a document of this epoch hold this key? Where the store can't prevent an overwrite it may be another's
+ * by now. 0; 1: it holds another (nothing logged); -1 after logging. */
+static int holds(struct repository *repository, const struct key *key, uint32_t epoch,
+                 const unsigned char epoch_key[CIPHER_KEY_BYTES])
+{
+    unsigned char there[CIPHER_KEY_BYTES];
+    struct keys_entry entry = {.epoch = epoch};
+    struct key_object object;
+    char name[KEY_NAME_BYTES];
+    int result;
+
+    memcpy(entry.id, key->id, sizeof entry.id);
+    key_object_name(epoch, key->id, name);
+    if (keys_get(repository, &entry, &object) != 0 || key_object_unwrap(&object, key, name, there) != 0)
+        return -1;
+    result = memcmp(there, epoch_key, sizeof there) == 0 ? 0 : 1;
+    explicit_bzero(there, sizeof there);
+    return result;
+}
+
+static int refuse_overwritten(struct repository *repository, const struct keyring *keyring, uint32_t epoch,
+                              const unsigned char epoch_key[CIPHER_KEY_BYTES])
+{
+    for (size_t i = 0; i < keyring_count(keyring); i++) {
+        int result = holds(repository, keyring_key(keyring, i), epoch, epoch_key);
+        if (result != 0)
+            return result > 0 ? tell_other(repository, epoch) : -1;
+    }
+    return 0;
+}
+
+/* Takes back what nothing was ever sealed with: under that name it would stand for another's epoch. What is
+ * another's by now stays. */
 static void take_back(struct repository *repository, const struct keyring *keyring, uint32_t epoch,
-                      size_t count)
+                      const unsigned char epoch_key[CIPHER_KEY_BYTES], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        if (holds(repository, keyring_key(keyring, i), epoch, epoch_key) > 0)
+            continue;
         char *key = key_of(repository, epoch, keyring_key(keyring, i)->id);
         if (key != NULL && store_delete(repository->store, key, NULL) != STORE_OK) {
             log_warning("\"%s\" could not be removed, and opens nothing",
@@ -201,8 +274,10 @@ static int put_all(struct repository *repository, const struct keyring *keyring,
     }
     if (result == 0)
         result = refuse_others(repository, keyring, epoch);
+    if (result == 0) /* the last look before cluster.json names it */
+        result = refuse_overwritten(repository, keyring, epoch, epoch_key);
     if (result != 0)
-        take_back(repository, keyring, epoch, done);
+        take_back(repository, keyring, epoch, epoch_key, done);
     return result;
 }
 
@@ -210,16 +285,23 @@ static int put_all(struct repository *repository, const struct keyring *keyring,
  * two keys. 0: there is none left, after logging. */
 static uint32_t next_epoch(struct repository *repository, const struct keys_list *list)
 {
+    const struct keys_entry *last = list->count > 0 ? &list->entries[list->count - 1] : NULL;
     uint32_t epoch = store_newest_epoch(repository->store).number;
+    char name[KEY_NAME_BYTES];
 
     if (repository->cluster.epoch.number > epoch)
         epoch = repository->cluster.epoch.number;
-    for (size_t i = 0; i < list->count; i++)
-        if (list->entries[i].epoch > epoch)
-            epoch = list->entries[i].epoch;
+    if (last != NULL && last->epoch > epoch)
+        epoch = last->epoch;
     if (epoch < SEALING_EPOCH_MOST)
         return epoch + 1;
     log_error("the key epochs of repository \"%s\" are used up", repository->settings->name);
+    if (last != NULL && last->epoch == epoch && epoch != repository->cluster.epoch.number) {
+        key_object_name(last->epoch, last->id, name);
+        log_hint("There is \"%s/%s\", and cluster.json names epoch %" PRIu32 ": no rotation of yours is "
+                 "likely to have made it. Move that object to another place, and run the command again.",
+                 repository->config->cluster_name, name, repository->cluster.epoch.number);
+    }
     return 0;
 }
 
@@ -257,64 +339,64 @@ int keys_begin_epoch(struct repository *repository)
     return result;
 }
 
-/* What this document holds. Of the current epoch it must be the key that cluster.json names. 0, or -1 after
- * logging. */
+/* What this document holds. 0, or -1 after logging. */
 static int open_document(struct repository *repository, const struct keys_entry *entry, const struct key *key,
-                         unsigned char epoch_key[CIPHER_KEY_BYTES])
+                         unsigned char epoch_key[CIPHER_KEY_BYTES], struct sealing_epoch *epoch)
 {
-    struct sealing_epoch epoch;
     struct key_object object;
     char name[KEY_NAME_BYTES];
 
     key_object_name(entry->epoch, entry->id, name);
-    if (keys_get(repository, entry, &object) != 0 || key_object_unwrap(&object, key, name, epoch_key) != 0 ||
-        sealing_epoch_of(entry->epoch, epoch_key, &epoch) != 0)
+    if (keys_get(repository, entry, &object) != 0 || key_object_unwrap(&object, key, name, epoch_key) != 0)
         return -1;
-    if (entry->epoch != repository->cluster.epoch.number ||
-        sealing_epochs_are_equal(&epoch, &repository->cluster.epoch))
-        return 0;
+    return sealing_epoch_of(entry->epoch, epoch_key, epoch);
+}
+
+/* Of the current epoch it must be the key that cluster.json names. */
+static bool is_stray(const struct repository *repository, const struct sealing_epoch *epoch)
+{
+    return epoch->number == repository->cluster.epoch.number &&
+           !sealing_epochs_are_equal(epoch, &repository->cluster.epoch);
+}
+
+/* right: the key whose document holds what cluster.json names; NULL: none is known. It may be cluster.json
+ * that is wrong then, and the document the only one. */
+static void tell_stray(const struct repository *repository, const struct keys_entry *entry, const char *right)
+{
+    char name[KEY_NAME_BYTES];
+
+    key_object_name(entry->epoch, entry->id, name);
     log_error("\"%s\" of repository \"%s\" holds another key than that of epoch %" PRIu32 " in cluster.json",
               name, repository->settings->name, entry->epoch);
-    log_hint("It was left by another rotation. Remove that object, and run repository-key add where another "
-             "key is.");
-    return -1;
+    if (right != NULL)
+        log_hint("It was left by another rotation: what cluster.json names is opened by the key %s. Move "
+                 "that object to another place, and run repository-key add again.",
+                 right);
+    else
+        log_hint("cluster.json may be an old or altered one, and this the only document of that key: remove "
+                 "and move nothing in keys/. Look for an earlier cluster.json, or for another key that opens "
+                 "what this one names (\"repository-key list\").");
 }
 
 int keys_check(struct repository *repository, const struct keys_list *list, const struct key *key)
 {
     unsigned char epoch_key[CIPHER_KEY_BYTES];
-    const uint32_t epoch = repository->cluster.epoch.number;
+    const uint32_t number = repository->cluster.epoch.number;
+    struct sealing_epoch epoch;
     int result = 1;
 
-    for (size_t i = 0; i < list->count && result > 0; i++)
-        if (list->entries[i].epoch == epoch && strcmp(list->entries[i].id, key->id) == 0)
-            result = open_document(repository, &list->entries[i], key, epoch_key);
+    for (size_t i = 0; i < list->count && result > 0; i++) {
+        const struct keys_entry *entry = &list->entries[i];
+        if (entry->epoch != number || strcmp(entry->id, key->id) != 0)
+            continue;
+        result = open_document(repository, entry, key, epoch_key, &epoch);
+        if (result == 0 && is_stray(repository, &epoch)) {
+            tell_stray(repository, entry, NULL);
+            result = -1;
+        }
+    }
     explicit_bzero(epoch_key, sizeof epoch_key);
     return result;
-}
-
-/* An epoch's key, by whichever configured key there is a document for. */
-static int open_epoch(struct repository *repository, struct keyring *keyring, const struct keys_list *list,
-                      uint32_t epoch, unsigned char epoch_key[CIPHER_KEY_BYTES])
-{
-    for (size_t i = 0; i < list->count; i++)
-        for (size_t k = 0; k < keyring_count(keyring) && list->entries[i].epoch == epoch; k++) {
-            const struct key *key = keyring_key(keyring, k);
-            if (strcmp(list->entries[i].id, key->id) == 0 &&
-                open_document(repository, &list->entries[i], key, epoch_key) == 0)
-                return 0;
-        }
-    log_error("no configured key (%s) opens epoch %" PRIu32 " of repository \"%s\"", keyring_ids(keyring),
-              epoch, repository->settings->name);
-    return -1;
-}
-
-static bool has(const struct keys_list *list, uint32_t epoch, const char *id)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->entries[i].epoch == epoch && strcmp(list->entries[i].id, id) == 0)
-            return true;
-    return false;
 }
 
 /* The epochs that a key is to be added to. */
@@ -328,25 +410,95 @@ struct wrapping {
     struct buffer left_out; /* "1, 3" */
 };
 
-/* 0: it opens this epoch now. 1: it does not, after logging. -1: nothing more can be stored, after logging.
- */
-static int wrap_epoch(struct wrapping *wrapping, uint32_t epoch)
+/* What the configured keys' documents of one epoch hold. */
+struct opened {
+    const struct keys_entry *right; /* one that opens; NULL: none */
+    unsigned char epoch_key[CIPHER_KEY_BYTES];
+    struct sealing_epoch epoch;
+    const struct keys_entry *stray, *differs, *damaged; /* NULL: none */
+    bool has_own, opens_own;                            /* that of the key that is to be added */
+};
+
+static void open_one(const struct wrapping *wrapping, const struct keys_entry *entry, const struct key *key,
+                     struct opened *opened)
 {
     unsigned char epoch_key[CIPHER_KEY_BYTES];
-    struct repository *repository = wrapping->repository;
-    int result = 0;
+    const bool is_own = strcmp(key->id, wrapping->key->id) == 0;
+    struct sealing_epoch epoch;
 
-    if (has(wrapping->list, epoch, wrapping->key->id)) {
-        if (epoch == repository->cluster.epoch.number)
-            result = keys_check(repository, wrapping->list, wrapping->key) == 0 ? 0 : 1;
-        return result;
+    opened->has_own = opened->has_own || is_own;
+    if (open_document(wrapping->repository, entry, key, epoch_key, &epoch) != 0) {
+        opened->damaged = entry;
+    } else if (is_stray(wrapping->repository, &epoch)) {
+        opened->stray = entry;
+    } else if (opened->right != NULL && !sealing_epochs_are_equal(&epoch, &opened->epoch)) {
+        opened->differs = entry;
+    } else {
+        opened->opens_own = opened->opens_own || is_own;
+        opened->right = entry;
+        opened->epoch = epoch;
+        memcpy(opened->epoch_key, epoch_key, sizeof epoch_key);
     }
-    if (open_epoch(repository, wrapping->keyring, wrapping->list, epoch, epoch_key) != 0)
-        result = 1;
-    else
-        result = put(repository, wrapping->key, epoch, epoch_key, wrapping->derivation);
-    wrapping->added += result == 0;
     explicit_bzero(epoch_key, sizeof epoch_key);
+}
+
+/* Each is opened, also where one is enough: its name alone says nothing. */
+static void open_epoch(const struct wrapping *wrapping, uint32_t number, struct opened *opened)
+{
+    const struct keys_list *list = wrapping->list;
+
+    *opened = (struct opened){.right = NULL};
+    for (size_t i = 0; i < list->count; i++) {
+        const struct key *key = configured(wrapping->keyring, list->entries[i].id);
+        if (list->entries[i].epoch == number && key != NULL)
+            open_one(wrapping, &list->entries[i], key, opened);
+    }
+}
+
+static void tell_opened(const struct wrapping *wrapping, uint32_t number, const struct opened *opened)
+{
+    struct repository *repository = wrapping->repository;
+    char left[KEY_NAME_BYTES], right[KEY_NAME_BYTES];
+
+    if (opened->stray != NULL)
+        tell_stray(repository, opened->stray,
+                   opened->right != NULL && !store_epoch_is_behind(repository->store) ? opened->right->id
+                                                                                      : NULL);
+    if (opened->differs != NULL) {
+        key_object_name(number, opened->right->id, left);
+        key_object_name(number, opened->differs->id, right);
+        log_error("\"%s\" and \"%s\" of repository \"%s\" hold different keys", left, right,
+                  repository->settings->name);
+        log_hint("One of them was left by another rotation, and nothing here says which. Keep both, and both "
+                 "key files: docs/encryption.md, \"When documents of keys/ differ\".");
+    }
+    if (opened->damaged != NULL && opened->right != NULL && opened->differs == NULL) {
+        key_object_name(number, opened->damaged->id, left);
+        log_warning("\"%s\" opens nothing; epoch %" PRIu32 " is opened by the key %s", left, number,
+                    opened->right->id);
+        log_hint("Move that object to another place, and run repository-key add again.");
+    }
+    if (opened->right == NULL)
+        log_error("no configured key (%s) opens epoch %" PRIu32 " of repository \"%s\"",
+                  keyring_ids(wrapping->keyring), number, repository->settings->name);
+}
+
+/* 0: it opens this epoch now. 1: it does not, after logging. -1: nothing more can be stored, after logging.
+ */
+static int wrap_epoch(struct wrapping *wrapping, uint32_t number)
+{
+    struct opened opened;
+    int result = 1;
+
+    open_epoch(wrapping, number, &opened);
+    tell_opened(wrapping, number, &opened);
+    if (opened.right != NULL && opened.differs == NULL && opened.has_own) {
+        result = opened.opens_own ? 0 : 1;
+    } else if (opened.right != NULL && opened.differs == NULL) {
+        result = put(wrapping->repository, wrapping->key, number, opened.epoch_key, wrapping->derivation);
+        wrapping->added += result == 0;
+    }
+    explicit_bzero(&opened, sizeof opened);
     return result;
 }
 
@@ -376,8 +528,11 @@ int keys_wrap_all(struct repository *repository, const struct key *key,
     struct keyring *keyring = keyring_open(repository->settings);
     struct keys_list list = {NULL, 0};
     struct wrapping wrapping = {repository, keyring, &list, key, derivation, 0, BUFFER_EMPTY};
+    struct key_derivation found;
     int result = keyring == NULL ? -1 : keys_list(repository, &list);
 
+    if (result == 0 && derivation == NULL && find_derivation(repository, &list, key->id, &found))
+        wrapping.derivation = &found;
     if (result == 0)
         result = wrap_all(&wrapping);
     *added = wrapping.added;

@@ -61,29 +61,122 @@ expect_equal "epochs of c" "1 2 3 5" "$(find "$objects/keys" -name "*.$c" -print
 configure "$T/c, $T/b"
 for i in 0 1 2; do expect_fetched "${segments[i]}"; done
 
-step "a document of another key under the current epoch is found"
-cp "$objects/keys/00000005.$a" right
-python3 - "$SOURCE/docs" "$T/c" "$objects/keys/00000005.$c" <<'PY'
+# document_alter DOCUMENT TO COMMANDS: a document of keys/ or cluster.json, altered by Python that knows it as d; rewrap(d, KEY-FILE): it
+# holds another epoch's key then
+document_alter() {
+    python3 -B - "$SOURCE/docs" "$@" <<'PY'
 import hashlib, importlib.machinery, importlib.util, json, os, sys
-sys.dont_write_bytecode = True
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 loader = importlib.machinery.SourceFileLoader("tool", sys.argv[1] + "/walferry-decrypt")
 tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("tool", loader))
 loader.exec_module(tool)
-key = open(sys.argv[2], "rb").read()
-document = json.load(open(sys.argv[3]))
-del document["sha256"]
-associated = f"walferry wrap 1 {document['epoch']} {tool.key_id(key)}".encode()
-wrapped = AESGCM(tool.hkdf(key, b"", "walferry wrap 1")).encrypt(bytes.fromhex(document["nonce"]), os.urandom(32), associated)
-document["wrapped"] = wrapped.hex()
-text = json.dumps(document, separators=(",", ":"))[:-1]
+def rewrap(d, file):
+    key = open(file, "rb").read()
+    associated = f"walferry wrap 1 {d['epoch']} {tool.key_id(key)}".encode()
+    d["wrapped"] = AESGCM(tool.hkdf(key, b"", "walferry wrap 1")).encrypt(bytes.fromhex(d["nonce"]), os.urandom(32), associated).hex()
+d = json.load(open(sys.argv[2]))
+del d["sha256"]
+exec(sys.argv[4])
+text = json.dumps(d, separators=(",", ":"))[:-1]
 open(sys.argv[3], "w").write(text + ',"sha256":"%s"}\n' % hashlib.sha256(text.encode()).hexdigest())
 PY
+}
+step "a document of another key under the current epoch is found, and which one is right"
+cp "$objects/keys/00000005.$a" right
+document_alter "$objects/keys/00000005.$c" "$objects/keys/00000005.$c" "rewrap(d, '$T/c')"
 configure "$T/b, $T/c"
 expect_status 1 repository-key add
 expect_output "00000005.$c\" .*holds another key than that of epoch 5 in cluster.json"
+expect_output "hint: .*cluster.json names is opened by the key $b\. Move that object"
 rm "$objects/keys/00000005.$c"
 expect_status 0 repository-key add
+
+step "a document of an older epoch that is damaged, or of another key, opens nothing, whatever its name says"
+configure "$T/a, $T/c"
+cp "$objects/keys/00000001.$c" old
+: >"$objects/keys/00000001.$c"
+expect_status 1 repository-key add
+expect_output "warning: \"keys/00000001.$c\" opens nothing; epoch 1 is opened by the key $a"
+expect_output "key $c does not open epoch 1 of"
+document_alter old "$objects/keys/00000001.$c" "rewrap(d, '$T/c')"
+expect_status 1 repository-key add
+expect_output "\"keys/00000001.($a|$c)\" and \"keys/00000001.($a|$c)\" .*hold different keys"
+cp old "$objects/keys/00000001.$c"
+
+step "cluster.json is altered: nothing in keys/ is called wrong, and nothing is to be removed"
+cp "$objects/cluster.json" cluster.json
+configure "$T/b"
+expect_status 0 repository-key add --passphrase-fd 3 3<<<"once"
+document_alter cluster.json "$objects/cluster.json" "d['epoch_id'] = '0123456789abcdef'"
+configure "$T/once"
+expect_status 1 repository-key unlock --passphrase-fd 3 3<<<"once"
+expect_output "holds another key than that of epoch 5 in cluster.json"
+expect_output "hint: cluster.json may be an old or altered one.* remove and move nothing"
+expect_absent once
+cp cluster.json "$objects/cluster.json"
+
+step "a key from a passphrase stays one, also where its newest document does not tell"
+expect_status 0 repository-key unlock --passphrase-fd 3 3<<<"once"
+once=$(id_of once)
+document_alter "$objects/keys/00000005.$once" "$objects/keys/00000005.$once" "del d['scrypt']"
+rm "$objects/keys/00000004.$once"
+configure "$T/b, $T/once"
+expect_status 0 repository-key add
+expect_status 0 repository-key rotate # epoch 6
+for epoch in 4 6; do expect_true "scrypt in epoch $epoch" grep -q '"scrypt"' "$objects/keys/0000000$epoch.$once"; done
+rm "$objects"/keys/*."$once"
+
+step "a list that lags behind what was just stored stops no rotation"
+configure "$T/b"
+echo "<ListBucketResult><Name>$S3_BUCKET</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>" >none.xml
+script "LIST */keys/ 2 1 status=200 body=$T/none.xml"
+expect_status 0 repository-key rotate # epoch 7
+expect_requests 3 "LIST .*/keys/"
+script "LIST */keys/ 2 9 status=200 body=$T/none.xml"
+expect_status 0 repository-key rotate # epoch 8
+expect_output "warning: the list of keys/ .*does not show yet"
+script
+
+step "a document that another has overwritten (no If-None-Match): no epoch begins, and it is left alone"
+document_alter "$objects/keys/00000008.$b" anothers "d['epoch'] = 9; rewrap(d, '$T/b')"
+cp "$objects/cluster.json" cluster.json
+script "GET */keys/00000009.$b 1 1 swap=$T/anothers"
+expect_status 1 repository-key rotate
+expect_output "somebody else has just begun epoch 9"
+script
+expect_same "cluster.json" cluster.json "$objects/cluster.json"
+expect_same "the other's document" anothers "$objects/keys/00000009.$b"
+rm "$objects/keys/00000009.$b"
+
+step "an object that nobody's rotation has made stands in the way of all epochs: it is named"
+: >"$objects/keys/99999999.0123456789abcdef"
+expect_status 1 repository-key rotate
+expect_output "used up"
+expect_output "hint: There is \"main/keys/99999999.0123456789abcdef\", and cluster.json names epoch 8"
+rm "$objects/keys/99999999.0123456789abcdef"
+expect_status 0 push "${segments[3]}"
+expect_equal "epoch" 8 "$(epoch_of "${segments[3]}")"
+
+step "list needs no key; one that can't be read is told"
+configure "$T/none"
+expect_status 0 repository-key list
+expect_output "epoch 8 \(current\), key $b"
+expect_output "warning: there is no key file"
+configure "$T/short"
+expect_status 1 repository-key list
+expect_output "epoch 8 \(current\), key $b"
+
+step "accept: of several repositories one is named; what is read as it was has no newest epoch"
+configure "$T/b" "[repository there]
+url = s3://$S3_BUCKET/elsewhere
+encryption_key_file = $T/b"
+expect_status 2 repository-key accept
+expect_output "hint: .*accept --repository NAME"
+expect_status 0 repository-key accept --repository here
+configure "$T/b" "as_of = 2026-01-01 00:00:00+00"
+expect_status 1 repository-key accept
+expect_output "read as it was \(as_of\)"
+! grep -q "is the newest" <<<"$output" || fail "it was accepted"
 
 step "docs/walferry-decrypt goes on behind a document that is damaged, and says which"
 : >"$objects/keys/00000003.$a"
@@ -91,6 +184,9 @@ sed 's/"wrapped":"..../"wrapped":"0000/' right >"$objects/keys/00000005.$a"
 expect_status 1 "$SOURCE/docs/walferry-decrypt" --key a --key b --key c "$objects" "$T/open"
 expect_output "00000003.$a: "
 expect_output "00000005.$a: .*does not open it"
+expect_status 1 "$SOURCE/docs/walferry-decrypt" --key short "$objects" "$T/open"
+expect_output "short: it holds no key"
+! grep -q Traceback <<<"$output" || fail "a traceback"
 for i in 0 1 2; do
     lz4 -dcq "open/$system/wal/0000000100000000/${segments[i]}" >plain
     expect_same "segment" "main/pg_wal/${segments[i]}" plain
