@@ -173,10 +173,14 @@ encryption_key_file = $T/b"
 expect_status 2 repository-key accept
 expect_output "hint: .*accept --repository NAME"
 expect_status 0 repository-key accept --repository here
-configure "$T/b" "as_of = 2026-01-01 00:00:00+00"
+script "set versions on"
+configure "$T/b"
+expect_status 0 repository-key rotate # epoch 9
+configure "$T/b" "as_of = 2099-01-01 00:00:00+00"
 expect_status 1 repository-key accept
 expect_output "read as it was \(as_of\)"
 ! grep -q "is the newest" <<<"$output" || fail "it was accepted"
+script
 
 step "docs/walferry-decrypt goes on behind a document that is damaged, and says which"
 : >"$objects/keys/00000003.$a"
