@@ -1,5 +1,5 @@
 #!/bin/bash
-# goal: every byte class of every kind of encrypted object flipped, cut, swapped or replayed from another cluster is found and named, and nothing of it is handed on; the whole is recovered without walferry
+# goal: every byte class of every kind of encrypted object whose content is read, gap markers too, flipped, cut, swapped or replayed from another cluster is found and named, and nothing of it is handed on; the whole is recovered without walferry
 # stores: file s3
 # limit: 600
 ENCRYPTED=1
@@ -34,6 +34,14 @@ ledger main >newest
 server_stop main
 printf '1\t0/1000000\tno recovery target specified\n' >main/pg_wal/00000002.history
 (cd main && expect_status 0 wal-push pg_wal/00000002.history)
+gap=wal/0000000100000000/000000010000000000000080-000000010000000000000081.gap # far behind all that is there
+python3 - "$system" >marker <<'PY'
+import hashlib, sys
+text = ('{"walferry":1,"kind":"gap","system_identifier":"%s","segment_bytes":1048576,"first":"000000010000000000000080","last":"000000010000000000000081",'
+        '"segments":2,"since":"2026-01-01T00:00:00.000000Z","until":"2026-01-01T00:00:01.000000Z","host":"here"' % sys.argv[1])
+print(text + ',"sha256":"%s"}' % hashlib.sha256(text.encode()).hexdigest())
+PY
+object_put "main/$system/$gap" marker
 expect_status 0 basebackup-verify --full
 raw_list | sed -n "s|^main/\($system/[^ ]*\) .*|\1|p" | LC_ALL=C sort >names
 while read -r name; do
@@ -43,8 +51,8 @@ done <names
 # kind_of NAME
 kind_of() {
     case ${1#*/} in
-    wal/*.history) echo history ;; wal/*.backup) echo backup-file ;; wal/*) echo segment ;; restore-points/*) echo restore-points ;; index/*) echo index ;;
-    notes/*) echo note ;; */manifest.json) echo manifest ;; */files) echo files ;; */started.json) echo started ;; */main-*) echo part ;; *) echo other ;;
+    wal/*.history) echo history ;; wal/*.gap) echo gap ;; wal/*.backup) echo backup-file ;; wal/*) echo segment ;; restore-points/*) echo restore-points ;; index/*) echo index ;;
+    notes/*) echo note ;; reports/* | */heartbeat.json) echo other ;; */manifest.json) echo manifest ;; */files) echo files ;; */started.json) echo started ;; */main-*) echo part ;; *) echo other ;;
     esac
 }
 declare -A of=() second=()
@@ -53,7 +61,7 @@ while read -r name; do
     if [ -z "${of[$kind]:-}" ]; then of[$kind]=$name; else second[$kind]=$name; fi
 done < <(if [ $((SEED % 2)) = 0 ]; then cat names; else tac names; fi)
 echo "kinds: ${!of[*]}"
-for kind in segment history restore-points note manifest files started part; do expect_true "an object of kind $kind" test -n "${of[$kind]:-}"; done
+for kind in segment gap history restore-points note manifest files started part; do expect_true "an object of kind $kind" test -n "${of[$kind]:-}"; done
 
 damage() { # WHAT FROM TO SECOND: false if it does not apply
     python3 - "$@" <<'PY'
@@ -107,7 +115,7 @@ names_of=(magic version chunk-size epoch epoch-id reserved salt chunk chunk-tag 
 tried=0
 for kind in "${!of[@]}"; do
     name=${of[$kind]}
-    [ "$kind" != other ] || continue
+    [ "$kind" != other ] || continue # of reports of a verification and of heartbeats nothing but the name and the time is read
     step "$kind: $name"
     for what in "${names_of[@]}"; do
         # without --full a part of the rows in turn
@@ -141,6 +149,7 @@ expect_output "never encrypted"
 raw_put "main/$name" "right/$name"
 
 step "it is restored, to a time"
+object_delete "main/$system/$gap"
 object_delete "$(wal_key 00000002.history)" # a history of our own making leads nowhere
 expect_status 0 basebackup-fetch --target-time "$instant" -D "$T/restored"
 expect_status 0 recovery-config --target-time "$instant" -D "$T/restored"
