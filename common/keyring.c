@@ -45,9 +45,8 @@ static void free_keyring(struct keyring *keyring)
 /* Adds one; the same key in two files is one. */
 static int add_key(struct keyring *keyring, const struct key *key)
 {
-    for (size_t i = 0; i < keyring->count; i++)
-        if (strcmp(keyring->keys[i].id, key->id) == 0)
-            return 0;
+    if (keyring_has(keyring, key->id))
+        return 0;
     keyring->keys[keyring->count++] = *key;
     return buffer_printf(&keyring->ids, "%s%s", keyring->count > 1 ? ", " : "", key->id);
 }
@@ -151,6 +150,14 @@ size_t keyring_count(const struct keyring *keyring)
 const struct key *keyring_key(const struct keyring *keyring, size_t index)
 {
     return &keyring->keys[index];
+}
+
+bool keyring_has(const struct keyring *keyring, const char *id)
+{
+    for (size_t i = 0; i < keyring->count; i++)
+        if (strcmp(keyring->keys[i].id, id) == 0)
+            return true;
+    return false;
 }
 
 const char *keyring_ids(const struct keyring *keyring)

@@ -1,5 +1,6 @@
 #include "repository.h"
 
+#include "keyring.h"
 #include "log.h"
 
 #include <inttypes.h>
@@ -16,7 +17,12 @@ int repository_open(const struct config *config, const struct repository_config 
                     struct repository *repository)
 {
     *repository = (struct repository){.config = config, .settings = settings, .state = state};
-    repository->store = store_open(settings, limits);
+    struct keyring *keyring =
+        settings->encryption_key_file == NULL ? NULL : keyring_open(settings); /* the store has the same */
+    repository->is_locked = settings->encryption_key_file != NULL && keyring == NULL;
+    if (!repository->is_locked)
+        repository->store = store_open(settings, limits);
+    keyring_close(keyring);
     if (repository->store == NULL)
         return -1;
     store_remember_keys(repository->store, config, state);

@@ -55,6 +55,7 @@ struct repository {
     struct store *store;
     struct relay *relay; /* of repository_use_relays; NULL: none */
     bool cluster_known;
+    bool is_locked;         /* what failed last failed for want of a key, which no store can mend */
     struct cluster cluster; /* when cluster_known */
 };
 

@@ -150,14 +150,25 @@ const struct generation *cluster_generation(const struct cluster *cluster, uint6
 
 static void tell_keys(struct repository *repository, uint32_t epoch)
 {
-    struct buffer ids = BUFFER_EMPTY;
+    struct buffer others = BUFFER_EMPTY, ours = BUFFER_EMPTY;
     char *key = repository_cluster_key(repository);
+    const bool is_known =
+        key != NULL && store_list_key_ids(repository->store, key, epoch, &others, &ours) == 0;
 
-    if (key != NULL && store_list_key_ids(repository->store, key, epoch, &ids) == 0 && ids.length > 0)
+    if (is_known && ours.length > 0)
+        log_error("the document of the key %s in keys/ of epoch %" PRIu32
+                  " holds another key than cluster.json names",
+                  buffer_string(&ours), epoch);
+    if (is_known && others.length > 0)
         log_hint("It is opened by the key %s: give its file as encryption_key_file of repository \"%s\" in "
                  "\"%s\".",
-                 buffer_string(&ids), repository->settings->name, repository->config->path);
-    buffer_free(&ids);
+                 buffer_string(&others), repository->settings->name, repository->config->path);
+    else if (is_known && ours.length > 0)
+        log_hint(
+            "Either was altered, or is of another rotation at the same time. Remove nothing; look at the "
+            "versions of both.");
+    buffer_free(&others);
+    buffer_free(&ours);
     free(key);
 }
 
@@ -170,6 +181,7 @@ int repository_take_epoch(struct repository *repository)
     enum store_result result;
 
     if (repository->settings->encryption_key_file == NULL) {
+        repository->is_locked = epoch->number != 0;
         if (epoch->number == 0)
             return 0;
         log_error("repository \"%s\" is encrypted, and the configuration has no encryption_key_file for it",
@@ -177,6 +189,7 @@ int repository_take_epoch(struct repository *repository)
         tell_keys(repository, epoch->number);
         return -1;
     }
+    repository->is_locked = epoch->number == 0;
     if (epoch->number == 0) {
         log_error(
             "repository \"%s\" is not encrypted, but the configuration has an encryption_key_file for it",
@@ -189,6 +202,7 @@ int repository_take_epoch(struct repository *repository)
     char *key = repository_cluster_key(repository);
     result = key == NULL ? STORE_FAILED : store_set_epoch(repository->store, key, epoch);
     free(key);
+    repository->is_locked = result == STORE_ABSENT || result == STORE_DAMAGED;
     if (result == STORE_ABSENT) {
         log_error("repository \"%s\" is encrypted, and no configured key (%s) opens its epoch %" PRIu32, name,
                   store_key_ids(repository->store), epoch->number);
@@ -238,6 +252,7 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
     enum repository_result result =
         key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
 
+    repository->is_locked = false;
     if (result == REPOSITORY_ABSENT) {
         log_error("there is no walferry repository here: \"%s\" is not there",
                   store_describe(repository->store, key));

@@ -72,9 +72,11 @@ void store_set_limits(struct store *store, const struct store_limits *limits);
 int store_use_relay(struct store *store);
 /* The ids of the configured keys, of an encrypted one. */
 const char *store_key_ids(const struct store *store);
-/* Those of the keys that open an epoch, by one LIST of keys/, appended: "0123456789abcdef, ...". cluster: any
- * key below the cluster's folder. 0, or -1 after logging. */
-int store_list_key_ids(struct store *store, const char *cluster, uint32_t epoch, struct buffer *ids);
+/* Those of the keys that open an epoch, by one LIST of keys/, appended: "0123456789abcdef, ..."; those that
+ * are configured here, and the others. cluster: any key below the cluster's folder. 0, or -1 after logging.
+ */
+int store_list_key_ids(struct store *store, const char *cluster, uint32_t epoch, struct buffer *others,
+                       struct buffer *ours);
 /* How many answers so far asked for fewer requests. */
 unsigned store_slow_downs(const struct store *store);
 /* The time by the store's own clock, as its last answer told it; a directory, and a store that told none, has

@@ -267,3 +267,11 @@ const char *store_key_ids(const struct store *store)
 {
     return keyring_ids(((struct sealed *)store->own)->keyring);
 }
+
+int store_list_key_ids(struct store *store, const char *cluster, uint32_t epoch, struct buffer *others,
+                       struct buffer *ours)
+{
+    const struct sealed *sealed = sealed_of(store);
+
+    return sealed_list_key_ids(store, sealed == NULL ? NULL : sealed->keyring, cluster, epoch, others, ours);
+}

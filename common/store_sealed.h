@@ -40,6 +40,10 @@ enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
                                    const struct sealing_epoch *epoch, bool may_ask,
                                    unsigned char epoch_key[CIPHER_KEY_BYTES]);
 
+/* store_list_key_ids, of the store within; keyring NULL: all are others. */
+int sealed_list_key_ids(struct store *store, const struct keyring *keyring, const char *cluster,
+                        uint32_t epoch, struct buffer *others, struct buffer *ours);
+
 /* store_set_epoch and its kin. */
 enum store_result sealed_set_epoch(struct sealed *sealed, const char *cluster,
                                    const struct sealing_epoch *epoch);

@@ -206,30 +206,40 @@ static enum store_result judge(struct opening *opening, enum store_result got)
 }
 
 /* An object says that it is of an epoch for which there is no key here. What is in keys/ tells whether that
- * can be: the current epoch may be one that was remembered, and another host have begun others. */
+ * can be: the current epoch may be one that was remembered, and another host have begun others. Of two that
+ * began one at once, the loser may have left its document beside the winner's: it is damage only where none
+ * but ours are there. */
 static enum store_result tell_no_key(struct opening *opening)
 {
     struct sealed *sealed = opening->sealed;
     const uint32_t epoch = opening->unknown_epoch.number;
-    struct buffer ids = BUFFER_EMPTY;
-    enum store_result result = STORE_DAMAGED;
+    const bool has_number = keyring_has_number(sealed->keyring, epoch);
+    struct buffer others = BUFFER_EMPTY, ours = BUFFER_EMPTY;
+    enum store_result result = STORE_FAILED;
 
-    if (keyring_has_number(sealed->keyring, epoch)) {
+    if (sealed_list_key_ids(&sealed->inner, sealed->keyring, opening->key, epoch, &others, &ours) != 0)
+        goto done;
+    if (others.length == 0 && ours.length == 0) {
+        result = STORE_DAMAGED;
+        damaged(opening, "it names a key epoch that has no key in keys/");
+        log_hint("It was altered, or stored before the repository was emptied and made anew; or its epoch's "
+                 "documents in keys/ were deleted: look for them in the bucket's versions, or in a copy, "
+                 "before you move any object.");
+    } else if (others.length == 0 && has_number) {
+        result = STORE_DAMAGED;
         damaged(opening, "it is encrypted with another key than its epoch has here");
         log_hint("So it is with what was stored before a repository was emptied and made anew, or altered.");
-    } else if (store_list_key_ids(&sealed->inner, opening->key, epoch, &ids) != 0) {
-        result = STORE_FAILED;
-    } else if (ids.length == 0) {
-        damaged(opening, "it names a key epoch that has no key in keys/");
     } else {
-        result = STORE_FAILED;
         log_error("%s is encrypted with epoch %" PRIu32 ", which no configured key (%s) opens",
                   store_describe(&sealed->inner, opening->key), epoch, keyring_ids(sealed->keyring));
         log_hint("It is opened by the key %s: encryption_key_file takes several. Is there none of them any "
-                 "more, then nobody can read it.",
-                 buffer_string(&ids));
+                 "more, then nobody can read it.%s",
+                 buffer_string(others.length > 0 ? &others : &ours),
+                 has_number ? " If they don't open it either, it was altered." : "");
     }
-    buffer_free(&ids);
+done:
+    buffer_free(&others);
+    buffer_free(&ours);
     return result;
 }
 

@@ -37,7 +37,8 @@ static char *state_file(const struct sealed *sealed, const struct sealing_epoch 
     return result;
 }
 
-/* What was remembered and is not it is forgotten: the store is asked. */
+/* What was remembered and is not it stays: the store is asked, and what comes takes its place. It may be all
+ * that is left, and memory have run out. */
 static bool recall(struct sealed *sealed, const struct sealing_epoch *epoch, const struct key *key)
 {
     struct buffer text = BUFFER_EMPTY;
@@ -52,8 +53,6 @@ static bool recall(struct sealed *sealed, const struct sealing_epoch *epoch, con
                                 "a remembered key", &taken) == 0 &&
                    sealing_epochs_are_equal(&taken, epoch);
         log_mute_thread(was_muted);
-        if (!recalled)
-            state_forget(sealed->state, file);
     }
     buffer_free(&text);
     free(file);
@@ -132,7 +131,8 @@ enum store_result sealed_epoch_key(struct sealed *sealed, const char *cluster,
 }
 
 struct key_ids {
-    struct buffer *text;
+    const struct keyring *keyring;
+    struct buffer *others, *ours;
     bool failed;
 };
 
@@ -143,15 +143,18 @@ static bool note_key_id(void *context, const char *key, uint64_t bytes)
     uint32_t epoch;
 
     (void)bytes;
-    if (key_object_name_parse(strrchr(key, '/') + 1, &epoch, id))
-        ids->failed = buffer_printf(ids->text, "%s%s", ids->text->length > 0 ? ", " : "", id) != 0;
+    if (key_object_name_parse(strrchr(key, '/') + 1, &epoch, id)) {
+        struct buffer *text = ids->keyring != NULL && keyring_has(ids->keyring, id) ? ids->ours : ids->others;
+        ids->failed = buffer_printf(text, "%s%s", text->length > 0 ? ", " : "", id) != 0;
+    }
     return !ids->failed;
 }
 
-int store_list_key_ids(struct store *store, const char *cluster, uint32_t epoch, struct buffer *ids)
+int sealed_list_key_ids(struct store *store, const struct keyring *keyring, const char *cluster,
+                        uint32_t epoch, struct buffer *others, struct buffer *ours)
 {
     char *prefix = string_printf("%.*s/keys/%08" PRIu32 ".", (int)strcspn(cluster, "/"), cluster, epoch);
-    struct key_ids noted = {ids, prefix == NULL};
+    struct key_ids noted = {keyring, others, ours, prefix == NULL};
     const struct store_listing listing = {.prefix = prefix, .each = note_key_id, .context = &noted};
 
     if (prefix != NULL && store_list(store, &listing) != STORE_OK)
@@ -171,28 +174,36 @@ static char *mark_file(const struct sealed *sealed)
     return state_name("epoch", sealed->config, sealed->inner.config);
 }
 
-/* It never ages. Number 0: there is none, or it is damaged. */
-static struct sealing_epoch parse_mark(const struct buffer *text)
+/* It never ages. */
+struct mark {
+    struct sealing_epoch newest; /* number 0: there is none, or it is damaged */
+    struct sealing_epoch
+        before; /* was the newest, and whether its key is still there is not known yet; or 0 */
+};
+
+static struct mark parse_mark(const struct buffer *text)
 {
-    struct sealing_epoch epoch = {.number = 0};
+    struct mark mark = {.newest.number = 0};
     const bool was_muted = log_mute_thread(true);
     struct json *document = document_open(text->data, text->length, "epoch", "the newest epoch");
 
     log_mute_thread(was_muted);
-    if (document != NULL)
-        sealing_epoch_from_json(document, &epoch);
+    if (document != NULL) {
+        sealing_epoch_from_json(document, &mark.newest);
+        sealing_epoch_from_json(json_member(document, "before"), &mark.before);
+    }
     json_free(document);
-    return epoch;
+    return mark;
 }
 
-static struct sealing_epoch read_mark(const struct sealed *sealed, const char *file, bool tells)
+static struct mark read_mark(const struct sealed *sealed, const char *file, bool tells)
 {
-    struct sealing_epoch epoch = {.number = 0};
+    struct mark mark = {.newest.number = 0};
     struct buffer text = BUFFER_EMPTY;
 
     if (state_read_secret(sealed->state, file, &text) == 0) {
-        epoch = parse_mark(&text);
-        if (epoch.number == 0 && tells) {
+        mark = parse_mark(&text);
+        if (mark.newest.number == 0 && tells) {
             const bool was_muted = log_mute_thread(false); /* also where what is remembered is only tried */
             log_warning("\"%s/%s\" is damaged: what cluster.json says of the newest key epoch is believed",
                         sealed->state->directory, file);
@@ -200,25 +211,37 @@ static struct sealing_epoch read_mark(const struct sealed *sealed, const char *f
         }
     }
     buffer_free(&text);
-    return epoch;
+    return mark;
 }
 
-/* Between processes it only goes up, unless it must be what it is told. */
-static int write_mark(const struct sealed *sealed, const char *file, const struct sealing_epoch *epoch,
-                      bool must_be)
+static int seal_mark(const struct mark *mark, struct buffer *text)
+{
+    struct json *document = document_new("epoch"), *before;
+
+    sealing_epoch_to_json(document, &mark->newest);
+    if (mark->before.number != 0) {
+        before = json_new_object();
+        sealing_epoch_to_json(before, &mark->before);
+        json_set(document, "before", before);
+    }
+    return document_seal(document, text);
+}
+
+/* was: it is written only if this is still there, else another process knows better, or the user (accept).
+ * NULL: it must be what it is told. */
+static int write_mark(const struct sealed *sealed, const char *file, const struct mark *mark,
+                      const struct mark *was)
 {
     int lock = state_lock(sealed->state, LOCK_NAME, LOCK_MILLISECONDS), result = 0;
     struct buffer text = BUFFER_EMPTY;
-    struct json *document;
 
     if (lock < 0) {
         log_warning("could not lock \"%s/" LOCK_NAME "\": %m", sealed->state->directory);
         return -1;
     }
-    if (must_be || read_mark(sealed, file, false).number < epoch->number) {
-        document = document_new("epoch");
-        sealing_epoch_to_json(document, epoch);
-        result = document_seal(document, &text);
+    const struct mark now = read_mark(sealed, file, false);
+    if (was == NULL || sealing_epochs_are_equal(&now.newest, &was->newest)) {
+        result = seal_mark(mark, &text);
         if (result == 0)
             result = state_keep(sealed->state, file, text.data, text.length);
     }
@@ -232,32 +255,63 @@ struct sealing_epoch sealed_newest_epoch(struct sealed *sealed)
     char *file = mark_file(sealed);
 
     if (file != NULL) {
-        const struct sealing_epoch mark = read_mark(sealed, file, true);
-        keyring_see(sealed->keyring, &mark);
+        const struct mark mark = read_mark(sealed, file, true);
+        keyring_see(sealed->keyring, &mark.newest);
     }
     free(file);
     return keyring_newest(sealed->keyring);
 }
 
-/* What rotation leaves behind stays. Where the documents of the epoch before are gone, so is what was there.
- */
-static void look_back(struct sealed *sealed, const char *cluster, const struct sealing_epoch *before)
+/* Is there a document of this epoch that none of our keys would open? Then it is there, and for another key
+ * than is configured now. */
+static enum store_result find_others(struct sealed *sealed, const char *cluster, uint32_t epoch)
 {
-    const char *name = sealed->inner.config->name;
+    struct buffer others = BUFFER_EMPTY, ours = BUFFER_EMPTY;
+    enum store_result result = STORE_FAILED;
+
+    if (sealed_list_key_ids(&sealed->inner, sealed->keyring, cluster, epoch, &others, &ours) == 0)
+        result = others.length > 0 ? STORE_OK : STORE_ABSENT;
+    buffer_free(&others);
+    buffer_free(&ours);
+    return result;
+}
+
+/* OK, ABSENT or FAILED; what is damaged opens nothing. */
+static enum store_result find_before(struct sealed *sealed, const char *cluster,
+                                     const struct sealing_epoch *before)
+{
+    enum store_result result = STORE_ABSENT;
     struct sealing_epoch taken;
+    bool has_ours = false;
 
     for (size_t i = 0; i < keyring_count(sealed->keyring); i++) {
-        enum store_result result =
-            ask(sealed, cluster, before->number, keyring_key(sealed->keyring, i), &taken);
-        if ((result != STORE_OK && result != STORE_ABSENT) ||
-            (result == STORE_OK && sealing_epochs_are_equal(&taken, before)))
-            return;
+        enum store_result one = ask(sealed, cluster, before->number, keyring_key(sealed->keyring, i), &taken);
+        if (one == STORE_OK && sealing_epochs_are_equal(&taken, before))
+            return STORE_OK;
+        has_ours = has_ours || one == STORE_OK || one == STORE_DAMAGED;
+        if (one == STORE_FAILED)
+            result = STORE_FAILED;
     }
-    log_warning("repository \"%s\" has no key of epoch %" PRIu32
-                ", which was the newest here: it was made anew, or that key was removed",
-                name, before->number);
-    log_hint("What was stored there from here in that epoch (if it was made anew: at most an hour's WAL) is "
-             "encrypted with a key that nothing but state_dir has. Take a base backup now.");
+    return has_ours || result == STORE_FAILED ? result : find_others(sealed, cluster, before->number);
+}
+
+/* What rotation leaves behind stays. Where the documents of the epoch before are gone, so is what was there.
+ * False: that could not be found out. */
+static bool look_back(struct sealed *sealed, const char *cluster, const struct sealing_epoch *before)
+{
+    const char *name = sealed->inner.config->name;
+    const enum store_result result = find_before(sealed, cluster, before);
+
+    if (result == STORE_ABSENT) {
+        const bool was_muted = log_mute_thread(false); /* it is said once, whoever finds it */
+        log_warning("repository \"%s\" has no key of epoch %" PRIu32
+                    ", which was the newest here: it was made anew, or that key was removed or damaged",
+                    name, before->number);
+        log_hint("What was stored there from here in that epoch (if it was made anew: at most an hour's WAL) "
+                 "is encrypted with a key that nothing but state_dir has. Take a base backup now.");
+        log_mute_thread(was_muted);
+    }
+    return result != STORE_FAILED;
 }
 
 /* The epoch of cluster.json, whose key is here. */
@@ -266,12 +320,21 @@ static void see(struct sealed *sealed, const char *cluster, const struct sealing
     char *file = mark_file(sealed);
 
     if (file != NULL) {
-        const struct sealing_epoch mark = read_mark(sealed, file, true);
-        keyring_see(sealed->keyring, &mark);
-        if (mark.number != 0 && mark.number < epoch->number)
-            look_back(sealed, cluster, &mark);
-        if (mark.number < epoch->number)
-            write_mark(sealed, file, epoch, false);
+        const struct mark was = read_mark(sealed, file, true);
+        const bool is_newer = was.newest.number < epoch->number;
+        struct mark mark = was;
+        keyring_see(sealed->keyring, &was.newest);
+        if (is_newer) {
+            mark.newest = *epoch;
+            if (was.before.number == 0)
+                mark.before = was.newest;
+        }
+        const bool is_known = mark.before.number != 0 && was.newest.number <= epoch->number &&
+                              look_back(sealed, cluster, &mark.before);
+        if (is_known)
+            mark.before.number = 0;
+        if (is_newer || is_known)
+            write_mark(sealed, file, &mark, &was);
     }
     free(file);
     keyring_see(sealed->keyring, epoch);
@@ -293,13 +356,13 @@ enum store_result sealed_set_epoch(struct sealed *sealed, const char *cluster,
 
 int sealed_accept_epoch(struct sealed *sealed)
 {
-    const struct sealing_epoch epoch = keyring_epoch(sealed->keyring);
+    const struct mark mark = {.newest = keyring_epoch(sealed->keyring)};
     char *file = mark_file(sealed);
-    int result = file == NULL ? 0 : write_mark(sealed, file, &epoch, true);
+    int result = file == NULL ? 0 : write_mark(sealed, file, &mark, NULL);
 
     free(file);
     if (result == 0)
-        keyring_set_newest(sealed->keyring, &epoch);
+        keyring_set_newest(sealed->keyring, &mark.newest);
     return result;
 }
 
@@ -317,11 +380,12 @@ void sealed_tell_behind(const struct sealed *sealed)
         log_error("cluster.json of repository \"%s\" names another key epoch %" PRIu32
                   " than before: nothing is encrypted with it",
                   name, epoch.number);
-    log_hint(
-        "Whoever can write there may have put an old cluster.json back: \"repository-key rotate\" begins "
-        "an epoch behind all. But if the repository was emptied and made anew, or brought back from a "
-        "copy, run \"repository-key accept\" as this user, and then basebackup-push: what was stored "
-        "there from here since then may be encrypted with a key that nothing but state_dir has.");
+    log_hint("Whoever can write there may have put an old cluster.json back: \"repository-key rotate "
+             "--repository %s\", as this user, begins an epoch behind all. But if the repository was emptied "
+             "and made anew, or brought back from a copy, run \"repository-key accept --repository %s\" as "
+             "this user, and then basebackup-push: what was stored there from here since then may be "
+             "encrypted with a key that nothing but state_dir has.",
+             name, name);
 }
 
 int sealed_begin_new(struct sealed *sealed, const char *key, struct sealing *sealing)

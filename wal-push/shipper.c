@@ -324,23 +324,36 @@ static struct store_limits share_time(const struct shipment *shipment)
     };
 }
 
+static int ship_to_open(const struct shipment *shipment, struct shipper_place *place)
+{
+    if (check_cluster(shipment, &place->repository) != 0)
+        return -1;
+    /* Before any later segment; another call may have let go of one meanwhile. */
+    if (gaps_send(shipment->shipper->state, &place->repository, shipment->source->system_identifier) != 0)
+        return -1;
+    return put_into(shipment, place);
+}
+
 static int ship_to(const struct shipment *shipment, size_t index)
 {
     struct shipper *shipper = shipment->shipper;
     struct shipper_place *place = &shipper->places[index];
+    struct repository *repository = &place->repository;
     const struct store_limits limits = share_time(shipment);
+    int result = -1;
 
-    if (!place->is_open && repository_open(shipper->config, &shipper->config->repositories[index],
-                                           shipper->state, &limits, &place->repository) != 0)
-        return -1;
-    place->is_open = true;
-    store_set_limits(place->repository.store, &limits);
-    if (check_cluster(shipment, &place->repository) != 0)
-        return -1;
-    /* Before any later segment; another call may have let go of one meanwhile. */
-    if (gaps_send(shipper->state, &place->repository, shipment->source->system_identifier) != 0)
-        return -1;
-    return put_into(shipment, place);
+    if (!place->is_open)
+        place->is_open = repository_open(shipper->config, &shipper->config->repositories[index],
+                                         shipper->state, &limits, repository) == 0;
+    if (place->is_open) {
+        store_set_limits(repository->store, &limits);
+        result = ship_to_open(shipment, place);
+    }
+    /* a key that is missing, or an epoch that is behind, is nothing that passes as a store's failure does */
+    if (result != 0 &&
+        (repository->is_locked || (place->is_open && store_epoch_is_behind(repository->store))))
+        shipper->is_refused = true;
+    return result;
 }
 
 static void ship_to_those(struct shipment *shipment, bool required)

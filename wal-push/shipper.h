@@ -39,7 +39,7 @@ struct shipper {
     struct buffer restore_points; /* a segment's, sealed (restore_point.h); empty: it has none */
     struct shipper_place *places; /* one for each repository of the configuration */
     bool is_refused; /* what failed last was not that a store could not be used: the file, a collision,
-                        damage, a foreign place */
+                        damage, a foreign place, a key or its epoch */
 };
 
 /* 0, or -1 after logging. shipper_close in any case. */

@@ -12,6 +12,15 @@ later() { touch -d '2 hours ago' state/cluster-*.json; } # what is remembered of
 expect_not() { # extended regular expression that is not in $output
     ! grep -Eiq -- "$1" <<<"$output" || fail "expected no message like \"$1\", found \"$output\""
 }
+keeps() { # KEY-FILES MESSAGE: too much waits, and on_full = drop; but no store can mend this, so nothing is let go of
+    configure "$1" $'[wal-push]\nqueue_limit = 1MB\non_full = drop\nahead = 0'
+    touch main/pg_wal/archive_status/"${segments[10]}".ready main/pg_wal/archive_status/"${segments[11]}".ready
+    rm -f state/push-failed-*
+    expect_status 1 push "${segments[10]}"
+    expect_output "$2"
+    expect_not "LET GO OF"
+    rm main/pg_wal/archive_status/*.ready
+}
 
 step "an old cluster.json is put back: nothing is encrypted in its epoch, all is read; rotation begins one behind all"
 configure "$T/a"
@@ -28,7 +37,13 @@ touch -d '400 days ago' state/epoch-*.json
 expect_status 1 push "${segments[3]}"
 expect_output "names key epoch 1, and epoch 2 had begun"
 expect_output "repository-key rotate"
+expect_output "repository-key rotate --repository here., as this user"
+expect_output "repository-key accept --repository here"
 expect_absent "$(object_of "${segments[3]}")"
+keeps "$T/a" "epoch 2 had begun"
+keeps "$T/b" "no configured key"
+keeps "$T/none" "there is no key file"
+configure "$T/a"
 expect_status 1 repository-check
 expect_output "names another key epoch than the newest"
 expect_status 1 repository-init --probe
@@ -164,7 +179,13 @@ expect_status 0 repository-key rotate
 configure "$T/a"
 expect_status 0 push "${segments[4]}"
 later
+script "GET */keys/00000002.* 1 - status=403 code=AccessDenied"
+expect_status 1 push "${segments[5]}"
+script "GET */keys/00000001.* 1 - status=403 code=AccessDenied" # from here on cluster.json is remembered
 expect_status 0 push "${segments[5]}"
+expect_not "made anew"
+script
+expect_status 0 push "${segments[6]}"
 expect_output "has no key of epoch 1, which was the newest here: it was made anew"
 expect_output "Take a base backup now"
 expect_status 0 push "${segments[6]}"
@@ -199,6 +220,7 @@ for at in int(sys.argv[2]), len(data) - 64 + int(sys.argv[2]):
 open(sys.argv[1], "wb").write(data)
 PY
 }
+configure "$T/a, $T/b" # the epoch's two keys: with one of them alone, the other's document might hold the other key
 for row in "16|names a key epoch that has no key in keys/" "22|another key than its epoch has here"; do
     flip "${segments[7]}" "${row%%|*}"
     expect_status 200 wal-fetch "${segments[7]}" "$T/fetched"
@@ -215,3 +237,66 @@ chmod 555 state
 expect_status 0 repository-key rotate
 expect_output "goes on with the epoch before for up to an hour"
 chmod 700 state
+
+step "what is remembered of a key stays where it can't be had anew"
+configure "$T/b"
+for file in state/key-*; do echo "{" >"$file"; done
+find state -name 'key-*' | sort >remembered
+script "GET */keys/* 1 - status=403 code=AccessDenied"
+expect_status 1 push "${segments[9]}"
+find state -name 'key-*' | sort >remembered.now
+expect_same "what is remembered" remembered remembered.now
+script
+expect_status 0 push "${segments[9]}"
+expect_true "anew" grep -q wrapped state/key-*
+
+step "a rotation for another key than opens the epoch before: that is no other repository"
+rm -rf state other
+configure "$T/a"
+made_anew
+expect_status 0 push "${segments[0]}"
+HOST=other configure "$T/a, $T/b"
+expect_status 0 repository-key rotate
+configure "$T/b"
+later
+expect_status 0 push "${segments[1]}"
+expect_equal "epoch" 2 "$(epoch_of "${segments[1]}")"
+expect_not "made anew"
+cp "$objects/cluster.json" second.json
+
+step "a document that a rotation has left behind in another's epoch: what is sealed in that is not damaged"
+cp -r "$objects" kept
+HOST=third configure "$T/b"
+expect_status 0 repository-key rotate
+cp "$objects/keys/00000003.$b" dead
+rm -rf "$objects"
+mv kept "$objects"
+HOST=other configure "$T/a"
+expect_status 0 repository-key rotate
+expect_status 0 push "${segments[2]}"
+cp dead "$objects/keys/00000003.$b"
+configure "$T/b"
+expect_status 200 wal-fetch "${segments[2]}" "$T/fetched"
+expect_output "is encrypted with epoch 3, which no configured key \($b\) opens"
+expect_output "opened by the key $a:"
+expect_not "damaged"
+later
+expect_status 1 push "${segments[3]}"
+expect_output "document of the key $b in keys/ of epoch 3 holds another key than cluster.json names"
+
+step "accept, while a push of another epoch is at work: what the user said stays"
+configure "$T/a"
+expect_status 0 push "${segments[3]}"
+HOST=other configure "$T/a"
+expect_status 0 repository-key rotate
+configure "$T/a"
+later
+script "GET */keys/00000003.* 1 1 delay=2000"
+push "${segments[4]}" 2>pushed &
+wait_until 10 "the push" grep -q "keys/00000004" "$T/faults/requests"
+sleep 0.5
+cp second.json "$objects/cluster.json"
+expect_status 0 repository-key accept
+expect_output "epoch 2 is the newest"
+wait $! || fail "$(cat pushed)"
+expect_true "epoch 2" grep -q '"epoch":2' state/epoch-*.json
