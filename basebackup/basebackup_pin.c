@@ -153,13 +153,13 @@ static int add_note(struct repository *repository, const struct request *request
 static int apply(struct repository *repository, const struct request *request, uint64_t system)
 {
     bool holds = repository->settings->s3.legal_hold, was_so = false;
-    unsigned held = 0;
+    bool knows_wal = false;
 
-    if (request->removes && holds && hold_backup(repository, system, request->backup, false, &held) != 0)
+    if (request->removes && holds && hold_backup(repository, system, request->backup, false, &knows_wal) != 0)
         return -1;
     if (add_note(repository, request, system, &was_so) != 0)
         return -1;
-    if (!request->removes && holds && hold_backup(repository, system, request->backup, true, &held) != 0)
+    if (!request->removes && holds && hold_backup(repository, system, request->backup, true, &knows_wal) != 0)
         return -1;
     printf("%s: backup %s %s%s\n", repository->settings->name, request->backup,
            request->removes ? (was_so ? "was not pinned already" : "is no longer pinned")
@@ -167,7 +167,8 @@ static int apply(struct repository *repository, const struct request *request, u
                             : "is pinned",
            !holds             ? ""
            : request->removes ? ", its legal holds are off"
-                              : ", its objects and WAL have a legal hold");
+           : knows_wal        ? ", its objects and WAL have a legal hold"
+                              : ", its objects have a legal hold, and no WAL has");
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/note.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +17,11 @@ struct holding {
     struct repository *repository;
     uint64_t system_identifier;
     const char *id;
-    bool on, failed;
+    bool on, failed, lacks; /* lacks: something that belongs to the backup is not there */
     unsigned count;
-    bool is_known; /* the manifest could be read */
+    char *key;      /* of the object that was held last in the listing that is read; owned */
+    uint64_t found; /* so many objects were held in it */
+    bool is_known;  /* the manifest could be read */
     struct span span;
     struct span *others; /* of the other backups that are pinned; owned */
     size_t other_count;
@@ -125,12 +128,21 @@ static bool is_own_segment(const struct holding *holding, const char *name)
 /* --- holds
  * -------------------------------------------------------------------------------------------------- */
 
+/* They come newest first: on is held the newest content, also below the marker of somebody's deletion. */
 static bool set_hold(struct holding *holding, const struct store_version *version)
 {
-    if (version->is_delete_marker || (holding->on && !version->is_latest))
+    bool is_next = holding->key != NULL && strcmp(holding->key, version->key) == 0;
+
+    if (version->is_delete_marker || (holding->on && is_next))
         return true;
     holding->failed = store_set_hold(holding->repository->store, version->key, version->version_id,
                                      holding->on) != STORE_OK;
+    if (!holding->failed && !is_next) {
+        free(holding->key);
+        holding->key = string_copy(version->key);
+        holding->failed = holding->key == NULL;
+        holding->found++;
+    }
     holding->count += !holding->failed;
     return !holding->failed;
 }
@@ -156,12 +168,28 @@ static int hold_below(struct holding *holding, char *prefix,
                       bool (*each)(void *context, const struct store_version *version))
 {
     const struct store_version_listing listing = {prefix, NULL, each, holding};
-    int result = prefix != NULL && store_list_versions(holding->repository->store, &listing) == STORE_OK &&
-                         !holding->failed
-                     ? 0
-                     : -1;
+    int result;
 
+    holding->found = 0;
+    result = prefix != NULL && store_list_versions(holding->repository->store, &listing) == STORE_OK &&
+                     !holding->failed
+                 ? 0
+                 : -1;
+    free(holding->key);
+    holding->key = NULL;
     free(prefix);
+    return result;
+}
+
+/* Of those of which there must be some. */
+static int hold_all_below(struct holding *holding, char *prefix, const char *what)
+{
+    int result = hold_below(holding, prefix, hold_any);
+
+    if (result == 0 && holding->on && holding->found == 0) {
+        log_error("%s: %s is missing", holding->repository->settings->name, what);
+        holding->lacks = true;
+    }
     return result;
 }
 
@@ -178,15 +206,25 @@ static int hold_wal(struct holding *holding)
 {
     const struct span *span = &holding->span;
     uint64_t per_log = span->segment_bytes == 0 ? 1 : wal_segments_per_log(span->segment_bytes);
+    uint64_t missing;
 
     if (!holding->is_known || span->first > span->last)
         return 0;
-    for (uint64_t log = span->first / per_log; log <= span->last / per_log; log++)
+    missing = span->last - span->first + 1;
+    for (uint64_t log = span->first / per_log; log <= span->last / per_log; log++) {
         if (hold_below(
                 holding,
                 system_key(holding, string_printf("wal/%08X%08X/", (unsigned)span->timeline, (unsigned)log)),
                 hold_segment) != 0)
             return -1;
+        missing -= holding->found < missing ? holding->found : missing;
+    }
+    if (holding->on && missing > 0) {
+        log_error("%s: %" PRIu64 " segment%s of the WAL that backup %s needs %s missing",
+                  holding->repository->settings->name, missing, missing == 1 ? "" : "s", holding->id,
+                  missing == 1 ? "is" : "are");
+        holding->lacks = true;
+    }
     return 0;
 }
 
@@ -201,8 +239,8 @@ static int hold_history(struct holding *holding)
         if (holding->others[i].timeline == holding->span.timeline)
             return 0;
     wal_history_name(holding->span.timeline, name);
-    return hold_below(holding, repository_wal_key(holding->repository, holding->system_identifier, name),
-                      hold_any);
+    return hold_all_below(holding, repository_wal_key(holding->repository, holding->system_identifier, name),
+                          name);
 }
 
 /* What nothing can be read without. */
@@ -210,7 +248,7 @@ static int hold_cluster(struct holding *holding)
 {
     const struct repository *repository = holding->repository;
 
-    return hold_below(holding, repository_cluster_key(repository), hold_any) == 0
+    return hold_all_below(holding, repository_cluster_key(repository), "cluster.json") == 0
                ? hold_below(holding, string_printf("%s/keys/", repository->config->cluster_name), hold_any)
                : -1;
 }
@@ -224,9 +262,9 @@ static int hold_all(struct holding *holding)
     if (hold_below(holding, system_key(holding, string_printf("base/%s/", holding->id)), hold_any) != 0)
         return -1;
     if (!holding->is_known)
-        log_warning("%s: the manifest of backup %s is damaged: what WAL it needs is not known, so its holds "
-                    "are left as they are",
-                    holding->repository->settings->name, holding->id);
+        log_warning("%s: the manifest of backup %s is damaged: what WAL it needs is not known, so %s",
+                    holding->repository->settings->name, holding->id,
+                    holding->on ? "none is held" : "its holds are left as they are");
     if (!holding->on && !holding->others_are_known) {
         log_warning("%s: which WAL another pinned backup needs is not known: the holds on WAL stay",
                     holding->repository->settings->name);
@@ -238,7 +276,7 @@ static int hold_all(struct holding *holding)
 }
 
 int hold_backup(struct repository *repository, uint64_t system_identifier, const char *id, bool on,
-                unsigned *count)
+                bool *knows_wal)
 {
     struct holding holding = {
         .repository = repository, .system_identifier = system_identifier, .id = id, .on = on};
@@ -250,13 +288,20 @@ int hold_backup(struct repository *repository, uint64_t system_identifier, const
         log_error("%s: backup %s is not there any more", repository->settings->name, id);
     if (known == REPOSITORY_OK || known == REPOSITORY_DAMAGED)
         result = hold_all(&holding);
-    if (result != 0)
+    if (result == 0 && holding.lacks) {
+        log_hint("All that is there of backup %s is held; without the rest it cannot be restored. "
+                 "basebackup-verify tells what is missing; when it is there again, the same "
+                 "command again holds that, too.",
+                 id);
+        result = -1;
+    } else if (result != 0) {
         log_hint(
             "%u objects of backup %s have been seen to; the same command again does all. It needs "
             "s3:ListBucketVersions and s3:PutObjectLegalHold, and a bucket with object lock; legal_hold = "
             "no in section [repository %s] leaves holds alone.",
             holding.count, id, repository->settings->name);
-    *count = holding.count;
+    }
+    *knows_wal = holding.is_known;
     free(holding.others);
     return result;
 }

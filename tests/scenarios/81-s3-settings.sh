@@ -248,6 +248,16 @@ expect_status 0 basebackup-pin --remove "$id"
 expect_requests "$objects_of" "HOLD [^ ]*/base/.* 200"
 expect_requests 1 "HOLD [^ ]*/cluster.json 200"
 expect_status 0 basebackup-list
+wal=$(awk '$1 == "HOLD" && $2 ~ "/wal/" { print $2; exit }' faults/requests)
+s3 delete "$wal" # a marker: the content is below it
+expect_status 0 basebackup-pin "$id"
+expect_equal "the hold below the marker" 1 "$(s3 holds "$wal" | grep -c ">ON<")"
+expect_status 0 basebackup-pin --remove "$id"
+s3 versions "$wal" >versions
+while read -r version _ key; do s3 delete "$key" "$version"; done <versions
+expect_status 1 basebackup-pin "$id"
+expect_output "1 segment of the WAL that backup $id needs is missing"
+expect_requests 1+ "HOLD [^ ]*/cluster.json 200" # the rest is held
 script "set versions on"
 expect_status 1 basebackup-pin "$id"
 expect_output "legal_hold = no"
