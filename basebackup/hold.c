@@ -83,25 +83,23 @@ static int add_other(struct holding *holding, const struct noted *noted, bool *a
     }
 }
 
-/* Also whether any other is pinned at all. 0, or -1 after logging. */
-static int find_others(struct holding *holding, bool *are_any)
+static bool is_other_pin(const struct holding *holding, const struct notes *notes, const struct note *note)
 {
-    struct notes notes;
+    return (note->system_identifier != holding->system_identifier ||
+            strcmp(note->backup, holding->id) != 0) &&
+           notes_pin(notes, note->system_identifier, note->backup) != NULL;
+}
+
+/* Also whether any other is pinned at all. 0, or -1 after logging. */
+static int find_others(struct holding *holding, const struct notes *notes, bool *are_any)
+{
     int result = 0;
 
     *are_any = false;
     holding->others_are_known = true;
-    if (notes_load(holding->repository, &notes) != REPOSITORY_OK)
-        return -1;
-    for (size_t i = 0; i < notes.count && result == 0; i++) {
-        const struct note *note = &notes.items[i].note;
-        if ((note->system_identifier == holding->system_identifier &&
-             strcmp(note->backup, holding->id) == 0) ||
-            notes_pin(&notes, note->system_identifier, note->backup) == NULL)
-            continue;
-        result = add_other(holding, &notes.items[i], are_any);
-    }
-    notes_free(&notes);
+    for (size_t i = 0; i < notes->count && result == 0; i++)
+        if (is_other_pin(holding, notes, &notes->items[i].note))
+            result = add_other(holding, &notes->items[i], are_any);
     return result;
 }
 
@@ -253,11 +251,11 @@ static int hold_cluster(struct holding *holding)
                : -1;
 }
 
-static int hold_all(struct holding *holding)
+static int hold_all(struct holding *holding, const struct notes *pins)
 {
     bool shares = false;
 
-    if (!holding->on && find_others(holding, &shares) != 0)
+    if (!holding->on && find_others(holding, pins, &shares) != 0)
         return -1;
     if (hold_below(holding, system_key(holding, string_printf("base/%s/", holding->id)), hold_any) != 0)
         return -1;
@@ -275,6 +273,42 @@ static int hold_all(struct holding *holding)
     return shares ? 0 : hold_cluster(holding);
 }
 
+/* A pin that was put on meanwhile may have lost holds that it had just got: its note was stored before them.
+ */
+static int hold_newly_pinned(const struct holding *holding, const struct notes *before)
+{
+    struct notes now;
+    int result = 0;
+    bool knows_wal;
+
+    if (notes_load(holding->repository, &now) != REPOSITORY_OK)
+        return -1;
+    for (size_t i = 0; i < now.count && result == 0; i++) {
+        const struct note *note = &now.items[i].note;
+        if (!is_other_pin(holding, &now, note) ||
+            notes_pin(before, note->system_identifier, note->backup) != NULL)
+            continue;
+        result = hold_backup(holding->repository, note->system_identifier, note->backup, true, &knows_wal);
+        if (result != 0)
+            log_error("%s: backup %s has been pinned meanwhile, and not all that it needs is held",
+                      holding->repository->settings->name, note->backup);
+    }
+    notes_free(&now);
+    return result;
+}
+
+static int take_holds_off(struct holding *holding)
+{
+    struct notes pins;
+    int result;
+
+    if (notes_load(holding->repository, &pins) != REPOSITORY_OK)
+        return -1;
+    result = hold_all(holding, &pins) == 0 ? hold_newly_pinned(holding, &pins) : -1;
+    notes_free(&pins);
+    return result;
+}
+
 int hold_backup(struct repository *repository, uint64_t system_identifier, const char *id, bool on,
                 bool *knows_wal)
 {
@@ -287,7 +321,7 @@ int hold_backup(struct repository *repository, uint64_t system_identifier, const
     if (known == REPOSITORY_ABSENT)
         log_error("%s: backup %s is not there any more", repository->settings->name, id);
     if (known == REPOSITORY_OK || known == REPOSITORY_DAMAGED)
-        result = hold_all(&holding);
+        result = on ? hold_all(&holding, NULL) : take_holds_off(&holding);
     if (result == 0 && holding.lacks) {
         log_hint("All that is there of backup %s is held; without the rest it cannot be restored. "
                  "basebackup-verify tells what is missing; when it is there again, the same "

@@ -248,7 +248,23 @@ expect_status 0 basebackup-pin --remove "$id"
 expect_requests "$objects_of" "HOLD [^ ]*/base/.* 200"
 expect_requests 1 "HOLD [^ ]*/cluster.json 200"
 expect_status 0 basebackup-list
+archived main
+expect_status 0 basebackup-push --checkpoint=fast
+second=$(id_of_last)
+expect_status 0 basebackup-pin "$id"
+script "set bucketlock on" "set versions on" "HOLD */base/$id/* 1 1 delay=4000"
+basebackup-pin --remove "$id" >remove.log 2>&1 & # it has looked which others are pinned: none is yet
+pid=$!
+wait_until 20 "the first hold that is taken off" grep -q "^HOLD" faults/requests
+expect_status 0 basebackup-pin "$second"
+wait $pid || fail "$(<remove.log)"
+expect_equal "cluster.json, which both need" "cluster.json >ON<" "$(s3 holds "$S3_PREFIX/main/cluster.json")"
+script "set bucketlock on" "set versions on"
+expect_status 0 basebackup-pin --remove "$second"
+script "set bucketlock on" "set versions on"
+expect_status 0 basebackup-pin "$id"
 wal=$(awk '$1 == "HOLD" && $2 ~ "/wal/" { print $2; exit }' faults/requests)
+expect_status 0 basebackup-pin --remove "$id"
 s3 delete "$wal" # a marker: the content is below it
 expect_status 0 basebackup-pin "$id"
 expect_equal "the hold below the marker" 1 "$(s3 holds "$wal" | grep -c ">ON<")"
