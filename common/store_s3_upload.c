@@ -240,6 +240,36 @@ int store_s3_upload_write(void *own, const void *data, size_t length)
 /* --- the end
  * ------------------------------------------------------------------------------------------------------- */
 
+static bool is_refused(enum s3_result result, const struct s3_answer *answer)
+{
+    return result == S3_REFUSED && !answer->response.cut &&
+           (answer->response.status == 400 || answer->response.status == 403);
+}
+
+/* The answer to a HEAD has no body to hold the code that keys are renewed by, or the clock set: a GET's has.
+ * What a GET was refused as well tells why. */
+static enum s3_result ask_for_object(struct upload *upload, struct s3_answer *answer)
+{
+    struct s3_client *client = store_s3_client(upload->store);
+    const struct s3_request head = {
+        .verb = "look for", .object = upload->description, .method = "HEAD", .key = upload->whole_key};
+    struct s3_request request = head;
+    enum s3_result result;
+
+    s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
+    result = s3_perform(client, &request, answer);
+    if (!is_refused(result, answer))
+        return result;
+    request.method = "GET";
+    s3_request_header(&request, "range", "bytes=0-0");
+    result = s3_perform(client, &request, answer);
+    if (is_refused(result, answer))
+        return result;
+    request = head;
+    s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
+    return s3_perform(client, &request, answer);
+}
+
 /* EXISTS or ABSENT; FAILED after logging: what cannot be told is not taken for a free name. Ceph ignores the
  * condition on a completion, so it is looked for just before. */
 static enum store_result look_for_key(struct upload *upload)
@@ -249,8 +279,7 @@ static enum store_result look_for_key(struct upload *upload)
     struct s3_answer answer = {0};
     enum store_result result = STORE_FAILED;
 
-    s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
-    enum s3_result answered = s3_perform(store_s3_client(upload->store), &request, &answer);
+    enum s3_result answered = ask_for_object(upload, &answer);
     if (answered == S3_SUCCEEDED)
         result = STORE_EXISTS;
     else if (answered == S3_REFUSED && !answer.response.cut && answer.response.status == 404)
@@ -264,15 +293,12 @@ static enum store_result look_for_key(struct upload *upload)
 /* After an answer was lost: is what lies there the object of this very upload, and whole? */
 static bool is_ours(struct upload *upload, struct store_object *object)
 {
-    struct s3_request request = {
-        .verb = "look for", .object = upload->description, .method = "HEAD", .key = upload->whole_key};
     struct s3_answer answer = {0};
     char length[32];
     bool ours = false;
 
     snprintf(length, sizeof length, "%" PRIu64, upload->total);
-    s3_options_add(store_s3_options(upload->store), &request, S3_USE_TRANSFER, NULL);
-    if (s3_perform(store_s3_client(upload->store), &request, &answer) == S3_SUCCEEDED) {
+    if (ask_for_object(upload, &answer) == S3_SUCCEEDED) {
         const char *mark = http_header(&answer.response, MARK_HEADER);
         const char *stored = http_header(&answer.response, "content-length");
 

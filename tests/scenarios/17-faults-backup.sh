@@ -83,6 +83,7 @@ table push_row <<'TABLE'
 - | 1 | could not look for .*main-[0-9]*": HTTP 403.*has failed | HEAD *main-* 1 - status=403 code=AccessDenied
 - | 1 | could not look for .*has failed | HEAD *main-* 1 - reset=answer
 1 | 0 | is complete | HEAD *main-* 1 1 status=503 code=SlowDown
+1 | 0 | is complete | HEAD *main-* 1 1 status=400 code=ExpiredToken;GET *main-* 1 1 status=400 code=ExpiredToken # keys are renewed by the code in a body
 # wound: barman#1064, CNPG#7715
 1 | 0 | is complete | set checksums refused
 1 | 0 | is complete | PUT *files 1 1 done status=500 code=InternalError
