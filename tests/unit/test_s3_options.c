@@ -77,6 +77,14 @@ static void test_kinds(void)
         CHECK(timestamp_parse(header(&put, "x-amz-object-lock-retain-until-date"), &until) == TIMESTAMP_OK);
         CHECK(llabs(until - timestamp_now() - 3ll * 86400 * 1000000) < 60 * 1000000ll);
     }
+    config.s3.tags = NULL; /* what the source has stays with it all the same */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct s3_request copy = {.method = "PUT"};
+
+        s3_options_add(&options, &copy, S3_USE_COPY, cases[i].key);
+        CHECK_TEXT(header(&copy, "x-amz-tagging"), "");
+        CHECK_TEXT(header(&copy, "x-amz-tagging-directive"), cases[i].is_locked ? "REPLACE" : "");
+    }
     struct s3_request part = {.body = &body};
     s3_options_add(&options, &part, S3_USE_TRANSFER, NULL);
     CHECK(part.header_count == 0);
@@ -113,7 +121,7 @@ static void test_customer_key(void)
     CHECK(OPEN("3031323334353637383961626364656630313233343536373839616263646566\r\n", 0600) == 0);
     CHECK_TEXT(options.customer_key, base64);
     s3_options_add(&options, &copy, S3_USE_COPY, "main/cluster.json");
-    CHECK(copy.header_count == 6);
+    CHECK(copy.header_count == 7); /* and the directive for tags */
     CHECK_TEXT(header(&copy, "x-amz-server-side-encryption-customer-key"), base64);
     CHECK_TEXT(header(&copy, "x-amz-copy-source-server-side-encryption-customer-key"), base64);
     s3_options_wipe(&options);
