@@ -409,8 +409,8 @@ enum store_result store_s3_set_hold(struct store *store, const char *key, const 
 
     if (whole_key != NULL && bucket_has_locks(store) && sha256_of(text, strlen(text), body.sha256) == 0) {
         s3_request_query(&request, "legal-hold", "");
-        if (*version_id != '\0')
-            s3_request_query(&request, "versionId", version_id);
+        /* without one it would be that of the newest version */
+        s3_request_query(&request, "versionId", *version_id != '\0' ? version_id : "null");
         s3_options_add_checksum(store_s3_options(store), &request); /* AWS demands one */
         enum s3_result answered = s3_perform(store_s3_client(store), &request, &answer);
         result = answered == S3_SUCCEEDED ? STORE_OK : store_s3_failed(store, &request, answered, &answer);

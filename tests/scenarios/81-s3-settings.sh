@@ -249,14 +249,18 @@ expect_requests "$objects_of" "HOLD [^ ]*/base/.* 200"
 expect_requests 1 "HOLD [^ ]*/cluster.json 200"
 expect_status 0 basebackup-list
 archived main
+script "set bucketlock on" # what is stored now has no version id
 expect_status 0 basebackup-push --checkpoint=fast
 second=$(id_of_last)
+script "set bucketlock on" "set versions on"
 expect_status 0 basebackup-pin "$id"
 script "set bucketlock on" "set versions on" "HOLD */base/$id/* 1 1 delay=4000"
 basebackup-pin --remove "$id" >remove.log 2>&1 & # it has looked which others are pinned: none is yet
 pid=$!
 wait_until 20 "the first hold that is taken off" grep -q "^HOLD" faults/requests
 expect_status 0 basebackup-pin "$second"
+expect_requests 1+ "HOLD [^ ]*/base/$second/[^ ]* 200 versionId=null"
+expect_requests 0 "HOLD [^ ]*/base/$second/[^ ]* 200 x-amz" # of the newest version, whichever that is
 wait $pid || fail "$(<remove.log)"
 expect_equal "cluster.json, which both need" "cluster.json >ON<" "$(s3 holds "$S3_PREFIX/main/cluster.json")"
 script "set bucketlock on" "set versions on"
@@ -287,6 +291,10 @@ expect_status 1 basebackup-pin "$id"
 expect_output "has no object lock, so there can be no legal hold"
 content >after
 expect_same "what is stored" before after
+script "set versions on" "LOCK - 1 1 status=403 code=SignatureDoesNotMatch"
+expect_status 1 basebackup-pin "$id"
+expect_output "SignatureDoesNotMatch"
+expect_equal "talk of grants to the bucket" 0 "$(grep -c "Grant s3:GetBucketObjectLock" <<<"$output" || true)"
 script "set versions on" "LOCK - 1 1 status=403 code=AccessDenied"
 expect_status 1 basebackup-pin "$id"
 expect_output "s3:GetBucketObjectLockConfiguration"
