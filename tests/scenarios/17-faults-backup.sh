@@ -327,10 +327,10 @@ TABLE
         WALFERRY_CONFIG=$T/patient.conf
         script
         expect_status 0 basebackup-list
-        expect_equal "requests, however much WAL there is" "GET cluster.json,LIST $system/notes/,LIST $system/base/,GET manifest.json,GET manifest.json" \
+        expect_equal "requests, however much WAL there is" "GET cluster.json,LIST $system/notes/,LIST $system/base/,GET manifest.json,GET manifest.json,LIST $system/reports/" \
             "$(cut -d' ' -f1,2 faults/requests | sed "s|$S3_PREFIX/main/||; s|$system/base/[0-9].*/||" | paste -sd,)"
     }
-    row "it asks for the backups and for nothing else" asks_little
+    row "it asks for the backups and what is noted of them, and for nothing else" asks_little
     step "basebackup-fetch"
     table fetch_row <<TABLE
 # COUNT | status | message | script
