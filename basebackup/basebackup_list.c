@@ -115,7 +115,7 @@ static int open_and_load(const struct config *config, struct listing *listing, s
 
     if (repository_open(config, listing->settings, NULL, &limits, repository) != 0)
         return -1;
-    if (repository_load_cluster(repository, 0) == REPOSITORY_OK &&
+    if (repository_load_cluster_to_read(repository) == REPOSITORY_OK &&
         notes_load(repository, &listing->notes) == REPOSITORY_OK &&
         backup_list_load(repository, &listing->list) == REPOSITORY_OK &&
         load_drills(repository, listing) == REPOSITORY_OK)

@@ -57,7 +57,7 @@ static void open_other(const struct config *config, const struct repository_conf
     sources->unasked_count++;
     if (repository_open(config, settings, NULL, &limits, other) != 0)
         return;
-    if (repository_load_cluster(other, 0) == REPOSITORY_OK &&
+    if (repository_load_cluster_to_read(other) == REPOSITORY_OK &&
         cluster_generation(&other->cluster, system) != NULL) {
         sources->unasked_count--;
         sources->other_count++;
@@ -306,7 +306,7 @@ static int choose_from(const struct config *config, const struct repository_conf
     if (repository_open(config, settings, NULL, &limits, &choice->repository) != 0)
         return -1;
     choice->is_open = true;
-    if (repository_load_cluster(&choice->repository, 0) == REPOSITORY_OK &&
+    if (repository_load_cluster_to_read(&choice->repository) == REPOSITORY_OK &&
         backup_list_load(&choice->repository, &choice->list) == REPOSITORY_OK)
         choice->backup = backup_choose(&choice->repository, &choice->list, &request->wish);
     if (choice->backup != NULL && needs_way(request))

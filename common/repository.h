@@ -55,6 +55,7 @@ struct repository {
     struct store *store;
     struct relay *relay; /* of repository_use_relays; NULL: none */
     bool cluster_known;
+    bool is_lost;           /* of is_locked: as far as keys/ tells no other key opens the epoch */
     bool is_locked;         /* what failed last failed for want of a key, which no store can mend */
     struct cluster cluster; /* when cluster_known */
 };
@@ -83,6 +84,9 @@ int repository_use_relays(struct repository *repository);
  * could be asked; logged as an error that says what a mistyped prefix looks like and names repository-init.
  */
 enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds);
+/* For whoever only reads: all that opens the current epoch may be lost or damaged, which is logged; other
+ * epochs' objects can be read all the same. Nothing can be stored then. */
+enum repository_result repository_load_cluster_to_read(struct repository *repository);
 
 /* An object could not be read: is that its own (permissions, a bad sector, a storage class that must be
  * thawed first), or the store's? True: the store gives cluster.json, which can be read of any repository that

@@ -148,14 +148,15 @@ const struct generation *cluster_generation(const struct cluster *cluster, uint6
     return NULL;
 }
 
-static void tell_keys(struct repository *repository, uint32_t epoch)
+/* Which keys open it. True: others than ours do, or it is not known. */
+static bool tell_keys(struct repository *repository, uint32_t epoch, bool is_damaged)
 {
     struct buffer others = BUFFER_EMPTY, ours = BUFFER_EMPTY;
     char *key = repository_cluster_key(repository);
     const bool is_known =
         key != NULL && store_list_key_ids(repository->store, key, epoch, &others, &ours) == 0;
 
-    if (is_known && ours.length > 0)
+    if (is_known && ours.length > 0 && !is_damaged)
         log_error("the document of the key %s in keys/ of epoch %" PRIu32
                   " holds another key than cluster.json names",
                   buffer_string(&ours), epoch);
@@ -163,13 +164,15 @@ static void tell_keys(struct repository *repository, uint32_t epoch)
         log_hint("It is opened by the key %s: give its file as encryption_key_file of repository \"%s\" in "
                  "\"%s\".",
                  buffer_string(&others), repository->settings->name, repository->config->path);
-    else if (is_known && ours.length > 0)
+    else if (is_known && ours.length > 0 && !is_damaged)
         log_hint(
             "Either was altered, or is of another rotation at the same time. Remove nothing; look at the "
             "versions of both.");
+    const bool has_others = !is_known || others.length > 0;
     buffer_free(&others);
     buffer_free(&ours);
     free(key);
+    return has_others;
 }
 
 /* It is the configuration that says what is wanted: whoever can write to the bucket can change cluster.json.
@@ -180,13 +183,14 @@ int repository_take_epoch(struct repository *repository)
     const struct sealing_epoch *epoch = &repository->cluster.epoch;
     enum store_result result;
 
+    repository->is_lost = false;
     if (repository->settings->encryption_key_file == NULL) {
         repository->is_locked = epoch->number != 0;
         if (epoch->number == 0)
             return 0;
         log_error("repository \"%s\" is encrypted, and the configuration has no encryption_key_file for it",
                   name);
-        tell_keys(repository, epoch->number);
+        tell_keys(repository, epoch->number, false);
         return -1;
     }
     repository->is_locked = epoch->number == 0;
@@ -206,8 +210,9 @@ int repository_take_epoch(struct repository *repository)
     if (result == STORE_ABSENT) {
         log_error("repository \"%s\" is encrypted, and no configured key (%s) opens its epoch %" PRIu32, name,
                   store_key_ids(repository->store), epoch->number);
-        tell_keys(repository, epoch->number);
     }
+    repository->is_lost =
+        repository->is_locked && !tell_keys(repository, epoch->number, result == STORE_DAMAGED);
     return result == STORE_OK ? 0 : -1;
 }
 
@@ -252,7 +257,7 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
     enum repository_result result =
         key == NULL ? REPOSITORY_FAILED : repository_get_small(repository, key, NULL, &text);
 
-    repository->is_locked = false;
+    repository->is_locked = repository->is_lost = false;
     if (result == REPOSITORY_ABSENT) {
         log_error("there is no walferry repository here: \"%s\" is not there",
                   store_describe(repository->store, key));
@@ -270,15 +275,21 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
     return result;
 }
 
-static enum repository_result take_known_epoch(struct repository *repository)
+static enum repository_result take_known_epoch(struct repository *repository, bool is_reader)
 {
     if (repository_take_epoch(repository) == 0)
         return REPOSITORY_OK;
+    if (is_reader && repository->is_lost) {
+        log_warning("of repository \"%s\" only what other epochs than %" PRIu32 " have sealed can be read",
+                    repository->settings->name, repository->cluster.epoch.number);
+        return REPOSITORY_OK;
+    }
     cluster_free(&repository->cluster);
     return REPOSITORY_FAILED;
 }
 
-enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds)
+static enum repository_result load_cluster(struct repository *repository, int64_t most_age_seconds,
+                                           bool is_reader)
 {
     enum repository_result result = REPOSITORY_OK;
     char *state_file = state_name("cluster", repository->config, repository->settings);
@@ -292,17 +303,27 @@ enum repository_result repository_load_cluster(struct repository *repository, in
         !recall_cluster(repository, state_file, most_age_seconds))
         result = ask_for_cluster(repository, state_file);
     if (result == REPOSITORY_OK)
-        result = take_known_epoch(repository);
+        result = take_known_epoch(repository, is_reader);
     /* another process may have seen a newer one between our reading of cluster.json and that of state_dir */
     if (result == REPOSITORY_OK && store_epoch_is_behind(repository->store)) {
         cluster_free(&repository->cluster);
         result = ask_for_cluster(repository, state_file);
         if (result == REPOSITORY_OK)
-            result = take_known_epoch(repository);
+            result = take_known_epoch(repository, is_reader);
     }
     repository->cluster_known = result == REPOSITORY_OK;
     free(state_file);
     return result;
+}
+
+enum repository_result repository_load_cluster(struct repository *repository, int64_t most_age_seconds)
+{
+    return load_cluster(repository, most_age_seconds, false);
+}
+
+enum repository_result repository_load_cluster_to_read(struct repository *repository)
+{
+    return load_cluster(repository, 0, true);
 }
 
 bool repository_forget_cluster(const struct repository *repository)

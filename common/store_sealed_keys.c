@@ -396,7 +396,7 @@ int sealed_begin_new(struct sealed *sealed, const char *key, struct sealing *sea
 
     sealed_forget(sealed);
     if (epoch.number == 0 || !keyring_find(sealed->keyring, &epoch, epoch_key))
-        log_error("could not encrypt \"%s\": cluster.json, which names the key epoch, was not read",
+        log_error("could not encrypt \"%s\": the key of the epoch that cluster.json names was not read",
                   store_describe(&sealed->inner, key));
     else if (keyring_is_behind(sealed->keyring))
         sealed_tell_behind(sealed);

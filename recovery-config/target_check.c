@@ -51,7 +51,7 @@ static bool open_source(struct check *check, const struct repository_config *set
     *source = (struct source){.backups = {NULL, 0, 0}};
     if (repository_open(check->config, settings, NULL, &limits, &source->repository) != 0)
         return false;
-    if (repository_load_cluster(&source->repository, 0) != REPOSITORY_OK)
+    if (repository_load_cluster_to_read(&source->repository) != REPOSITORY_OK)
         goto fail;
     if (cluster_generation(&source->repository.cluster, system) == NULL) {
         repository_tell_foreign(&source->repository, system);

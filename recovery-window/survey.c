@@ -59,7 +59,7 @@ int survey_load(const struct config *config, const struct repository_config *set
     if (repository_open(config, settings, NULL, &limits, &survey->repository) != 0)
         return -1;
     survey->is_open = true;
-    if (repository_load_cluster(&survey->repository, 0) != REPOSITORY_OK ||
+    if (repository_load_cluster_to_read(&survey->repository) != REPOSITORY_OK ||
         backup_list_load(&survey->repository, &survey->backups) != REPOSITORY_OK)
         return -1;
     survey->is_complete = load_systems(config, survey) == 0 && survey->backups.damaged == 0;

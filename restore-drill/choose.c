@@ -199,7 +199,7 @@ static int open_and_list(const struct config *config, const struct repository_co
     if (repository_open(config, settings, NULL, &limits, &chosen->repository) != 0)
         return -1;
     chosen->is_open = true;
-    if (repository_load_cluster(&chosen->repository, 0) != REPOSITORY_OK ||
+    if (repository_load_cluster_to_read(&chosen->repository) != REPOSITORY_OK ||
         backup_list_load(&chosen->repository, &chosen->list) != REPOSITORY_OK)
         return -1;
     if (chosen->list.damaged > 0)

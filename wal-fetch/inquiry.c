@@ -126,7 +126,7 @@ static enum outcome look_at_place(const struct inquiry *inquiry, struct reposito
 {
     uint64_t system = inquiry->situation->control.system_identifier;
 
-    switch (repository_load_cluster(repository, 0)) {
+    switch (repository_load_cluster_to_read(repository)) {
     case REPOSITORY_OK:
         break;
     case REPOSITORY_ABSENT:

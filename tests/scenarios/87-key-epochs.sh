@@ -300,3 +300,19 @@ expect_status 0 repository-key accept
 expect_output "epoch 2 is the newest"
 wait $! || fail "$(cat pushed)"
 expect_true "epoch 2" grep -q '"epoch":2' state/epoch-*.json
+
+step "what opens the current epoch is gone, or damaged: the others are read all the same"
+rm -rf state
+configure "$T/a"
+cp "$objects/keys/00000002.$a" second.key
+rm "$objects/keys/00000002."* # where another key is left, its file is asked for
+for _ in gone damaged; do
+    expect_status 0 basebackup-list
+    expect_output "only what other epochs than 2 have sealed"
+    expect_fetched "${segments[0]}"
+    expect_status 1 push "${segments[5]}"
+    expect_absent "$(object_of "${segments[5]}")"
+    echo "{" >"$objects/keys/00000002.$a"
+done
+cp second.key "$objects/keys/00000002.$a"
+expect_fetched "${segments[1]}"
