@@ -189,7 +189,8 @@ void s3_options_add(struct s3_options *options, struct s3_request *request, enum
         s3_request_header(request, "x-amz-storage-class", class);
     if (settings->tags != NULL && kind != KIND_OTHER)
         s3_request_header(request, "x-amz-tagging", settings->tags);
-    /* else it has its source's, from when tags was set perhaps, and to read them is a right of its own on AWS */
+    /* else it has its source's, from when tags was set perhaps, and to read them is a right of its own on AWS
+     */
     if (use == S3_USE_COPY && kind != KIND_OTHER)
         s3_request_header(request, "x-amz-tagging-directive", "REPLACE");
     if (settings->object_lock != S3_LOCK_NONE && kind != KIND_OTHER)

@@ -6,11 +6,18 @@
 #include "s3_options.h"
 #include "store_driver.h"
 
+enum s3_locks {
+    S3_LOCKS_UNASKED,
+    S3_LOCKS_UNTOLD, /* asked in vain */
+    S3_LOCKS_NONE,
+    S3_LOCKS_THERE,
+};
+
 struct s3_store {
     struct s3_client *client;
     struct s3_options options;
     struct store_driver past; /* with as_of */
-    bool has_locks;           /* the bucket was asked, and has object lock */
+    enum s3_locks locks;      /* has the bucket object lock? */
 };
 
 static inline struct s3_client *store_s3_client(const struct store *store)

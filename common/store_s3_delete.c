@@ -342,22 +342,61 @@ static enum store_result ask_for_lock(struct store *store, const char *key, cons
     return result;
 }
 
-enum store_result store_s3_get_lock(struct store *store, const char *key, const char *version_id,
-                                    struct store_lock *lock)
-{
-    enum store_result result = ask_for_lock(store, key, version_id, "retention", lock);
-
-    if (result == STORE_OK)
-        result = ask_for_lock(store, key, version_id, "legal-hold", lock);
-    lock->is_locked = lock->is_legal_hold || lock->until > store_now(store);
-    return result;
-}
-
 static bool take_bucket_lock(void *context, const char *path, const char *text)
 {
     if (strcmp(path, "ObjectLockConfiguration/ObjectLockEnabled") == 0)
         *(bool *)context = strcmp(text, "Enabled") == 0;
     return true;
+}
+
+/* request and answer are for a report. */
+static enum s3_result ask_bucket(struct store *store, struct s3_request *request, struct s3_answer *answer)
+{
+    struct s3_store *own = store->own;
+    const struct buffer *body = &answer->response.body;
+    const char *problem;
+    bool has_locks = false;
+
+    s3_request_query(request, "object-lock", "");
+    enum s3_result answered = s3_perform(own->client, request, answer);
+    own->locks = S3_LOCKS_UNTOLD;
+    if (answered == S3_SUCCEEDED)
+        own->locks =
+            xml_parse(body->data, body->length, take_bucket_lock, &has_locks, &problem) == 0 && has_locks
+                ? S3_LOCKS_THERE
+                : S3_LOCKS_NONE;
+    else if (answered == S3_REFUSED && answer->response.status != 403 && has_no_lock(answer))
+        own->locks = S3_LOCKS_NONE;
+    return answered;
+}
+
+/* A store that knows no locks may answer with the object itself, as Swift does, however large it is. So it is
+ * not asked where the bucket has said that it has none. */
+static bool may_have_locks(struct store *store)
+{
+    struct s3_store *own = store->own;
+    struct s3_request request = {
+        .verb = "get the object lock of", .object = store->config->bucket, .method = "GET"};
+    struct s3_answer answer = {0};
+
+    if (own->locks == S3_LOCKS_UNASKED)
+        ask_bucket(store, &request, &answer);
+    s3_answer_free(&answer);
+    return own->locks != S3_LOCKS_NONE;
+}
+
+enum store_result store_s3_get_lock(struct store *store, const char *key, const char *version_id,
+                                    struct store_lock *lock)
+{
+    enum store_result result = STORE_OK;
+
+    if (!may_have_locks(store))
+        return STORE_OK;
+    result = ask_for_lock(store, key, version_id, "retention", lock);
+    if (result == STORE_OK)
+        result = ask_for_lock(store, key, version_id, "legal-hold", lock);
+    lock->is_locked = lock->is_legal_hold || lock->until > store_now(store);
+    return result;
 }
 
 /* A store that knows no legal holds may take the request for one as a PUT of the object itself, and what was
@@ -368,28 +407,20 @@ static bool bucket_has_locks(struct store *store)
     struct s3_request request = {
         .verb = "get the object lock of", .object = store->config->bucket, .method = "GET"};
     struct s3_answer answer = {0};
-    const char *problem;
 
-    if (own->has_locks)
+    if (own->locks == S3_LOCKS_THERE)
         return true;
-    s3_request_query(&request, "object-lock", "");
-    enum s3_result answered = s3_perform(own->client, &request, &answer);
-    if (answered == S3_SUCCEEDED) {
-        const struct buffer *body = &answer.response.body;
-
-        if (xml_parse(body->data, body->length, take_bucket_lock, &own->has_locks, &problem) != 0)
-            own->has_locks = false;
-    }
-    if (answered == S3_REFUSED && answer.response.status == 403)
+    enum s3_result answered = ask_bucket(store, &request, &answer);
+    if (own->locks == S3_LOCKS_NONE)
+        log_error("bucket \"%s\" has no object lock, so there can be no legal hold", store->config->bucket);
+    else if (answered == S3_REFUSED && s3_answer_is(&answer, 403, "AccessDenied"))
         s3_report(own->client, &request, &answer,
                   "Grant s3:GetBucketObjectLockConfiguration on the bucket: no legal hold is put on anything "
                   "before the bucket has said that it has object lock.");
-    else if (answered == S3_SUCCEEDED ? !own->has_locks : answered == S3_REFUSED && has_no_lock(&answer))
-        log_error("bucket \"%s\" has no object lock, so there can be no legal hold", store->config->bucket);
     else if (answered != S3_SUCCEEDED)
         store_s3_failed(store, &request, answered, &answer);
     s3_answer_free(&answer);
-    return own->has_locks;
+    return own->locks == S3_LOCKS_THERE;
 }
 
 enum store_result store_s3_set_hold(struct store *store, const char *key, const char *version_id, bool on)

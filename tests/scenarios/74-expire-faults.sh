@@ -159,7 +159,7 @@ expect_status 0 basebackup-expire --dry-run # it asks of each that would go, and
 expect_output "stays  backup ${ids[1]}, .*: locked until 2099-01-01T00:00:00Z"
 expect_output "goes   backup ${ids[0]}"
 expect_output "goes   WAL of timeline 1 up to $(S 19), 18 segments"
-expect_requests 4 "LOCK" # two questions each
+expect_requests 5 "LOCK" # two questions each, behind one to the bucket
 plan=$(grep -E '^ +(goes|stays) ' <<<"$output")
 expect_status 0 basebackup-expire
 expect_output "backup ${ids[1]} is locked until 2099-01-01"
@@ -168,6 +168,7 @@ expect_equal "backups" "${ids[1]} ${ids[2]} ${ids[3]}" "$(folders)"
 expect_equal "segments" 26 "$(segments)" # from 20 on, since no keep_wal is set
 script "set versions on"
 expect_status 0 basebackup-expire
+expect_requests 1 "LOCK" # without locks in the bucket objects are not asked: a store that knows none answers with them
 expect_expired
 
 step "locked parts and WAL are passed over, and told"
