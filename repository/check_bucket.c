@@ -278,6 +278,15 @@ static bool take_id(void *context, const char *path, const char *text)
     return true;
 }
 
+/* s3: a bucket's own default may be more than was asked for. */
+static bool fits(enum s3_encryption sse, const char *told)
+{
+    bool is_kms = strncmp(told, "aws:kms", strlen("aws:kms")) == 0;
+
+    return sse == S3_ENCRYPTION_KMS ? is_kms
+                                    : strcmp(told, "AES256") == 0 || (sse == S3_ENCRYPTION_S3 && is_kms);
+}
+
 /* A store that knows no encryption takes the request, and stores what is sent as it is. */
 static void say_encryption(struct check *check, const struct http_response *response)
 {
@@ -289,15 +298,16 @@ static void say_encryption(struct check *check, const struct http_response *resp
 
     if (sse == S3_ENCRYPTION_NONE)
         return;
-    if (told != NULL)
+    if (told != NULL && fits(sse, told))
         check_say(check, FINDING_OK, "the store says that it encrypts, as sse = %s asks (%.40s)", names[sse],
                   told);
     else
         check_say(
             check, FINDING_FAILURE,
-            "sse = %s is set, but the store does not say that it encrypts: what is stored may lie there "
-            "as it was sent",
-            names[sse]);
+            "sse = %s is set, but the store does not say that it encrypts%s%.40s%s: what is stored may lie "
+            "there %s",
+            names[sse], told != NULL ? " so (\"" : "", told != NULL ? told : "", told != NULL ? "\")" : "",
+            told != NULL ? "otherwise" : "as it was sent");
 }
 
 /* What cannot be begun is told where a large object is stored. */
@@ -310,9 +320,9 @@ static void check_abort(const struct bucket *bucket, const char *place)
     struct s3_options options;
     const char *problem;
 
-    if (s3_options_open(&options, bucket->check->repository->settings) != 0 ||
-        random_bytes(random, sizeof random) != 0 || sha256_of("", 0, nothing.sha256) != 0)
-        return;
+    if (random_bytes(random, sizeof random) != 0 || sha256_of("", 0, nothing.sha256) != 0 ||
+        s3_options_open(&options, bucket->check->repository->settings) != 0)
+        return; /* open leaves no key behind when it fails */
     hex_encode(random, sizeof random, hex);
     key = string_printf("%sprobe-%s", place, hex);
     struct s3_request begin = {

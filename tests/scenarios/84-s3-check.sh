@@ -69,7 +69,8 @@ table check_row <<'TABLE'
 0 | note   an upload cannot be given up \(s3:AbortMultipartUpload\) | ABORT * 1 1 done status=403 code=AccessDenied | # | -
 0 | ok     the store says that it encrypts, as sse = s3 asks \(AES256\) | # | sse = s3 | -
 1 | FAILS  sse = s3 is set, but the store does not say that it encrypts | set encryption ignored | sse = s3 | -
-1 | FAILS  sse = kms is set, but the store does not say that it encrypts | set encryption ignored | sse = kms | -
+1 | FAILS  sse = kms is set, but the store does not say that it encrypts: | set encryption ignored | sse = kms | -
+1 | FAILS  sse = kms is set, but the store does not say that it encrypts so \("AES256"\) | set encryption AES256 | sse = kms | -
 0 | note   storage_class = GLACIER_IR: each object is paid for at least 90 days, and the retention policy lets backups go after 14 | # | storage_class = GLACIER_IR;keep_wal = 7 days;keep_daily = 14 | -
 0 | note   storage_class_wal = STANDARD_IA: each object is paid for at least 30 days, and the retention policy lets WAL go after 7 | # | storage_class_wal = STANDARD_IA;keep_wal = 7 days;keep_for = 90 days | -
 0 | note   storage_class = DEEP_ARCHIVE: a backup cannot be restored, verified or copied before | # | storage_class = DEEP_ARCHIVE | -
