@@ -240,6 +240,7 @@ static bool set_options(struct http *http, const struct http_settings *settings)
     SET(CURLOPT_PATH_AS_IS, 1L); /* what is signed is what is sent */
     SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, settings->tls_verify ? 1L : 0L);
     SET(CURLOPT_SSL_VERIFYHOST, settings->tls_verify ? 2L : 0L);
     if (settings->ca_file != NULL) {
