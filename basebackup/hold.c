@@ -329,11 +329,11 @@ int hold_backup(struct repository *repository, uint64_t system_identifier, const
                  id);
         result = -1;
     } else if (result != 0) {
-        log_hint(
-            "%u objects of backup %s have been seen to; the same command again does all. It needs "
-            "s3:ListBucketVersions and s3:PutObjectLegalHold, and a bucket with object lock; legal_hold = "
-            "no in section [repository %s] leaves holds alone.",
-            holding.count, id, repository->settings->name);
+        log_hint("%u objects of backup %s have been seen to; the same command again does all. It needs "
+                 "s3:ListBucketVersions, s3:GetBucketObjectLockConfiguration and s3:PutObjectLegalHold, and "
+                 "a bucket with object lock; legal_hold = "
+                 "no in section [repository %s] leaves holds alone.",
+                 holding.count, id, repository->settings->name);
     }
     *knows_wal = holding.is_known;
     free(holding.others);

@@ -4,6 +4,14 @@
 
 #include <string.h>
 
+static bool is_copy(const struct s3_request *request)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (strcmp(request->headers[i].name, "x-amz-copy-source") == 0)
+            return true;
+    return false;
+}
+
 /* False: there is none for this answer. */
 static bool hint_of_settings(const struct repository_config *config, const struct s3_request *request,
                              const struct s3_answer *answer, const char *source)
@@ -51,7 +59,8 @@ static bool hint_of_settings(const struct repository_config *config, const struc
             source, s3->expected_bucket_owner);
     else if (answer->response.status == 403 && makes &&
              (s3->object_lock != S3_LOCK_NONE || s3->tags != NULL || s3->sse == S3_ENCRYPTION_KMS))
-        log_hint("Grant s3:PutObject%s%s%s to the key that came from %s.",
+        log_hint("Grant s3:PutObject%s%s%s%s to the key that came from %s.",
+                 is_copy(request) ? ", s3:GetObject, s3:GetObjectVersion (of a copy's source)" : "",
                  s3->object_lock != S3_LOCK_NONE ? ", s3:PutObjectRetention (object_lock)" : "",
                  s3->tags != NULL ? ", s3:PutObjectTagging (tags)" : "",
                  s3->sse == S3_ENCRYPTION_KMS ? ", kms:GenerateDataKey and kms:Decrypt (sse = kms)" : "",
@@ -74,6 +83,8 @@ static const char *grant_for(const struct s3_request *request)
         return "s3:DeleteObject (for versions s3:DeleteObjectVersion)";
     if (strcmp(what, "legal-hold") == 0)
         return "s3:PutObjectLegalHold";
+    if (is_copy(request))
+        return "s3:GetObject and s3:GetObjectVersion (of the source), and s3:PutObject";
     return strcmp(request->method, "HEAD") == 0 ? "s3:GetObject and s3:ListBucket"
                                                 : "s3:PutObject (and s3:AbortMultipartUpload)";
 }
