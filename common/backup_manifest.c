@@ -308,6 +308,8 @@ static void read_members(struct reader *reader, struct backup *backup)
     backup->stop_time = need_time(reader, "stop_time");
     backup->covered_until = read_time(reader, "covered_until");
     backup->segment_bytes = (uint32_t)need_uint(reader, "segment_bytes", 1, UINT32_MAX);
+    if (!wal_segment_size_is_legal(backup->segment_bytes))
+        reader->wrong = "segment_bytes";
     backup->block_bytes = (uint32_t)need_uint(reader, "block_bytes", 1, UINT32_MAX);
     if (json_bool(reader->object, "data_checksums", &backup->data_checksums) != 0)
         reader->wrong = "data_checksums";
