@@ -93,7 +93,7 @@ script "GET */main-* 1 1 close=middle"
 rm -rf restored
 expect_status 0 basebackup-fetch --backup="$id" -D restored
 expect_requests 1+ "GET [^ ]*/main-[0-9]* 206 .*x-amz-server-side-encryption-customer-algorithm=AES256" # gone on with, in a range
-key=$(cat customer.key)
+customer_key=$(cat customer.key)
 hex=$(base64 -d customer.key | xxd -p -c 64)
 echo "$hex" >hex.key && base64 -d customer.key >raw.key
 chmod 600 hex.key raw.key
@@ -306,5 +306,5 @@ fresh
 expect_status 0 repository-init --verbose
 archived main
 expect_status 0 basebackup-push --checkpoint=fast --verbose
-expect_equal "the key in what was said" 0 "$(grep -cFe "$key" -e "$hex" <<<"$output" main.log || true)"
+expect_equal "the key in what was said" 0 "$(cat - main.log <<<"$output" | grep -cFe "$customer_key" -e "$hex" || true)"
 server_stop main
