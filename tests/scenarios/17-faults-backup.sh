@@ -371,6 +371,6 @@ TABLE
 - | 1 | PreconditionFailed.*is incomplete | GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 - | 1 | not the range.*is incomplete | set ignore if-match;GET *$id/$large 1 1 close=middle;GET *$id/$large 1 - swap=$T/../main/large
 TABLE
-    expect_rows 112
+    expect_rows 113
 }
 in_shards 3 reading

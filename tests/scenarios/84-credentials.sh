@@ -426,4 +426,4 @@ wait $pid || true
 expect_equal "cores" "" "$(find "$T" -name 'core*' -type f)"
 ulimit -c 0
 
-expect_rows 87
+expect_rows 92
