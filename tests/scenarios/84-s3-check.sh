@@ -76,7 +76,7 @@ table check_row <<'TABLE'
 0 | note   storage_class = DEEP_ARCHIVE: a backup cannot be restored, verified or copied before | # | storage_class = DEEP_ARCHIVE | -
 0 | note   object_lock_days = 30: the retention policy lets WAL go after 7 days | set bucketlock on | object_lock = compliance;object_lock_days = 30;keep_wal = 7 days | -
 TABLE
-expect_rows 35
+expect_rows 36
 
 step "what costs nothing is not noted"
 { cat plain.conf && printf 'storage_class = STANDARD_IA\nkeep_wal = 30 days\n'; } >"$CONFIG"
