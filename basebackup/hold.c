@@ -251,11 +251,12 @@ static int hold_cluster(struct holding *holding)
                : -1;
 }
 
+/* pins: where holds are taken off, else NULL. */
 static int hold_all(struct holding *holding, const struct notes *pins)
 {
     bool shares = false;
 
-    if (!holding->on && find_others(holding, pins, &shares) != 0)
+    if (pins != NULL && find_others(holding, pins, &shares) != 0)
         return -1;
     if (hold_below(holding, system_key(holding, string_printf("base/%s/", holding->id)), hold_any) != 0)
         return -1;
