@@ -273,9 +273,13 @@ static void check_lifecycle(const struct bucket *bucket, const char *place)
 
 static bool take_id(void *context, const char *path, const char *text)
 {
-    if (strcmp(path, "InitiateMultipartUploadResult/UploadId") == 0)
-        *(char **)context = string_copy(text);
-    return true;
+    char **id = context;
+
+    if (strcmp(path, "InitiateMultipartUploadResult/UploadId") != 0)
+        return true;
+    free(*id); /* of a store that says two */
+    *id = string_copy(text);
+    return *id != NULL;
 }
 
 /* s3: a bucket's own default may be more than was asked for. */
