@@ -45,7 +45,7 @@ static void free_keyring(struct keyring *keyring)
 /* Adds one; the same key in two files is one. */
 static int add_key(struct keyring *keyring, const struct key *key)
 {
-    if (keyring_has(keyring, key->id))
+    if (keyring_key_of(keyring, key->id) != NULL)
         return 0;
     keyring->keys[keyring->count++] = *key;
     return buffer_printf(&keyring->ids, "%s%s", keyring->count > 1 ? ", " : "", key->id);
@@ -152,12 +152,12 @@ const struct key *keyring_key(const struct keyring *keyring, size_t index)
     return &keyring->keys[index];
 }
 
-bool keyring_has(const struct keyring *keyring, const char *id)
+const struct key *keyring_key_of(const struct keyring *keyring, const char *id)
 {
-    for (size_t i = 0; i < keyring->count; i++)
+    for (size_t i = 0; keyring != NULL && i < keyring->count; i++)
         if (strcmp(keyring->keys[i].id, id) == 0)
-            return true;
-    return false;
+            return &keyring->keys[i];
+    return NULL;
 }
 
 const char *keyring_ids(const struct keyring *keyring)

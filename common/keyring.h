@@ -18,7 +18,8 @@ void keyring_close(struct keyring *keyring); /* NULL-safe */
 /* In the order of the configuration; at least one. */
 size_t keyring_count(const struct keyring *keyring);
 const struct key *keyring_key(const struct keyring *keyring, size_t index);
-bool keyring_has(const struct keyring *keyring, const char *id);
+/* The one of that id. NULL: it is not configured (nor is any, keyring NULL). */
+const struct key *keyring_key_of(const struct keyring *keyring, const char *id);
 /* "0123456789abcdef, ..." for messages. */
 const char *keyring_ids(const struct keyring *keyring);
 

@@ -144,7 +144,7 @@ static bool note_key_id(void *context, const char *key, uint64_t bytes)
 
     (void)bytes;
     if (key_object_name_parse(strrchr(key, '/') + 1, &epoch, id)) {
-        struct buffer *text = ids->keyring != NULL && keyring_has(ids->keyring, id) ? ids->ours : ids->others;
+        struct buffer *text = keyring_key_of(ids->keyring, id) != NULL ? ids->ours : ids->others;
         ids->failed = buffer_printf(text, "%s%s", text->length > 0 ? ", " : "", id) != 0;
     }
     return !ids->failed;

@@ -127,21 +127,12 @@ static bool find_derivation(struct repository *repository, const struct keys_lis
     return false;
 }
 
-/* NULL: it is not configured. */
-static const struct key *configured(const struct keyring *keyring, const char *id)
-{
-    for (size_t i = 0; i < keyring_count(keyring); i++)
-        if (strcmp(keyring_key(keyring, i)->id, id) == 0)
-            return keyring_key(keyring, i);
-    return NULL;
-}
-
 /* Whoever counts on a key that is not configured here has to hear of it. */
 static void tell_left_out(const struct keyring *keyring, const struct keys_list *list, uint32_t before,
                           uint32_t epoch)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (list->entries[i].epoch != before || configured(keyring, list->entries[i].id) != NULL)
+        if (list->entries[i].epoch != before || keyring_key_of(keyring, list->entries[i].id) != NULL)
             continue;
         log_warning("key %s opens epoch %" PRIu32 " and will not open epoch %" PRIu32, list->entries[i].id,
                     before, epoch);
@@ -172,7 +163,7 @@ static int count_documents(struct repository *repository, const struct keyring *
         return -1;
     for (size_t i = 0; i < list.count; i++)
         if (list.entries[i].epoch == epoch)
-            *(configured(keyring, list.entries[i].id) != NULL ? ours : others) += 1;
+            *(keyring_key_of(keyring, list.entries[i].id) != NULL ? ours : others) += 1;
     keys_list_free(&list);
     return 0;
 }
@@ -449,7 +440,7 @@ static void open_epoch(const struct wrapping *wrapping, uint32_t number, struct 
 
     *opened = (struct opened){.right = NULL};
     for (size_t i = 0; i < list->count; i++) {
-        const struct key *key = configured(wrapping->keyring, list->entries[i].id);
+        const struct key *key = keyring_key_of(wrapping->keyring, list->entries[i].id);
         if (list->entries[i].epoch == number && key != NULL)
             open_one(wrapping, &list->entries[i], key, opened);
     }

@@ -111,14 +111,6 @@ static int generate(struct keys_call *call, const struct repository_config *sett
     return failed ? -1 : result;
 }
 
-static bool is_configured(const struct keyring *keyring, const char *id)
-{
-    for (size_t i = 0; keyring != NULL && i < keyring_count(keyring); i++)
-        if (strcmp(keyring_key(keyring, i)->id, id) == 0)
-            return true;
-    return false;
-}
-
 static int list(struct keys_call *call, const struct repository_config *settings)
 {
     struct repository_config plain;
@@ -151,7 +143,7 @@ static int list(struct keys_call *call, const struct repository_config *settings
                 printf("    epoch %" PRIu32 "%s, key %s%s%s\n", entry->epoch,
                        entry->epoch == repository.cluster.epoch.number ? " (current)" : "", entry->id,
                        object.derivation.n != 0 ? ", from a passphrase" : "",
-                       is_configured(keyring, entry->id) ? ", configured" : "");
+                       keyring_key_of(keyring, entry->id) != NULL ? ", configured" : "");
         }
         keys_list_free(&entries);
     }
