@@ -90,7 +90,7 @@ static PGconn *connect_with_defaults(const char *key, const char *conninfo)
         ADD("dbname", "postgres");
     if (!is_given(options, "connect_timeout") && getenv("PGCONNECT_TIMEOUT") == NULL)
         ADD("connect_timeout", "30");
-    ADD("fallback_application_name", "basebackup-push");
+    ADD("fallback_application_name", program_invocation_short_name);
     ADD("client_encoding", "SQL_ASCII"); /* paths and labels as they are, unconverted */
 #undef ADD
     PQconninfoFree(options);

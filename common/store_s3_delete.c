@@ -349,7 +349,7 @@ static bool take_bucket_lock(void *context, const char *path, const char *text)
     return true;
 }
 
-/* request and answer are for a report. */
+/* Makes the request; it and the answer are for a report. */
 static enum s3_result ask_bucket(struct store *store, struct s3_request *request, struct s3_answer *answer)
 {
     struct s3_store *own = store->own;
@@ -357,6 +357,8 @@ static enum s3_result ask_bucket(struct store *store, struct s3_request *request
     const char *problem;
     bool has_locks = false;
 
+    *request = (struct s3_request){
+        .verb = "get the object lock of", .object = store->config->bucket, .method = "GET"};
     s3_request_query(request, "object-lock", "");
     enum s3_result answered = s3_perform(own->client, request, answer);
     own->locks = S3_LOCKS_UNTOLD;
@@ -375,8 +377,7 @@ static enum s3_result ask_bucket(struct store *store, struct s3_request *request
 static bool may_have_locks(struct store *store)
 {
     struct s3_store *own = store->own;
-    struct s3_request request = {
-        .verb = "get the object lock of", .object = store->config->bucket, .method = "GET"};
+    struct s3_request request;
     struct s3_answer answer = {0};
 
     if (own->locks == S3_LOCKS_UNASKED)
@@ -404,8 +405,7 @@ enum store_result store_s3_get_lock(struct store *store, const char *key, const 
 static bool bucket_has_locks(struct store *store)
 {
     struct s3_store *own = store->own;
-    struct s3_request request = {
-        .verb = "get the object lock of", .object = store->config->bucket, .method = "GET"};
+    struct s3_request request;
     struct s3_answer answer = {0};
 
     if (own->locks == S3_LOCKS_THERE)
