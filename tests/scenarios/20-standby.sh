@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: a standby is built from the repository alone, follows, is promoted, and the next standby follows it
-# stores: file s3
+# turns: file s3
 # full-versions: s3@13 file@17 s3@18 file@19
 . "$(dirname "$0")/../lib.sh"
 

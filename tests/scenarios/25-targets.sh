@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: every kind of recovery target of recovery-config stops where it says
-# stores: file s3
+# turns: file s3
 # full-versions: file@13 file@17 file@18 s3@19
 . "$(dirname "$0")/../lib.sh"
 

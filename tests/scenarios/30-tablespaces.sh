@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: tablespaces are restored elsewhere with -T, beside the running original, whose files stay untouched
-# stores: file s3
+# turns: file s3
 # full-versions: file@13 s3@17 file@18 s3@19
 . "$(dirname "$0")/../lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: which backup a restore takes, where it goes and with which modes; whatever it refuses is explained, and nothing is made
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 step "a server with group access, its WAL, a tablespace and pg_hba.conf elsewhere; two backups"

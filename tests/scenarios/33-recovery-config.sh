@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: recovery-config explains what cannot work and writes nothing then; its settings live beside a user's own, and any path works
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 step "two timelines: a backup before the fork, one behind it on each; programs and configuration in places with odd names"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: --database brings some databases, and recovery passes although others' files are holes; --file brings one file, verified
-# stores: file s3
+# turns: file s3
 # full-encrypted: file
 . "$(dirname "$0")/../lib.sh"
 

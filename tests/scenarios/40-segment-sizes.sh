@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: WAL segments of 1 MiB and 64 MiB, data checksums on and off: archive, back up, lose, recover
-# stores: file s3
+# turns: file s3
 # full-versions: file@13 file@17 s3@18 file@19
 . "$(dirname "$0")/../lib.sh"
 

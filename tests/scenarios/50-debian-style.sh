@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: a cluster whose configuration lies outside its data directory, as Debian's do, comes back on a bare machine
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 step "a server in Debian's manner: postgresql.conf, pg_hba.conf, pg_ident.conf, conf.d elsewhere"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: a restored and promoted clone leaves production's repository byte-identical, unless it is told to replace the server
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 step "production, with a base backup and some WAL"

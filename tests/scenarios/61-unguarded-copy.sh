@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: a restored copy that is started without recovery-config, with the original's archive_command: what is refused, what is not, and the documented way out
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 step "production: a primary that archives, and a standby that follows the archive"

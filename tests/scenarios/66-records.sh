@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: what a segment's trailer and its restore points say of the records in it is what pg_waldump says, record by record, also where an edge cuts one
-# stores: file s3
+# turns: file s3
 # full-versions: file@13 file@17 file@18 file@19
 . "$(dirname "$0")/../lib.sh"
 

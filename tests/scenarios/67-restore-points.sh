@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: a segment's restore points are told before the segment is there, once, and where they cannot be told it is not stored; those of one that was never stored keep no other out
-# stores: file s3
+# turns: file s3
 # full-encrypted: s3
 . "$(dirname "$0")/../lib.sh"
 

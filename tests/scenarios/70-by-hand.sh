@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: docs/recover-by-hand.md, word by word: with lz4 and tar alone the cluster and its two tablespaces come back
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 . "$here/by-hand.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: lz4, zstd and none at once, WAL and backups: each object says its codec, every repository restores, also one whose codec was changed, also by hand
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 . "$here/by-hand.sh"
 

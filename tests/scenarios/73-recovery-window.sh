@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: recovery-window tells what a real server's WAL can bring back, to the microsecond; what it does not tell is refused before a byte is restored
-# stores: file s3
+# turns: file s3
 # full-versions: file@13 s3@17 file@18 file@19
 # limit: 480
 . "$(dirname "$0")/../lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: basebackup-expire and basebackup-pin with a real server: nothing without a policy, a plan first, what stays is restored and recovered; a failover, versions and locks of a real store
-# stores: file s3
+# turns: file s3
 # full-encrypted: file
 . "$(dirname "$0")/../lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: a restore and a recovery take the first repository that has a good copy: on damage, or where one cannot be asked, they go on with the next, saying so, and bring back every row
-# stores: file s3
+# turns: file s3
 . "$(dirname "$0")/../lib.sh"
 
 spoil() { # KEY: of the first repository; in the middle of what is compressed

@@ -1,6 +1,6 @@
 #!/bin/bash
 # goal: every byte class of every kind of encrypted object whose content is read, gap markers too, flipped, cut, swapped or replayed from another cluster is found and named, and nothing of it is handed on; the whole is recovered without walferry
-# stores: file s3
+# turns: file s3
 # limit: 600
 ENCRYPTED=1
 . "$(dirname "$0")/../lib.sh"
