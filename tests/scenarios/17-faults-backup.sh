@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$here/faults.sh"
 
-every=4
+every=6
 step "a server that archives to a fault server behind TLS"
 authority ca && certificate server ca IP:127.0.0.1
 fault_server faults server.pem

@@ -389,14 +389,14 @@ everything() {
     touch recovery/recovery.signal standby/standby.signal
     mkdir -p "$objects"
     cp -r "$stored"/base-* "$objects/"
-    [ -n "$FULL" ] || pace=2
+    [ -n "$FULL" ] || pace=3
     wal_with lz4
     cluster_json
     backups_with lz4
-    [ -n "$FULL" ] || pace=3
+    [ -n "$FULL" ] || pace=5
     manifests
     index_and_parts
-    [ -n "$FULL" ] || pace=4
+    [ -n "$FULL" ] || pace=6
     ranges
     # The same ways lead to a codec.
     [ -n "$FULL" ] || pace=12
@@ -406,12 +406,12 @@ everything() {
         index_and_parts
         ranges
     done
-    [ -n "$FULL" ] || pace=24
+    [ -n "$FULL" ] || pace=34
     backups_with pieces
     index_and_parts
     ranges
     pieces
-    expect_rows "$([ -z "$FULL" ] && echo 600 || echo 3000)+" # how many there are depends on the server and on the compression a little
+    expect_rows "$([ -z "$FULL" ] && echo 400 || echo 3000)+" # how many there are depends on the server and on the compression a little
 }
 
 step "WAL files of every kind"

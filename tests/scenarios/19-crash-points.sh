@@ -21,7 +21,7 @@ looking=openat,read,pread64,newfstatat,lseek,getdents64,close,access,readlink
 # What a case sets: its command, where it runs, the exit status when nothing goes wrong, those (a pattern) when something does,
 # and what goes wrong in all its runs. Its functions: NAME_reset, NAME_check (nothing is half visible), NAME_whole (it is done).
 begin_case() { # NAME DIRECTORY COMMAND...
-    name=$1 where=$2 expected=0 failing=1 always=() catches='' names=1 again_every=1 thin=1 least=6
+    name=$1 where=$2 expected=0 failing=1 always=() catches='' names=1 again_every=1 thin=1 kill_thin=1 least=6
     command=("${@:3}")
 }
 run_struck() { # STRACE-OPTION...
@@ -97,7 +97,7 @@ kill_table() { # SIGNAL...: at all calls that change something, and at the end
         [[ " ${always[*]} " != *"inject=$call:"* ]] || continue
         [ "$call" != exit_group ] || set -- KILL # the others come too late
         for signal; do
-            [ "$signal" = KILL ] || taken 5 || continue
+            taken $([ "$signal" = KILL ] && echo "$kill_thin" || echo 8) || continue
             row "$name: SIG$signal at $call $number, $file" strike_signal "$signal" "$call" "$number"
         done
     done 4<plan
@@ -154,7 +154,7 @@ error_table() {
         # Without its directory fewer files are opened, and the fault that is there always would strike another one.
         [[ "${always[*]} $file" != *"inject=openat:"*" $T/state" ]] || continue
         for error in $(errors_of "$kind"); do
-            taken $((2 * thin)) || continue
+            taken $((3 * thin)) || continue
             row "$name: $error at $call $number, $file" strike_error "$error" "$call" "$number" "$file"
         done
     done 4<plan
@@ -176,7 +176,7 @@ strike_memory() { # NUMBER: from this allocation on there is no memory, also not
 memory_table() {
     local call number kind file before=$rows
     while IFS=$'\t' read -r call number kind file <&4; do
-        [ "$call" = mmap ] && taken $((2 * thin)) || continue
+        [ "$call" = mmap ] && taken $((3 * thin)) || continue
         row "$name: no memory from mmap $number on" strike_memory "$number"
     done 4<plan
     echo "$name: out of memory at $((rows - before)) allocations (${SECONDS} s)"
@@ -265,7 +265,7 @@ all_tables KILL TERM QUIT INT HUP
 unnamed=$(tmpfile_call "$system")
 
 step "the same where unnamed files can't be had, and where there are no hard links either"
-thin=8
+thin=8 kill_thin=${FULL:-2} least=3
 always=(-e "inject=openat:error=EOPNOTSUPP:when=$unnamed")
 make_plan
 expect_durable "$T/repository"
@@ -310,7 +310,7 @@ make_plan
 all_tables KILL TERM QUIT INT HUP
 unnamed=$(tmpfile_call pg_wal)
 step "the same where unnamed files can't be had"
-thin=8
+thin=8 kill_thin=${FULL:-2} least=3
 always=(-e "inject=openat:error=EOPNOTSUPP:when=$unnamed")
 make_plan
 kill_table KILL TERM QUIT INT HUP
