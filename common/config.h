@@ -132,6 +132,16 @@ struct drill_settings {
     size_t check_count;
 };
 
+/* [status]: what walferry-status takes for wrong. 0: it is not looked at. */
+struct status_settings {
+    uint64_t backup_age_seconds; /* 26 hours */
+    uint64_t wal_age_seconds;    /* 15 min */
+    uint64_t verify_age_seconds; /* 8 days */
+    uint64_t drill_age_seconds;  /* 35 days */
+    unsigned disk_free_percent;  /* 10 */
+    unsigned timeout_seconds;    /* 30: for all that is asked of a repository */
+};
+
 struct config {
     char *path; /* of the file that was read; absolute */
     char *cluster_name;
@@ -171,6 +181,7 @@ struct config {
     unsigned basebackup_store_timeout_seconds; /* [basebackup] store_timeout = 300: one request, retries
                                                   included */
     struct drill_settings drill;
+    struct status_settings status;
 };
 
 /* option_path (from --config), else $WALFERRY_CONFIG, else CONFIG_DEFAULT_PATH. An unknown section or key, a

@@ -2,7 +2,7 @@
 #ifndef WALFERRY_PAGE_H
 #define WALFERRY_PAGE_H
 
-#include "survey.h"
+#include "common/survey.h"
 
 void page_print(const struct survey *survey);
 

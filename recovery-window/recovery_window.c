@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/result.h"
+#include "common/survey.h"
 #include "page.h"
 #include "window_json.h"
 

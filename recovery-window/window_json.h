@@ -3,7 +3,7 @@
 #define WALFERRY_WINDOW_JSON_H
 
 #include "common/json.h"
-#include "survey.h"
+#include "common/survey.h"
 
 struct json *window_json(const struct survey *survey);
 

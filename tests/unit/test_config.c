@@ -225,6 +225,9 @@ static void test_bad(void)
         BASE "[drill]\ntimeout = 59\n",
         BASE "[drill]\nreport = maybe\n",
         BASE "[drill]\nmax_size = 10\n",
+        BASE "[status]\nbackup_age = 26\n",
+        BASE "[status]\ndisk_free = 100\n",
+        BASE "[status]\ntimeout = 0\n",
         BASE "[drill]\ncheck. = SELECT 1 => 1\n",
         BASE "[drill]\ncheck.a = SELECT 1 => 1\ncheck.a = SELECT 2 => 2\n",
         BASE "[basebackup]\ncheck.a = SELECT 1 => 1\n",
@@ -317,6 +320,22 @@ static void test_drill(void)
           config.drill.check_count == 2);
     CHECK_TEXT(config.drill.checks[1].name, "b-2");
     CHECK_TEXT(config.drill.checks[1].value, "[x] SELECT a = 'b' => t");
+    config_free(&config);
+}
+
+static void test_status(void)
+{
+    struct config config;
+
+    REQUIRE(load(BASE, 0600, &config) == 0);
+    CHECK(config.status.backup_age_seconds == 26 * 3600 && config.status.wal_age_seconds == 900 &&
+          config.status.verify_age_seconds == 8 * 86400 && config.status.drill_age_seconds == 35 * 86400 &&
+          config.status.disk_free_percent == 10 && config.status.timeout_seconds == 30);
+    config_free(&config);
+    REQUIRE(load(BASE "[status]\nbackup_age = 2 hours\ndrill_age = 0 days\ndisk_free = 0\ntimeout = 5\n",
+                 0600, &config) == 0);
+    CHECK(config.status.backup_age_seconds == 7200 && config.status.drill_age_seconds == 0 &&
+          config.status.disk_free_percent == 0 && config.status.timeout_seconds == 5);
     config_free(&config);
 }
 
@@ -481,6 +500,7 @@ int main(void)
     test_retention();
     test_s3_settings();
     test_drill();
+    test_status();
     test_long_lines();
     test_permissions();
     log_set_threshold(LOG_ERROR);

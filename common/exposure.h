@@ -1,9 +1,9 @@
 /* What would be lost if the server were lost now (the recovery point objective, as it is): the newest commit
- * that a repository can bring back, beside the newest in the server's own pg_wal. */
+ * that a repository can bring back, beside the newest in the server's own pg_wal. Layer 4. */
 #ifndef WALFERRY_EXPOSURE_H
 #define WALFERRY_EXPOSURE_H
 
-#include "common/window.h"
+#include "window.h"
 
 struct exposure {
     bool is_known;     /* this machine has the server's pg_wal, and it could be read */
@@ -22,6 +22,10 @@ struct exposure {
  * 0, or -1 after logging that it could not be read. */
 int exposure_find(const char *pgdata, struct wal_archive *archive, const struct windows *windows,
                   struct exposure *exposure);
+
+/* All that was committed up to then is brought back by the stretch: the time of its newest commit, if it has
+ * any. */
+int64_t exposure_safe_until(const struct window_stretch *stretch);
 
 /* How much the newest safe commit is behind the server's newest; 0: nothing is missing. Microseconds. */
 int64_t exposure_behind(const struct exposure *exposure);

@@ -1,10 +1,10 @@
 /* All that is told of one repository: its backups, its WAL and what can be recovered, for each system that it
- * accepts. */
+ * accepts. Layer 4. */
 #ifndef WALFERRY_SURVEY_H
 #define WALFERRY_SURVEY_H
 
-#include "common/window.h"
 #include "exposure.h"
+#include "window.h"
 
 struct survey_system {
     const struct generation *generation; /* of the repository's cluster */

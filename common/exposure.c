@@ -1,10 +1,10 @@
 #include "exposure.h"
 
-#include "common/archive_status.h"
-#include "common/file.h"
-#include "common/log.h"
-#include "common/pg_control.h"
-#include "common/pg_wal.h"
+#include "archive_status.h"
+#include "file.h"
+#include "log.h"
+#include "pg_control.h"
+#include "pg_wal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +18,13 @@ struct server {
     uint64_t newest_stored;      /* segment of that timeline; 0: none */
 };
 
+int64_t exposure_safe_until(const struct window_stretch *stretch)
+{
+    return stretch->has_latest                   ? stretch->latest
+           : stretch->covered_until != INT64_MIN ? stretch->covered_until
+                                                 : stretch->last->stop_time;
+}
+
 /* The latest of the window that ends last: what is behind a hole is not safe without a backup behind it. A
  * backup has all that was committed before its end. */
 static void find_safe(const struct windows *windows, struct server *server, struct exposure *exposure)
@@ -29,9 +36,7 @@ static void find_safe(const struct windows *windows, struct server *server, stru
             continue;
         server->window = window;
         exposure->has_safe = true;
-        exposure->safe = last->has_latest                   ? last->latest
-                         : last->covered_until != INT64_MIN ? last->covered_until
-                                                            : last->last->stop_time;
+        exposure->safe = exposure_safe_until(last);
     }
 }
 

@@ -1,6 +1,6 @@
 #include "survey.h"
 
-#include "common/log.h"
+#include "log.h"
 
 #include <stdlib.h>
 
