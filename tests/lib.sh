@@ -178,7 +178,7 @@ raw_put() { # KEY FILE
 }
 object_delete() { if [ "$STORE" = file ]; then rm "$T/repository/$1"; else s3 delete "$S3_PREFIX/$1"; fi; }
 object_exists() { grep -q "^$1 " <<<"$(object_list)"; } # no pipe: grep -q would end it, and the writer fail
-remembered='(cluster|epoch|recovery|push-failed|key-[0-9]{8}\.[0-9a-f]{16}\.[0-9a-f]{16})-[0-9a-f]{16}\.json|backup-[0-9]{8}T[0-9]{6}Z-[0-9A-F]{8}-[0-9A-F]{16}\.(json|index-[0-9]+)|stored-ahead|handed-over|instance-metadata|credentials-[0-9a-f]{16}\.(json|lock)|(wal-push|gaps|epoch)\.lock' # names in state_dir (docs/leftovers.md)
+remembered='(cluster|epoch|recovery|push-failed|key-[0-9]{8}\.[0-9a-f]{16}\.[0-9a-f]{16})-[0-9a-f]{16}\.json|backup-[0-9]{8}T[0-9]{6}Z-[0-9A-F]{8}-[0-9A-F]{16}\.(json|index-[0-9]+)|stored-ahead|handed-over|instance-metadata|outcome-[a-z-]+-[0-9A-Za-z._-]+\.json|credentials-[0-9a-f]{16}\.(json|lock)|(wal-push|gaps|epoch|outcome)\.lock' # names in state_dir (docs/leftovers.md)
 wal_key() { # NAME -> its key; the cluster's system identifier is $system
     case $1 in *.history) echo "main/$system/wal/$1" ;; *) echo "main/$system/wal/${1:0:16}/$1" ;; esac
 }
