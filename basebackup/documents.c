@@ -127,7 +127,7 @@ static int look_for_part(void *context, struct index_entry *entry)
 static int look_for_parts(const struct ending *ending, struct look *look)
 {
     struct index_reader *reader =
-        index_reader_new(ending->targets->backup_id, "the temporary file of the index", look_for_part, look);
+        index_reader_new(ending->targets->id, "the temporary file of the index", look_for_part, look);
     int result = -1;
 
     if (reader == NULL)
@@ -156,7 +156,7 @@ static void tell_gone(const struct ending *ending, const struct target *target, 
 static int look_again(const struct ending *ending, struct target *target, bool has_index)
 {
     struct look look = {.gone = BUFFER_EMPTY};
-    char *rest = string_printf("base/%s/", ending->targets->backup_id);
+    char *rest = string_printf("base/%s/", ending->targets->id);
     int result = -1;
 
     if (rest != NULL &&

@@ -3,7 +3,7 @@
 #define WALFERRY_DOCUMENTS_H
 
 #include "catalog.h"
-#include "target.h"
+#include "common/targets.h"
 
 /* started.json: who began which backup, when and where. Appended. 0, or -1 after logging. */
 int documents_started(const struct backup *backup, struct buffer *out);

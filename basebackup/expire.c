@@ -2,7 +2,7 @@
 
 #include "common/index_entry.h"
 #include "common/log.h"
-#include "removal.h"
+#include "common/removal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 #include "common/backup_part.h"
 #include "common/index_reader.h"
-#include "target.h"
+#include "common/targets.h"
 
 /* A part as one lane has it. */
 struct old_part {

@@ -6,7 +6,7 @@
 
 #include "catalog.h"
 #include "common/tar.h"
-#include "target.h"
+#include "common/targets.h"
 
 #include <stdatomic.h>
 

@@ -2,6 +2,7 @@
 
 #include "backup_label.h"
 #include "common/file.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/timestamp.h"
 #include "common/wal_index_fill.h"
@@ -10,7 +11,6 @@
 #include "describe.h"
 #include "documents.h"
 #include "external.h"
-#include "heartbeat.h"
 #include "last_part.h"
 #include "primary.h"
 #include "push_report.h"
@@ -72,7 +72,7 @@ static int check_archiving(const struct push *push)
 static int prepare(struct push *push)
 {
     state_open(push->config, &push->state);
-    if (targets_open(push->config, push->settings->repository, &push->state, &push->targets) != 0)
+    if (targets_open(push->config, push->settings->repository, &push->state, false, &push->targets) != 0)
         return -1;
     push->server = server_connect("conninfo", push->config->conninfo);
     if (push->server == NULL || session_open(push->server, &push->facts) != 0 || check_archiving(push) != 0 ||
@@ -159,7 +159,7 @@ static int claim(struct push *push)
         struct buffer document = BUFFER_EMPTY;
         int claimed = -1;
 
-        memcpy(push->targets.backup_id, backup->id, sizeof backup->id);
+        memcpy(push->targets.id, backup->id, sizeof backup->id);
         if (documents_started(backup, &document) == 0)
             claimed = targets_claim(&push->targets, "started.json", &document);
         buffer_free(&document);

@@ -4,7 +4,7 @@
 
 #include "catalog.h"
 #include "common/result.h"
-#include "target.h"
+#include "common/targets.h"
 
 /* After success and failure. catalog: of the complete backup, whose manifest is in every target that lives;
  * NULL: there is no backup, but wrong pages that were found are told. */

@@ -458,7 +458,7 @@ static void take_back(struct targets *targets, struct target *target, const char
     if (found != STORE_ABSENT && (!is_there || store_delete(store, key, NULL) != STORE_OK)) {
         log_warning("part \"%s\" may have stayed in the folder of backup %s in repository \"%s\", though it "
                     "does not belong to it",
-                    name, targets->backup_id, target->repository.settings->name);
+                    name, targets->id, target->repository.settings->name);
         log_hint("basebackup-fetch passes it over. Remove it before the backup is unpacked by hand.");
     }
     free(key);

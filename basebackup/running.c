@@ -61,7 +61,7 @@ static int describe(const struct targets *targets, uint32_t timeline, struct buf
         return -1;
     document = document_new(NOTE_KIND);
     snprintf(system, sizeof system, "%" PRIu64, targets->system_identifier);
-    json_set_string(document, "backup", targets->backup_id);
+    json_set_string(document, "backup", targets->id);
     json_set_string(document, "system_identifier", system);
     json_set_uint(document, "timeline", timeline);
     json_set_string(document, "repositories", repositories);
@@ -72,7 +72,7 @@ void running_begin(const struct state *state, const struct targets *targets, uin
                    struct running *running)
 {
     struct buffer text = BUFFER_EMPTY;
-    char *path = state->directory == NULL ? NULL : note_path(state->directory, targets->backup_id);
+    char *path = state->directory == NULL ? NULL : note_path(state->directory, targets->id);
 
     *running = (struct running){state, -1};
     if (path == NULL || describe(targets, timeline, &text) != 0)

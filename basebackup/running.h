@@ -4,7 +4,7 @@
 #ifndef WALFERRY_RUNNING_H
 #define WALFERRY_RUNNING_H
 
-#include "target.h"
+#include "common/targets.h"
 
 struct running {
     const struct state *state; /* borrowed */

@@ -8,8 +8,8 @@
 #ifndef WALFERRY_WAL_INCLUDE_H
 #define WALFERRY_WAL_INCLUDE_H
 
+#include "common/targets.h"
 #include "data_directory.h"
-#include "target.h"
 
 struct wal_include {
     const struct backup *backup;            /* with its stop_lsn */

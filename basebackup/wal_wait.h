@@ -4,8 +4,8 @@
 #ifndef WALFERRY_WAL_WAIT_H
 #define WALFERRY_WAL_WAIT_H
 
+#include "common/targets.h"
 #include "session.h"
-#include "target.h"
 
 struct wal_wait {
     uint32_t timeline;

@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/pg_programs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,62 +24,6 @@
 
 /* The programs */
 
-/* "postgres (PostgreSQL) 15.18 (Debian ...)"; 0: it could not be run. */
-static unsigned version_of(const char *directory, const struct look *look)
-{
-    struct buffer output = BUFFER_EMPTY;
-    char *path = path_join(directory, "postgres");
-    char *words[] = {path, "--version", NULL};
-    unsigned major = 0;
-
-    if (path != NULL && child_run(words, true, look, &output) == 0) {
-        const char *text = strchr(buffer_string(&output), ')');
-        major = text == NULL ? 0 : (unsigned)strtoul(text + 1, NULL, 10);
-    }
-    buffer_free(&output);
-    free(path);
-    return major;
-}
-
-static bool is_there(const char *directory)
-{
-    char *path = path_join(directory, "postgres");
-    bool there = path != NULL && access(path, X_OK) == 0;
-
-    free(path);
-    return there;
-}
-
-/* As pg_config tells. Caller frees; NULL: there is none, or it tells of programs that are not there. */
-static char *ask_pg_config(const struct look *look)
-{
-    char *words[] = {"pg_config", "--bindir", NULL}, *found = NULL;
-    struct buffer output = BUFFER_EMPTY;
-    bool was_muted = log_mute_thread(true);
-
-    if (child_run(words, true, look, &output) == 0)
-        found = string_copy(buffer_string(&output));
-    log_mute_thread(was_muted);
-    if (found != NULL)
-        found[strcspn(found, "\n")] = '\0';
-    buffer_free(&output);
-    if (found == NULL || is_there(found))
-        return found;
-    free(found);
-    return NULL;
-}
-
-static char *find_programs(unsigned major, const struct look *look)
-{
-    char debian[64], red_hat[64];
-
-    snprintf(debian, sizeof debian, "/usr/lib/postgresql/%u/bin", major);
-    snprintf(red_hat, sizeof red_hat, "/usr/pgsql-%u/bin", major);
-    return is_there(debian)    ? string_copy(debian)
-           : is_there(red_hat) ? string_copy(red_hat)
-                               : ask_pg_config(look);
-}
-
 int postgres_open(const char *scratch, unsigned major, const char *pg_bin, const struct look *look,
                   struct postgres *postgres)
 {
@@ -94,8 +39,8 @@ int postgres_open(const char *scratch, unsigned major, const char *pg_bin, const
         log_error("the path of the scratch directory \"%s\" is too long for a socket in it", scratch);
         return -1;
     }
-    postgres->bin = pg_bin != NULL ? string_copy(pg_bin) : find_programs(major, look);
-    unsigned found = postgres->bin == NULL ? 0 : version_of(postgres->bin, look);
+    unsigned found;
+    postgres->bin = pg_programs_find("postgres", major, major, pg_bin, look, &found);
     if (found == major)
         return 0;
     if (postgres->bin == NULL || found == 0)

@@ -5,7 +5,7 @@
 #ifndef WALFERRY_POSTGRES_H
 #define WALFERRY_POSTGRES_H
 
-#include "child.h"
+#include "common/child.h"
 #include "server_log.h"
 
 #include "common/pg_control.h"

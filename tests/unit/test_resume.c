@@ -196,7 +196,7 @@ static void test_running(void)
                               .lanes = &lz4,
                               .lane_count = 1,
                               .system_identifier = SYSTEM,
-                              .backup_id = ID};
+                              .id = ID};
     struct running running, second;
     struct catalog *catalog = catalog_open(directory, true, ID, 1);
 
@@ -217,7 +217,7 @@ static void test_running(void)
     CHECK_TEXT(found(&targets, 1), "");
     targets.lanes = &lz4;
     /* of two the one with more in its index, whichever comes first */
-    memcpy(targets.backup_id, OTHER_ID, sizeof OTHER_ID);
+    memcpy(targets.id, OTHER_ID, sizeof OTHER_ID);
     running_begin(&state, &targets, 1, &running);
     running_close(&running);
     CHECK_TEXT(found(&targets, 1), ID);
@@ -228,7 +228,7 @@ static void test_running(void)
     CHECK_TEXT(found(&targets, 1), ID);
     unwanted = "";
     /* what runs is not forgotten, all else is */
-    memcpy(targets.backup_id, "20261120T040003Z-00000001-0000000A3F000028", sizeof ID);
+    memcpy(targets.id, "20261120T040003Z-00000001-0000000A3F000028", sizeof ID);
     running_begin(&state, &targets, 1, &second);
     int fd = open(unit_path("%s/backup-%s.json", directory, ID), O_RDONLY | O_CLOEXEC);
     CHECK(fd >= 0);

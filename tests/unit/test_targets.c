@@ -1,5 +1,5 @@
 /* The id of a backup is claimed in all repositories or in none. */
-#include "basebackup/target.h"
+#include "common/targets.h"
 #include "common/log.h"
 #include "unit.h"
 
@@ -7,11 +7,11 @@
 
 #define ID "20261120T020003Z-00000001-0000000A1F000028"
 
-static char directory[] = "/tmp/walferry-target-XXXXXX";
+static char directory[] = "/tmp/walferry-targets-XXXXXX";
 static struct config config = {.cluster_name = (char *)"main"};
 static struct repository_config settings[2];
 static struct target items[2];
-static struct targets targets = {.items = items, .count = 2, .system_identifier = 7, .backup_id = ID};
+static struct targets targets = {.items = items, .count = 2, .system_identifier = 7, .id = ID};
 
 static void open_targets(void)
 {
@@ -36,17 +36,17 @@ int main(void)
 {
     struct buffer ours = BUFFER_EMPTY, others = BUFFER_EMPTY;
 
-    log_open("test_target", LOG_ERROR, false);
+    log_open("test_targets", LOG_ERROR, false);
     REQUIRE(mkdtemp(directory) != NULL);
     open_targets();
     CHECK(buffer_append_string(&ours, "ours") == 0 && buffer_append_string(&others, "others") == 0);
     CHECK(target_put(&targets, &items[1], "started.json", &others) == 0);
     CHECK(targets_claim(&targets, "started.json", &ours) == 1);
     CHECK(!is_claimed(0) && is_claimed(1));
-    memcpy(strchr(targets.backup_id, 'Z') - 1, "4", 1); /* the next second */
+    memcpy(strchr(targets.id, 'Z') - 1, "4", 1); /* the next second */
     CHECK(targets_claim(&targets, "started.json", &ours) == 0);
     CHECK(targets_claim(&targets, "started.json", &ours) == 0); /* an earlier try arrived */
-    memcpy(strchr(targets.backup_id, 'Z') - 1, "3", 1);
+    memcpy(strchr(targets.id, 'Z') - 1, "3", 1);
     CHECK(target_put(&targets, &items[0], "started.json", &others) == 0);
     CHECK(targets_claim(&targets, "started.json", &ours) == 1);
     CHECK(is_claimed(0) && is_claimed(1)); /* another's */
@@ -57,5 +57,5 @@ int main(void)
     buffer_free(&ours);
     buffer_free(&others);
     unit_remove_tree(directory);
-    return unit_done("target");
+    return unit_done("targets");
 }

@@ -1,8 +1,8 @@
 #include "heartbeat.h"
 
-#include "common/backup_sign.h"
-#include "common/log.h"
-#include "common/timestamp.h"
+#include "backup_sign.h"
+#include "log.h"
+#include "timestamp.h"
 
 #include <stdlib.h>
 
@@ -24,8 +24,8 @@ static void tell(struct targets *targets, struct target *target, const struct bo
         return;
     store_set_limits(target->repository.store, &limits);
     if (store_replace(target->repository.store, key, body) != STORE_OK)
-        log_warning("repository \"%s\" does not know that the backup is still running",
-                    target->repository.settings->name);
+        log_warning("repository \"%s\" does not know that the %s is still running",
+                    target->repository.settings->name, targets->are_for_dump ? "dump" : "backup");
     store_set_limits(target->repository.store, &targets->limits);
     free(key);
 }
@@ -37,7 +37,7 @@ void heartbeat_tick(struct heartbeat *heartbeat)
 
     if (monotonic_now() < heartbeat->next)
         return;
-    if (backup_heartbeat_seal(targets->backup_id, timestamp_now(), &text) == 0) {
+    if (backup_heartbeat_seal(targets->id, timestamp_now(), &text) == 0) {
         struct body body = {.data = text.data, .fd = -1, .length = text.length};
         if (sha256_of(text.data, text.length, body.sha256) == 0)
             for (size_t i = 0; i < targets->count; i++)

@@ -1,9 +1,9 @@
-/* Programs that a drill runs: without a shell, each in a process group of its own, ended with the drill
- * whatever ends that. */
+/* Programs that we run for long: without a shell, each in a process group of its own, ended with us whatever
+ * ends us. Layer 0. */
 #ifndef WALFERRY_CHILD_H
 #define WALFERRY_CHILD_H
 
-#include "common/buffer.h"
+#include "buffer.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -13,6 +13,8 @@
 struct child_wish {
     char *const *words;  /* the first is a path, or a name to be found by $PATH; ends with NULL */
     int out, complaints; /* standard output and error; -1: ours */
+    int in;              /* standard input; 0: /dev/null */
+    int inherited;       /* one more descriptor that it has under the same number; 0: none */
     bool is_foreign;
     int death_signal; /* when we are gone, however that came */
 };

@@ -1,6 +1,6 @@
-#include "target.h"
+#include "targets.h"
 
-#include "common/log.h"
+#include "log.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -44,12 +44,13 @@ int target_give_up(struct targets *targets, struct target *target)
 {
     bool first = !atomic_exchange(&target->is_given_up, true);
 
+    const char *what = targets->are_for_dump ? "dump" : "backup";
+
     if (first && target->is_required)
-        log_error("the backup to repository \"%s\" has failed", target_name(target));
+        log_error("the %s to repository \"%s\" has failed", what, target_name(target));
     else if (first)
-        log_warning(
-            "the backup to repository \"%s\" has failed, which the configuration allows (required = no)",
-            target_name(target));
+        log_warning("the %s to repository \"%s\" has failed, which the configuration allows (required = no)",
+                    what, target_name(target));
     return any_alive(targets) ? 0 : -1;
 }
 
@@ -82,12 +83,13 @@ static void open_one(const struct config *config, const struct repository_config
         target_give_up(targets, target);
 }
 
-int targets_open(const struct config *config, const char *only, const struct state *state,
+int targets_open(const struct config *config, const char *only, const struct state *state, bool for_dump,
                  struct targets *targets)
 {
     const struct repository_config *chosen = NULL;
 
     memset(targets, 0, sizeof *targets);
+    targets->are_for_dump = for_dump;
     targets->limits.operation_seconds = config->basebackup_store_timeout_seconds;
     if (only != NULL && (chosen = config_repository(config, only)) == NULL)
         return -1;
@@ -136,7 +138,12 @@ int targets_accept(struct targets *targets, uint64_t system_identifier)
 
 char *targets_key(const struct targets *targets, const struct target *target, const char *file)
 {
-    return backup_key(&target->repository, targets->system_identifier, targets->backup_id, file);
+    char *rest = string_printf("%s/%s/%s", targets->are_for_dump ? "dumps" : "base", targets->id, file);
+    char *key =
+        rest == NULL ? NULL : repository_system_key(&target->repository, targets->system_identifier, rest);
+
+    free(rest);
+    return key;
 }
 
 /* What was put into the first ones: nobody else has a claim there. */

@@ -1,9 +1,9 @@
 #include "child.h"
 
-#include "common/command.h"
-#include "common/file.h"
-#include "common/log.h"
-#include "common/timestamp.h"
+#include "command.h"
+#include "file.h"
+#include "log.h"
+#include "timestamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +44,7 @@ static char **environment_for(bool is_foreign)
 /* In the child, between fork and exec: only what is safe there. */
 static void become(const struct child_wish *wish, char *const *variables, pid_t parent, int problem)
 {
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC), error;
+    int in = wish->in != 0 ? wish->in : open("/dev/null", O_RDONLY | O_CLOEXEC), error;
     sigset_t none;
 
     setpgid(0, 0);
@@ -55,7 +55,8 @@ static void become(const struct child_wish *wish, char *const *variables, pid_t 
         signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
+    if (in >= 0 && dup2(in, STDIN_FILENO) >= 0 &&
+        (wish->inherited == 0 || fcntl(wish->inherited, F_SETFD, 0) == 0) &&
         (wish->out < 0 || dup2(wish->out, STDOUT_FILENO) >= 0) &&
         (wish->complaints < 0 || dup2(wish->complaints, STDERR_FILENO) >= 0))
         execvpe(wish->words[0], wish->words, variables);

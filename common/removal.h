@@ -3,7 +3,7 @@
 #ifndef WALFERRY_REMOVAL_H
 #define WALFERRY_REMOVAL_H
 
-#include "common/repository.h"
+#include "repository.h"
 
 struct removal {
     struct repository *repository; /* borrowed */

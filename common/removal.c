@@ -1,7 +1,7 @@
 #include "removal.h"
 
-#include "common/log.h"
-#include "common/timestamp.h"
+#include "log.h"
+#include "timestamp.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-/* The repositories that one backup goes to, on one read. One that fails is given up and the others go on; in
- * the end a required one that was given up makes the program fail. */
-#ifndef WALFERRY_TARGET_H
-#define WALFERRY_TARGET_H
+/* The repositories that one backup, or one dump, goes to, on one read. One that fails is given up and the
+ * others go on; in the end a required one that was given up makes the program fail. Layer 3. */
+#ifndef WALFERRY_TARGETS_H
+#define WALFERRY_TARGETS_H
 
-#include "common/backup.h"
+#include "backup.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,14 +22,15 @@ struct targets {
     /* Targets whose parts are compressed alike are in one lane: what each of them gets is the same. */
     struct compression *lanes;
     size_t lane_count;
-    struct store_limits limits;      /* for stores of other threads too */
-    uint64_t system_identifier;      /* set by targets_accept */
-    char backup_id[BACKUP_ID_BYTES]; /* to be set before keys are made */
+    struct store_limits limits; /* for stores of other threads too */
+    uint64_t system_identifier; /* set by targets_accept */
+    bool are_for_dump;          /* else for a base backup */
+    char id[BACKUP_ID_BYTES];   /* of the backup or dump; to be set before keys are made */
 };
 
 /* Opens the repositories of the configuration, or the named one, and reads each one's cluster.json afresh.
  * 0, or -1 after logging when none is left. */
-int targets_open(const struct config *config, const char *only, const struct state *state,
+int targets_open(const struct config *config, const char *only, const struct state *state, bool for_dump,
                  struct targets *targets);
 void targets_close(struct targets *targets); /* NULL-safe */
 
@@ -44,7 +45,7 @@ size_t targets_first_lane(const struct targets *targets);
 /* Says so once. 0, or -1 after logging when no other is left. Thread-safe. */
 int target_give_up(struct targets *targets, struct target *target);
 
-/* Key of a file of this backup there; caller frees; NULL after logging. */
+/* Key of a file of this backup or dump there; caller frees; NULL after logging. */
 char *targets_key(const struct targets *targets, const struct target *target, const char *file);
 
 /* Stores a small file of the backup everywhere, if absent. 0, or -1 after logging when no target is left. */
