@@ -1,0 +1,78 @@
+#!/bin/bash
+# goal: commands of docs/encryption.md and docs/drills.md, as they stand there; a page that does not work, or is not followed to its end, fails
+# stores: file
+. "$(dirname "$0")/../lib.sh"
+. "$here/pages.sh"
+
+step "the machinery: what fails, or is left out, is seen"
+host db
+mkdir "$T/docs" && cat >"$T/docs/page.md" <<'PAGE'
+# One
+```sh
+test -d /var/lib/postgresql && test ! -e /root/.ssh && word=here
+echo "$word and there"
+```
+<!-- not run: it would -->
+```sh
+false
+```
+## Two
+```text
+false
+```
+```sh
+echo two
+```
+```sh
+false
+echo behind it
+```
+PAGE
+seen() { # COMMAND...: it ends this subshell, as a test that fails
+    ! ("$@") >"$T/said" 2>&1 || fail "not seen: $*"
+    sed 's/^/    | /' "$T/said"
+}
+in_page() { SOURCE=$T page docs/page.md; }
+in_page
+page_says "there" "everywhere"
+follow db "One"
+expect_equal "what it printed" "here and everywhere" "$output"
+seen page_says "nowhere" "somewhere"
+seen follow db "Three"
+seen follow db "Two"
+expect_true "it ended at the first failure" grep -qx "    two" said
+expect_equal "behind it" 0 "$(grep -cx "    behind it" said || true)"
+seen page_end # block 4 was not run to its end
+follow db "Two#1"
+seen page_end
+follow db "Two#2" 1
+page_end >said
+expect_true "what is not run is told" grep -q "One: not run: it would" said
+printf '```\nx\n```\n' >docs/page.md
+seen in_page
+printf '```sh\nx\n' >docs/page.md
+seen in_page
+
+step "docs/encryption.md"
+host_config db $'[repository local]\nurl = file:///var/backups/walferry\nencryption_key_file = /etc/walferry.key'
+secret_place hosts/db/etc/walferry.key
+host_cluster db
+page docs/encryption.md
+follow db "Encryption"
+page_end
+
+step "docs/drills.md, and the lines of its crontab"
+page docs/drills.md
+sql db "create database shop"
+PGDATABASE=shop sql db "create table orders as select i, now() at from generate_series(1, 100) i"
+on db basebackup-push --checkpoint=fast
+PGDATABASE=shop sql db "insert into orders values (101, now())"
+sql db "select pg_switch_wal()" >switched
+wait_until 60 "archiving" sql_is db 0 "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
+cat page/text/ini.1 >>"$T/hosts/db/etc/walferry.conf"
+follow db "Set-up"
+expect_output "passed"
+grep -oE 'restore-drill --quiet.*' "$SOURCE/docs/drills.md" | grep -v '`' >crontab
+expect_equal "lines of the crontab" 2 "$(wc -l <crontab)"
+while read -r line; do expect_status 0 on db bash -c "$line"; done <crontab
+page_end
