@@ -57,6 +57,27 @@ for _, who, _, here in rows:
 print(f"{len(rows)} rows, {len(named)} issues")
 PY
 
+step "README and docs: each block of commands is run by the test that follows its page, or says which one runs it, or why none can"
+cd "$SOURCE"
+blocks=0 skipped=0
+for page in README.md $(find docs -name '*.md' | LC_ALL=C sort); do
+    tests/pages/blocks "$page" >"$T/blocks" || fail "$page: see above"
+    follows=$(grep -lx "page $page" tests/scenarios/*.sh || true)
+    while IFS=$'\t' read -r _ heading mark; do
+        blocks=$((blocks + 1))
+        case $mark in
+        'run by: '*) expect_true "$page, $heading: ${mark#run by: } is there" test -s "${mark#run by: }" ;;
+        'not run: '*) skipped=$((skipped + 1)) && echo "$page, $heading: $mark" ;;
+        *) expect_true "$page, $heading: a scenario that has \"page $page\"" test -n "$follows" ;;
+        esac
+    done <"$T/blocks"
+    for scenario in $follows; do
+        expect_equal "$scenario: pages that it follows, to their ends" "$(grep -c '^page ' "$scenario")" "$(grep -cx page_end "$scenario")"
+    done
+done
+expect_true "there are many, not $blocks" test "$blocks" -gt 20
+echo "$blocks blocks of commands, $skipped that nobody runs"
+
 step "house rules of the files"
 cd "$SOURCE"
 expect_true "the license" grep -qi "permission to use, copy, modify" LICENSE
