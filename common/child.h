@@ -1,22 +1,22 @@
-/* Programs that we run for long: without a shell, each in a process group of its own, ended with us whatever
- * ends us. Layer 0. */
+/* Programs that we run: without a shell, each in a process group of its own, with /dev/null as standard
+ * input, default signals and no descriptor of ours, ended with us whatever ends us. Layer 0. */
 #ifndef WALFERRY_CHILD_H
 #define WALFERRY_CHILD_H
 
 #include "buffer.h"
+#include "environment.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Its environment is ours; that of a program which is not walferry's is without what may be a secret
- * (command.h), but for what S3 tools read: the server's wal-fetch may need it. */
 struct child_wish {
+    const char *what;    /* it is called so in a message; NULL: by the first word alone */
     char *const *words;  /* the first is a path, or a name to be found by $PATH; ends with NULL */
     int out, complaints; /* standard output and error; -1: ours */
-    int in;              /* standard input; 0: /dev/null */
-    int inherited;       /* one more descriptor that it has under the same number; 0: none */
-    bool is_foreign;
-    int death_signal; /* when we are gone, however that came */
+    enum environment environment;
+    char *const *extra; /* variables: environment.h; NULL: none */
+    int death_signal;   /* when we are gone, however that came */
+    bool is_minor;      /* if it cannot be run, that is a warning */
 };
 
 /* 0, or -1 after logging. */
@@ -29,15 +29,41 @@ bool child_has_ended(pid_t pid, int *status);
  * killed. */
 bool child_end(pid_t pid, int number, unsigned seconds);
 
-/* Several times a second while something is waited for: -1 ends that: logged, but for a signal that came. */
+/* Several times a second while something is waited for: not 0 ends that. It has logged why, unless a signal
+ * came or whoever waits knows. */
 struct look {
     int (*look)(void *context);
     void *context;
 };
 
-/* Runs it to its end; its messages are passed through, what it writes to standard output is appended to
- * *output (at most 16 MiB). Its exit status; -1 after logging: it did not run, was given up or ended by a
- * signal. */
-int child_run(char *const *words, bool is_foreign, const struct look *look, struct buffer *output);
+#define CHILD_TAIL_BYTES 300
+struct child_tail { /* the end of what it wrote to standard error */
+    char text[CHILD_TAIL_BYTES];
+    size_t length;
+};
+/* Its last line, borrowed; "": there is none. */
+const char *child_tail_line(struct child_tail *tail);
+
+/* Runs a program to its end, and takes what it writes; descriptors of the wish are set here. */
+struct child_call {
+    struct child_wish wish;
+    const struct look *look;
+    struct buffer *output;   /* what it writes to standard output is appended */
+    size_t most;             /* bytes of it; the rest is dropped */
+    bool is_bounded;         /* the rest is not dropped: it is given up */
+    bool joins;              /* output has what it writes to standard error, too */
+    struct child_tail *tail; /* of standard error; NULL: that is ours */
+    unsigned grace_seconds;  /* it is given up with SIGTERM, and killed after so long; 0: at once */
+    const char *problem;     /* set: why it was given up, in words; NULL: look knows */
+    int status;              /* set: as waitpid(2) has it */
+};
+
+/* 0: it has ended, by itself. -1: it was not started (logged; pid is 0), or given up with all its group. */
+int child_collect(struct child_call *call, pid_t *pid);
+
+/* The same in short: messages are passed through, of the output at most 16 MiB are kept. Its exit status; -1
+ * after logging: it did not run, was given up or ended by a signal. */
+int child_run(char *const *words, enum environment environment, const struct look *look,
+              struct buffer *output);
 
 #endif

@@ -1,15 +1,11 @@
-/* A user's command, run without a shell, that prints something secret. Layer 0.
- *
- * Its environment is ours without what may be a secret: variables whose names hold SECRET, TOKEN, PASSWORD,
- * PASSWD, PASSPHRASE, PRIVATE_KEY, ACCESS_KEY, API_KEY or ENCRYPTION_KEY (but for those that end in _FILE:
- * they hold a path), or end in _KEY, _PASS or _PWD, and any that holds a URL with a password, or "password=".
- * Standard input is /dev/null; no descriptor of ours is inherited. */
+/* A user's command, run without a shell. Layer 0. Its environment is a clean one (environment.h), its
+ * standard input /dev/null; no descriptor of ours is inherited. */
 #ifndef WALFERRY_COMMAND_H
 #define WALFERRY_COMMAND_H
 
 #include "buffer.h"
 
-#include <stdbool.h>
+#include <stddef.h>
 
 #define COMMAND_WORDS_MOST 64
 
@@ -20,13 +16,15 @@
  * none or too many words; also without memory, logged. */
 int command_split(const char *line, char **memory, char *words[COMMAND_WORDS_MOST + 1], const char **problem);
 
-/* Is that a variable ("NAME=VALUE") which is left out? */
-bool command_may_be_secret(const char *variable);
-
-/* Runs line, whose first word is a path or a name to be found by $PATH, and appends what it writes to
- * standard output. Its process group is killed after so many seconds, or when it writes more than most bytes,
- * or when the program is asked to end. 0, or -1 after logging: what names the command in the message, not its
- * arguments, which may be secret; the end of what it wrote to standard error is shown. */
+/* Runs line, whose first word is a path or a name to be found by $PATH, for something secret: appends what it
+ * writes to standard output. Its process group is killed after so many seconds, or when it writes more than
+ * most bytes, or when the program is asked to end. 0, or -1 after logging: what names the command in the
+ * message, not its arguments, which may be secret; the end of what it wrote to standard error is shown. */
 int command_run(const char *what, const char *line, unsigned seconds, size_t most, struct buffer *output);
+
+/* Runs a command that is to be told something: extra as in environment.h. What it writes, the first 64 KiB of
+ * it, is logged line by line. It is not ended because the program is asked to end, but by SIGTERM, and 5
+ * seconds later SIGKILL, when its time is over. 0, or -1 after a warning. */
+int command_tell(const char *what, const char *line, unsigned seconds, char *const *extra);
 
 #endif

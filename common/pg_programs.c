@@ -16,7 +16,7 @@ static unsigned version_of(const char *directory, const char *program, const str
     char *words[] = {path, "--version", NULL};
     unsigned major = 0;
 
-    if (path != NULL && child_run(words, true, look, &output) == 0) {
+    if (path != NULL && child_run(words, ENVIRONMENT_CLEAN_BUT_S3, look, &output) == 0) {
         const char *text = strchr(buffer_string(&output), ')');
         major = text == NULL ? 0 : (unsigned)strtoul(text + 1, NULL, 10);
     }
@@ -41,7 +41,7 @@ static char *ask_pg_config(const char *program, const struct look *look)
     struct buffer output = BUFFER_EMPTY;
     bool was_muted = log_mute_thread(true);
 
-    if (child_run(words, true, look, &output) == 0)
+    if (child_run(words, ENVIRONMENT_CLEAN_BUT_S3, look, &output) == 0)
         found = string_copy(buffer_string(&output));
     log_mute_thread(was_muted);
     if (found != NULL)

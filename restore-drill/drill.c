@@ -129,7 +129,7 @@ static void call_begin(const struct drill *drill, const char *program, struct ca
 /* Ends the call. 0, or -1 after logging. */
 static int call_run(struct drill *drill, struct call *call, struct buffer *output)
 {
-    int status = call->is_bad ? -1 : child_run(call->words, false, &drill->look, output);
+    int status = call->is_bad ? -1 : child_run(call->words, ENVIRONMENT_OURS, &drill->look, output);
 
     if (status > 0)
         log_error("%s failed with exit status %d", path_name(call->words[0]), status);

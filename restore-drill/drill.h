@@ -7,6 +7,7 @@
 #include "postgres.h"
 #include "scratch.h"
 
+#include "common/child.h"
 #include "common/result.h"
 
 enum drill_step {

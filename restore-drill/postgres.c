@@ -262,7 +262,8 @@ static bool is_open(const struct postgres *postgres)
 
 static int run(struct postgres *postgres, struct line *line)
 {
-    struct child_wish wish = {.words = line->words, .is_foreign = true, .death_signal = SIGQUIT};
+    struct child_wish wish = {
+        .words = line->words, .environment = ENVIRONMENT_CLEAN_BUT_S3, .death_signal = SIGQUIT};
     int log = open(postgres->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     if (log < 0) {

@@ -5,9 +5,9 @@
 #ifndef WALFERRY_POSTGRES_H
 #define WALFERRY_POSTGRES_H
 
-#include "common/child.h"
 #include "server_log.h"
 
+#include "common/child.h"
 #include "common/pg_control.h"
 
 #include <stdint.h>

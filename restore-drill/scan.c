@@ -164,7 +164,7 @@ int scan_with_amcheck(struct drill *drill)
                 /* it makes its extension, so this session may write */
                 setenv("PGOPTIONS", "-c session_preload_libraries= -c local_preload_libraries=", 1) != 0
             ? -1
-            : child_run(words, true, &drill->look, &output);
+            : child_run(words, ENVIRONMENT_CLEAN_BUT_S3, &drill->look, &output);
 
     unsetenv("PGOPTIONS");
     if (status > 0) {

@@ -124,10 +124,50 @@ static void test_environment(void)
     buffer_free(&output);
 }
 
+/* What command_tell logs holds all of these, or is empty. */
+static void check_tell(const char *line, unsigned seconds, int result, const char *said, const char *also)
+{
+    char *const extra[] = {"WALFERRY_MESSAGE=it's \"so\"", "KEYBOARD=ours", NULL};
+
+    unit_listen();
+    CHECK(command_tell("the hook", line, seconds, extra) == result);
+    const char *heard = unit_listened();
+    CHECK(said != NULL ? strstr(heard, said) != NULL : *heard == '\0');
+    CHECK(also == NULL || strstr(heard, also) != NULL);
+}
+
+static void test_tell(void)
+{
+    setenv("KEYBOARD", "user@host", 1);
+    setenv("PGPASSWORD", "s3cr3t", 1);
+    check_tell("true", 10, 0, NULL, NULL);
+    check_tell("sh -c 'echo \"$WALFERRY_MESSAGE\"'", 10, 0, "info: the hook: it's \"so\"", NULL);
+    check_tell("sh -c 'echo a >&2; echo; echo \"b\tc\"'", 10, 0, "the hook: a",
+               "the hook: b?c"); /* nothing that it writes forges a message */
+    check_tell("sh -c 'env | grep -c KEYBOARD; env | grep KEYBOARD'", 10, 0, "the hook: 1",
+               "the hook: KEYBOARD=ours");
+    check_tell("sh -c 'env | grep -c s3cr3t || true'", 10, 0, "the hook: 0", NULL);
+    check_tell("/nonexistent/hook", 10, -1, "warning: could not run the hook (\"/nonexistent/hook\")", NULL);
+    check_tell("'a", 10, -1, "warning: could not run the hook: a quote in it is not closed", NULL);
+    check_tell("sh -c 'echo a; exit 3'", 10, -1, "warning: the hook (\"sh\") failed with exit status 3",
+               "the hook: a");
+    /* the rest is dropped, and it ends by itself */
+    check_tell("head -c 200000 /dev/zero", 10, 0, NULL, NULL);
+
+    int64_t began = monotonic_now();
+    check_tell("sh -c 'trap \"echo asked; exit\" TERM; sleep 60 & wait'", 1, -1,
+               "warning: gave the hook (\"sh\") up: it took too long", NULL);
+    CHECK(monotonic_now() - began < 4 * 1000000);
+    began = monotonic_now();
+    check_tell("sh -c 'trap \"\" TERM; sleep 60; sleep 60'", 1, -1, "up: it took too long", NULL);
+    CHECK(monotonic_now() - began > 5 * 1000000 && monotonic_now() - began < 20 * 1000000);
+}
+
 int main(void)
 {
     test_split();
     test_run();
     test_environment();
+    test_tell();
     return unit_done("command");
 }
