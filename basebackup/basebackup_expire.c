@@ -2,6 +2,7 @@
  * of the others needs, and what was given up. Says first what goes, what stays, and why. */
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outcome.h"
 #include "common/result.h"
 #include "common/wal_index_fill.h"
 #include "expire.h"
@@ -15,6 +16,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct request {
     bool is_dry_run;
     bool as_json;
+    struct outcome outcome;
 };
 
 static int set_dry_run(void *context, const char *value)
@@ -53,12 +55,13 @@ static const struct program program = {
 };
 
 /* object: gets what happened; NULL: it is told as text. */
-static int carry_out(struct expire_plan *plan, struct json *object)
+static int carry_out(struct expire_plan *plan, struct json *object, struct outcome_run *outcome)
 {
     struct expire_result result;
     int done = expire_carry_out(plan, &result);
     const char *name = plan->holdings.repository->settings->name;
 
+    outcome->bytes = outcome->stored_bytes += result.removed_bytes;
     if (object != NULL) {
         json_set_uint(object, "removed_objects", result.removed);
         json_set_uint(object, "removed_bytes", result.removed_bytes);
@@ -72,7 +75,7 @@ static int carry_out(struct expire_plan *plan, struct json *object)
     return done;
 }
 
-static int expire_planned(const struct request *request, struct expire_plan *plan, struct json *object)
+static int expire_planned(struct request *request, struct expire_plan *plan, struct json *object)
 {
     const struct holdings *holdings = &plan->holdings;
     int result = plan->lacks_leftovers ? -1 : 0;
@@ -83,7 +86,7 @@ static int expire_planned(const struct request *request, struct expire_plan *pla
         expire_print_plan(plan);
     fflush(stdout); /* before anything goes */
     if (!request->is_dry_run)
-        result = carry_out(plan, object);
+        result = carry_out(plan, object, &request->outcome.run);
     if (!request->is_dry_run && result == 0)
         wal_index_fill_all(holdings->repository, wal_index_fill_deadline(), false);
     if (holdings->damaged > 0)
@@ -95,7 +98,7 @@ static int expire_planned(const struct request *request, struct expire_plan *pla
 }
 
 static int expire_repository(const struct config *config, const struct repository_config *settings,
-                             const struct request *request, struct json *object)
+                             struct request *request, struct json *object)
 {
     const struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct repository repository;
@@ -118,7 +121,7 @@ static int expire_repository(const struct config *config, const struct repositor
 
 /* The story of one repository. array: of all, in JSON; NULL: text. */
 static int expire_one(const struct config *config, const struct repository_config *settings,
-                      const struct request *request, struct json *array)
+                      struct request *request, struct json *array)
 {
     struct json *object = array == NULL ? NULL : json_new_object();
     bool is_given = retention_policy_is_given(&settings->retention);
@@ -130,9 +133,10 @@ static int expire_one(const struct config *config, const struct repository_confi
         json_set_bool(object, "has_policy", is_given);
         json_set_bool(object, "dry_run", request->is_dry_run);
     }
-    if (is_given)
+    if (is_given) {
         result = expire_repository(config, settings, request, object);
-    else if (object == NULL)
+        outcome_add_repository(&request->outcome, settings->name, result == 0);
+    } else if (object == NULL)
         printf("repository %s (%s) has no retention policy: all of it stays\n", settings->name,
                settings->url);
     if (object != NULL) {
@@ -143,7 +147,7 @@ static int expire_one(const struct config *config, const struct repository_confi
 }
 
 static int expire_all(const struct config *config, const struct repository_config *only,
-                      const struct request *request)
+                      struct request *request)
 {
     struct json *array = request->as_json ? json_new_array() : NULL;
     int result = 0;
@@ -168,11 +172,16 @@ int main(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
+    outcome_begin(&request.outcome, program.name);
     if (options_load(&options, &config, &only) != 0)
         return EXIT_USAGE;
+    outcome_configure(&request.outcome, &config);
+    request.outcome.is_dry = request.is_dry_run;
+    request.outcome.run.has_bytes = true;
     status = expire_all(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
     if (result_flush() != 0)
         status = EXIT_FAILED;
+    outcome_end(&request.outcome, status);
     return status;
 }

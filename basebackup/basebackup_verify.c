@@ -4,9 +4,11 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outcome.h"
 #include "common/result.h"
 #include "verify.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +22,7 @@ struct request {
     unsigned long jobs, max_seconds;
     bool has_max_rate, progress, json;
     struct result result;
+    struct outcome outcome;
 };
 
 static int set_full(void *context, const char *value)
@@ -141,19 +144,17 @@ static int check_request(struct request *request)
 }
 
 /* 0: it is whole, as far as that was asked. */
-static int verify_one(const struct config *config, const struct repository_config *settings,
-                      struct request *request, struct verify_budget *budget, struct findings *findings,
-                      struct json *list)
+static int open_and_verify(const struct config *config, const struct repository_config *settings,
+                           struct request *request, struct verify_budget *budget, struct findings *findings,
+                           struct json *json)
 {
     struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
-    struct json *json = json_new_object();
     struct repository repository;
     struct state state;
     struct progress progress;
     int result;
 
     json_set_string(json, "name", settings->name);
-    json_append(list, json);
     findings_begin(findings, settings->name);
     progress_init(&progress, request->progress);
     state_open_existing(config, &state); /* of what is encrypted: which epoch is the newest */
@@ -167,6 +168,24 @@ static int verify_one(const struct config *config, const struct repository_confi
     return result == 0 && findings->errors == 0 ? 0 : -1;
 }
 
+static int verify_one(const struct config *config, const struct repository_config *settings,
+                      struct request *request, struct verify_budget *budget, struct findings *findings,
+                      struct json *list)
+{
+    struct outcome_run *outcome = &request->outcome.run;
+    struct json *json = json_new_object();
+    uint64_t bytes;
+
+    json_append(list, json);
+    int result = open_and_verify(config, settings, request, budget, findings, json);
+    outcome_add_repository(&request->outcome, settings->name, result == 0);
+    if (json_uint(json, "bytes_read", &bytes) == 0) {
+        outcome->has_bytes = true;
+        outcome->bytes = outcome->stored_bytes += bytes;
+    }
+    return result;
+}
+
 static int run(const struct config *config, const struct repository_config *only, struct request *request)
 {
     struct json *list = json_new_array();
@@ -175,6 +194,8 @@ static int run(const struct config *config, const struct repository_config *only
     struct findings findings;
     int result = 0;
 
+    snprintf(request->outcome.run.mode, sizeof request->outcome.run.mode, "%s",
+             request->settings.is_full ? "full" : "quick");
     request->settings.jobs = request->jobs != 0 ? (unsigned)request->jobs : config->basebackup_jobs;
     if (!request->has_max_rate)
         request->settings.max_rate = config->basebackup_max_rate;
@@ -201,14 +222,17 @@ int main(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
+    outcome_begin(&request.outcome, program.name);
     result_begin(&request.result, program.name, request.json);
     status = EXIT_USAGE;
     if (check_request(&request) == 0 && options_load(&options, &config, &only) == 0) {
+        outcome_configure(&request.outcome, &config);
         interrupt_catch_signals();
         status = run(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
         config_free(&config);
     }
     status = result_end(&request.result, status);
+    outcome_end(&request.outcome, status);
     if (status == EXIT_FAILED && interrupt_signal() != 0)
         interrupt_raise_again();
     return status;

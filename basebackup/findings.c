@@ -88,6 +88,8 @@ void findings_add(struct findings *findings, enum finding_kind kind, const char 
             log_warning("%s", message);
         else
             log_error("%s", message);
+        if (kind != FINDING_ORPHAN && kind != FINDING_UNREADABLE)
+            log_tell_kind("damage");
         keep(findings, kind, object, message);
     }
     pthread_mutex_unlock(&findings->lock);
@@ -98,6 +100,8 @@ void findings_add_logged(struct findings *findings, enum finding_kind kind, cons
     const char *message = log_last_error();
 
     pthread_mutex_lock(&findings->lock);
+    if (kind == FINDING_DAMAGED)
+        log_tell_kind("damage");
     if (!is_known(findings, object))
         keep(findings, kind, object, message == NULL ? kind_names[kind] : message);
     pthread_mutex_unlock(&findings->lock);

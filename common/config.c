@@ -142,7 +142,7 @@ static int check_lines(const struct buffer *text, const char *path)
             int shown = (int)(bracket - start + 1);
             log_error("configuration file \"%s\", line %u: unknown section %.*s", path, number, shown, start);
             log_hint("Sections are [cluster], [repository NAME], [compression], [wal-push], [wal-fetch], "
-                     "[basebackup], [drill] and [status]; see walferry.conf(5).");
+                     "[basebackup], [drill], [status] and [hooks]; see walferry.conf(5).");
             return -1;
         }
         line += length + (line[length] == '\n');
@@ -192,6 +192,7 @@ static void set_defaults(struct config *config)
                               .basebackup_resume_age_seconds = 86400,
                               .basebackup_store_timeout_seconds = 300,
                               .drill.timeout_seconds = 86400,
+                              .hook_timeout_seconds = 60,
                               .status = {.backup_age_seconds = 26 * 3600,
                                          .wal_age_seconds = 900,
                                          .verify_age_seconds = 8 * 86400,

@@ -182,6 +182,9 @@ struct config {
                                                   included */
     struct drill_settings drill;
     struct status_settings status;
+    char *hook_on_success; /* [hooks] on_success: a command; NULL */
+    char *hook_on_failure;
+    unsigned hook_timeout_seconds; /* [hooks] timeout = 60 */
 };
 
 /* option_path (from --config), else $WALFERRY_CONFIG, else CONFIG_DEFAULT_PATH. An unknown section or key, a

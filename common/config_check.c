@@ -1,6 +1,7 @@
 #include "config_check.h"
 
 #include "buffer.h"
+#include "command.h"
 #include "config_s3.h"
 #include "log.h"
 #include "wal.h"
@@ -330,9 +331,27 @@ static int check_drill(struct config *config)
     return 0;
 }
 
+/* Not at the end of a night's backup. */
+static int check_hook(const struct config *config, const char *name, const char *line)
+{
+    char *words[COMMAND_WORDS_MOST + 1], *memory = NULL;
+    const char *problem;
+    int result = 0;
+
+    if (line != NULL && command_split(line, &memory, words, &problem) < 0) {
+        log_error("configuration file \"%s\": [hooks] %s is no command: %s", config->path, name, problem);
+        log_hint("It is run without a shell: a program and its arguments.");
+        result = -1;
+    }
+    free(memory);
+    return result;
+}
+
 int config_check(struct config *config, const struct config_seen *repositories_seen)
 {
-    if (check_cluster(config) != 0 || check_compression(config) != 0 || check_drill(config) != 0)
+    if (check_cluster(config) != 0 || check_compression(config) != 0 || check_drill(config) != 0 ||
+        check_hook(config, "on_success", config->hook_on_success) != 0 ||
+        check_hook(config, "on_failure", config->hook_on_failure) != 0)
         return -1;
     if (config->repository_count == 0) {
         log_error("configuration file \"%s\" has no section [repository NAME]", config->path);

@@ -34,7 +34,7 @@ static enum http_result prepare_and_try(struct transfer *transfer, enum http_ver
     transfer->sent = 0;
     if (transfer->call->prepare(transfer->call->context, &request, response->tries) == 0) {
         transfer->body = request.body;
-        response->tries++;
+        transfer_count_try(transfer);
         result = transfer_try(transfer, &request, verdict);
     }
     buffer_free(&request.url);

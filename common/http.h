@@ -95,4 +95,7 @@ enum http_result {
 enum http_result http_perform(struct http *http, const struct http_call *call,
                               const struct http_limits *limits, struct http_response *response);
 
+/* Of this process so far: requests that were sent or begun, and how many of them were tries anew. */
+void http_totals(uint64_t *requests, uint64_t *retries);
+
 #endif

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,21 @@ static size_t read_body(char *out, size_t size, size_t count, void *context)
     return length;
 }
 
+static atomic_ullong requests, retries;
+
+void transfer_count_try(struct transfer *transfer)
+{
+    atomic_fetch_add(&requests, 1);
+    if (transfer->response->tries++ > 0)
+        atomic_fetch_add(&retries, 1);
+}
+
+void http_totals(uint64_t *requests_made, uint64_t *retries_made)
+{
+    *requests_made = atomic_load(&requests);
+    *retries_made = atomic_load(&retries);
+}
+
 /* curl goes back to the start, and sends all again, when a kept connection turns out to be dead. The server
  * may have done what it was told the first time: it counts as a try. */
 static int seek_body(void *context, curl_off_t offset, int origin)
@@ -80,7 +96,7 @@ static int seek_body(void *context, curl_off_t offset, int origin)
     if (origin != SEEK_SET || offset < 0)
         return CURL_SEEKFUNC_CANTSEEK;
     transfer->sent = (uint64_t)offset;
-    transfer->response->tries++;
+    transfer_count_try(transfer);
     return CURL_SEEKFUNC_OK;
 }
 

@@ -36,4 +36,7 @@ int64_t transfer_time_left(const struct transfer *transfer);
 enum http_result transfer_try(struct transfer *transfer, struct http_request *request,
                               enum http_verdict *verdict);
 
+/* One more try of this call. */
+void transfer_count_try(struct transfer *transfer);
+
 #endif

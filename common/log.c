@@ -17,7 +17,8 @@ static enum log_level threshold_level = LOG_INFO;
 static bool json_lines;
 static char first_error[LINE_BYTES];
 static atomic_int first_error_state; /* 0: none yet, 1: being written, 2: there */
-static _Thread_local bool last_was_shown, is_muted;
+static _Atomic(const char *) first_error_kind;
+static _Thread_local bool last_was_shown, is_muted, last_was_first;
 static _Thread_local char last_error[1024];
 
 static const char *level_name(enum log_level level)
@@ -119,7 +120,8 @@ static void keep_first_error(const char *message)
 {
     int none = 0;
 
-    if (!atomic_compare_exchange_strong(&first_error_state, &none, 1))
+    last_was_first = atomic_compare_exchange_strong(&first_error_state, &none, 1);
+    if (!last_was_first)
         return;
     snprintf(first_error, sizeof first_error, "%s", message);
     atomic_store(&first_error_state, 2);
@@ -133,6 +135,19 @@ const char *log_first_error(void)
 const char *log_last_error(void)
 {
     return last_error[0] != '\0' ? last_error : NULL;
+}
+
+void log_tell_kind(const char *kind)
+{
+    const char *none = NULL;
+
+    if (last_was_first && !is_muted)
+        atomic_compare_exchange_strong(&first_error_kind, &none, kind);
+}
+
+const char *log_error_kind(void)
+{
+    return atomic_load(&first_error_kind);
 }
 
 void log_take_over(const char *message)

@@ -29,6 +29,11 @@ void log_hint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *log_first_error(void);
 /* That of the last one that this thread logged; NULL: none. Valid until its next. For a list of findings. */
 const char *log_last_error(void);
+/* What the error that this thread logged last is about, in one word of outcome.h: kept if that is the first
+ * error of all. A word that is never freed. */
+void log_tell_kind(const char *kind);
+/* Of the first error; NULL: nobody told. */
+const char *log_error_kind(void);
 /* It was another thread that logged it, in work that it did for this one. */
 void log_take_over(const char *message);
 

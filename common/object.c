@@ -313,6 +313,7 @@ void object_reader_use_relay(struct object_reader *reader, struct relay *relay)
 static int damaged(struct object_reader *reader, const char *how)
 {
     log_error("%s is damaged: %s", reader->what, how);
+    log_tell_kind("damage");
     reader->damaged = true;
     return -1;
 }

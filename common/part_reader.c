@@ -94,6 +94,7 @@ int part_reader_damaged(struct part_reader *reader, const char *problem)
         log_error("%s is damaged: file \"%s\": %s", reader->what, file->path, problem);
     else
         log_error("%s is damaged: %s", reader->what, problem);
+    log_tell_kind("damage");
     if (reader->sink.hint != NULL)
         log_hint("%s", reader->sink.hint);
     log_mute_thread(was_muted);

@@ -261,6 +261,7 @@ static enum repository_result ask_for_cluster(struct repository *repository, con
     if (result == REPOSITORY_ABSENT) {
         log_error("there is no walferry repository here: \"%s\" is not there",
                   store_describe(repository->store, key));
+        log_tell_kind("store");
         log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". A new repository is made "
                  "by repository-init.",
                  repository->settings->name, repository->config->path);
@@ -382,6 +383,7 @@ void repository_tell_foreign(const struct repository *repository, uint64_t syste
 {
     log_error("repository \"%s\" is the home of another cluster: system %" PRIu64 " is not accepted there",
               repository->settings->name, system_identifier);
+    log_tell_kind("store");
     log_hint("Check the url of repository \"%s\" and [cluster] name in \"%s\". After pg_upgrade or initdb, "
              "accept the new system with \"repository-init --add-generation\".",
              repository->settings->name, repository->config->path);

@@ -119,6 +119,7 @@ static struct server *new_server(PGconn *connection, const char *key)
     }
     one_line(PQerrorMessage(connection), text, sizeof text);
     log_error("could not connect to the server: %s", text);
+    log_tell_kind("server");
     if (key != NULL)
         log_hint("The settings come from %s in section [cluster] of the configuration.", key);
     server_close(server);
@@ -232,6 +233,7 @@ static void log_refusal(const struct server_query *query, const PGresult *result
     }
     log_error("the server refused \"%s\": %s%s%s", query->sql, text, detail != NULL ? ": " : "",
               detail != NULL ? detail : "");
+    log_tell_kind("server");
     if (hint != NULL)
         log_hint("%s", hint);
 }
@@ -253,6 +255,7 @@ static void log_loss(const char *message)
 
     one_line(message, text, sizeof text);
     log_error("the session with the server has ended: %s", text);
+    log_tell_kind("server");
 }
 
 static bool is_fatal(const PGresult *result)
@@ -278,6 +281,7 @@ static bool wait_for_result(struct server *server, const struct server_query *qu
             query->tick(query->context);
         if (monotonic_now() > deadline) {
             log_error("no answer from the server within %u seconds to \"%s\"", seconds, query->sql);
+            log_tell_kind("server");
             cancel(server);
             return false;
         }

@@ -72,17 +72,27 @@ const char *store_describe(struct store *store, const char *key)
     return store->description == NULL ? key : store->description;
 }
 
+/* What it has logged is about this. */
+static enum store_result told(enum store_result result)
+{
+    if (result == STORE_FAILED)
+        log_tell_kind("store");
+    else if (result == STORE_DAMAGED)
+        log_tell_kind("damage");
+    return result;
+}
+
 enum store_result store_put_absent(struct store *store, const char *key, const struct body *body,
                                    enum store_condition condition, struct store_object *object)
 {
     struct store_object ignored;
 
-    return store->driver->put_absent(store, key, body, condition, object == NULL ? &ignored : object);
+    return told(store->driver->put_absent(store, key, body, condition, object == NULL ? &ignored : object));
 }
 
 enum store_result store_replace(struct store *store, const char *key, const struct body *body)
 {
-    return store->driver->replace(store, key, body);
+    return told(store->driver->replace(store, key, body));
 }
 
 enum store_result store_get(struct store *store, const char *key, const struct store_range *range,
@@ -113,8 +123,8 @@ enum store_result store_get_version(struct store *store, const char *key, const 
         range = &whole;
     if (object == NULL)
         object = &ignored;
-    return store->relay != NULL ? get_relayed(store, key, version_id, range, sink, object)
-                                : store->driver->get(store, key, version_id, range, sink, object);
+    return told(store->relay != NULL ? get_relayed(store, key, version_id, range, sink, object)
+                                     : store->driver->get(store, key, version_id, range, sink, object));
 }
 
 static int discard(void *context, const void *data, size_t length)
@@ -149,7 +159,7 @@ int store_time_of(struct store *store, const char *key, int64_t *time)
 
 enum store_result store_list(struct store *store, const struct store_listing *listing)
 {
-    return store->driver->list(store, listing);
+    return told(store->driver->list(store, listing));
 }
 
 static bool take_first(void *context, const char *key, uint64_t bytes)
@@ -173,53 +183,53 @@ int store_first_key(struct store *store, const char *prefix, char **key)
 enum store_result store_list_folders(struct store *store, const char *prefix,
                                      bool (*each)(void *context, const char *name), void *context)
 {
-    return store->driver->list_folders(store, prefix, each, context);
+    return told(store->driver->list_folders(store, prefix, each, context));
 }
 
 enum store_result store_versions(struct store *store, const char *key,
                                  bool (*each)(void *context, const struct store_version *version),
                                  void *context)
 {
-    return store->driver->versions(store, key, each, context);
+    return told(store->driver->versions(store, key, each, context));
 }
 
 enum store_result store_list_versions(struct store *store, const struct store_version_listing *listing)
 {
-    return store->driver->list_versions(store, listing);
+    return told(store->driver->list_versions(store, listing));
 }
 
 enum store_result
 store_list_unfinished(struct store *store, const char *prefix,
                       bool (*each)(void *context, const struct store_unfinished *unfinished), void *context)
 {
-    return store->driver->list_unfinished(store, prefix, each, context);
+    return told(store->driver->list_unfinished(store, prefix, each, context));
 }
 
 enum store_result store_abort_unfinished(struct store *store, const char *key, const char *upload_id)
 {
-    return store->driver->abort_unfinished(store, key, upload_id);
+    return told(store->driver->abort_unfinished(store, key, upload_id));
 }
 
 enum store_result store_put_back(struct store *store, const char *key, const char *version_id)
 {
-    return store->driver->put_back(store, key, version_id);
+    return told(store->driver->put_back(store, key, version_id));
 }
 
 enum store_result store_copy(struct store *store, const char *from, const char *to)
 {
-    return store->driver->copy(store, from, to);
+    return told(store->driver->copy(store, from, to));
 }
 
 enum store_result store_delete(struct store *store, const char *key, const char *version_id)
 {
-    return store->driver->delete (store, key, version_id);
+    return told(store->driver->delete (store, key, version_id));
 }
 
 enum store_result store_delete_many(struct store *store, struct store_deletion *deletions, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         deletions[i].result = STORE_FAILED;
-    return store->driver->delete_many(store, deletions, count);
+    return told(store->driver->delete_many(store, deletions, count));
 }
 
 void store_remove_folder(struct store *store, const char *folder)
@@ -260,6 +270,7 @@ struct store_upload *store_upload_begin(struct store *store, const char *key, ui
     upload->store = store;
     upload->own = store->driver->upload_begin(store, key, expected_bytes, condition);
     if (upload->own == NULL) {
+        told(STORE_FAILED);
         free(upload);
         return NULL;
     }
@@ -268,7 +279,11 @@ struct store_upload *store_upload_begin(struct store *store, const char *key, ui
 
 int store_upload_write(struct store_upload *upload, const void *data, size_t length)
 {
-    return upload->store->driver->upload_write(upload->own, data, length);
+    int result = upload->store->driver->upload_write(upload->own, data, length);
+
+    if (result != 0)
+        told(STORE_FAILED);
+    return result;
 }
 
 enum store_result store_upload_finish(struct store_upload *upload, struct store_object *object)
@@ -278,7 +293,7 @@ enum store_result store_upload_finish(struct store_upload *upload, struct store_
         upload->store->driver->upload_finish(upload->own, object == NULL ? &ignored : object);
 
     free(upload);
-    return result;
+    return told(result);
 }
 
 void store_upload_abort(struct store_upload *upload)

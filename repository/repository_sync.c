@@ -4,6 +4,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outcome.h"
 #include "common/result.h"
 #include "common/wal_index_fill.h"
 
@@ -19,6 +20,7 @@ struct request {
     unsigned long jobs;
     bool has_max_rate, progress, json;
     struct result result;
+    struct outcome outcome;
 };
 
 static int set_from(void *context, const char *value)
@@ -171,8 +173,10 @@ static int load_and_run(const struct options *options, struct request *request)
     if (from != NULL)
         to = config_repository(&config, request->to);
     if (to != NULL) {
+        outcome_configure(&request->outcome, &config);
         interrupt_catch_signals();
         status = run(&config, from, to, request) == 0 ? EXIT_DONE : EXIT_FAILED;
+        outcome_add_repository(&request->outcome, to->name, status == EXIT_DONE);
     }
     config_free(&config);
     return status;
@@ -181,15 +185,21 @@ static int load_and_run(const struct options *options, struct request *request)
 int main(int argc, char **argv)
 {
     struct request request = {.from = NULL};
+    struct outcome_run *copied = &request.outcome.run;
     struct options options;
     char **operands;
     int status = options_parse(&program, argc, argv, &options, &request, &operands);
 
     if (status != OPTIONS_GO_ON)
         return status;
+    outcome_begin(&request.outcome, program.name);
+    request.outcome.is_dry = request.settings.is_dry;
     result_begin(&request.result, program.name, request.json);
     status = check_request(&options, &request) == 0 ? load_and_run(&options, &request) : EXIT_USAGE;
+    copied->has_bytes = json_uint(request.result.document, "bytes", &copied->bytes) == 0;
+    copied->stored_bytes = copied->bytes;
     status = result_end(&request.result, status);
+    outcome_end(&request.outcome, status);
     if (status == EXIT_FAILED && interrupt_signal() != 0)
         interrupt_raise_again();
     return status;

@@ -8,6 +8,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outcome.h"
 #include "common/process.h"
 
 #include <stdio.h>
@@ -113,6 +114,23 @@ static void tell(const struct drill *drill, struct result *result)
         drill_print(drill);
 }
 
+static void take_drill(struct outcome *outcome, const struct drill *drill)
+{
+    struct outcome_run *run = &outcome->run;
+
+    if (drill->chosen.backup != NULL)
+        snprintf(run->backup, sizeof run->backup, "%s", drill->chosen.backup->id);
+    if (*drill->facts.repository != '\0')
+        outcome_add_repository(outcome, drill->facts.repository, drill->problem == NULL);
+    run->has_bytes = drill->facts.restored_bytes > 0;
+    run->bytes = run->stored_bytes = drill->facts.restored_bytes;
+    if (drill->problem == NULL)
+        return;
+    snprintf(run->message, sizeof run->message, "%s: %s", drill_step_names[drill->step], drill->problem);
+    if (drill->step != STEP_CHOOSE) /* it only asks the repositories */
+        outcome->failure = "drill";
+}
+
 static void drill_free(struct drill *drill)
 {
     checks_close(drill);
@@ -155,21 +173,26 @@ int main(int argc, char **argv)
     struct options options;
     struct config config;
     struct result result;
+    struct outcome outcome;
     char **operands;
     int status = options_parse(&program, argc, argv, &options, &request, &operands);
 
     if (status != OPTIONS_GO_ON)
         return status;
     forget_environment();
+    outcome_begin(&outcome, program.name);
     result_begin(&result, program.name, request.as_json);
     if (options_load_list(&options, &config, &repositories, &drill.repository_count) != 0)
         return result_end(&result, EXIT_USAGE);
+    outcome_configure(&outcome, &config);
     drill.repositories = repositories;
     status = run(&config, &options, &request, &drill, &result);
+    take_drill(&outcome, &drill);
     drill_free(&drill);
     config_free(&config);
     free(repositories);
     status = result_end(&result, status);
+    outcome_end(&outcome, status);
     if (status == EXIT_FAILED && interrupt_signal() != 0)
         interrupt_raise_again();
     return status;

@@ -29,6 +29,25 @@ static int load(const char *text, mode_t mode, struct config *config)
 
 #define BASE "[cluster]\nname = main\n[repository local]\nurl = file:///var/backups/walferry\n"
 
+static void test_hooks(void)
+{
+    struct config config;
+
+    CHECK(load(BASE, 0600, &config) == 0);
+    CHECK(config.hook_on_success == NULL && config.hook_on_failure == NULL &&
+          config.hook_timeout_seconds == 60);
+    config_free(&config);
+    CHECK(load(BASE "[hooks]\non_success = /bin/a 'b c'\non_failure = d\ntimeout = 5\n", 0600, &config) == 0);
+    CHECK_TEXT(config.hook_on_success, "/bin/a 'b c'");
+    CHECK_TEXT(config.hook_on_failure, "d");
+    CHECK(config.hook_timeout_seconds == 5);
+    config_free(&config);
+    CHECK(load(BASE "[hooks]\non_success = a \"b\n", 0600, &config) != 0);
+    CHECK(load(BASE "[hooks]\non_failure = ''\n", 0600, &config) != 0);
+    CHECK(load(BASE "[hooks]\ntimeout = 0\n", 0600, &config) != 0);
+    CHECK(load(BASE "[hooks]\non_error = a\n", 0600, &config) != 0);
+}
+
 static void test_good(void)
 {
     struct config config;
@@ -492,6 +511,7 @@ int main(void)
     unsetenv("AWS_REGION");
     unsetenv("AWS_DEFAULT_REGION");
     test_good();
+    test_hooks();
     test_credentials();
     test_bad();
     test_bytes();
