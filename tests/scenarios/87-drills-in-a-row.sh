@@ -1,0 +1,74 @@
+#!/bin/bash
+# goal: drill after drill on data that changes meanwhile, from any backup to any instant: no false alarm, and no process, file, port or shared memory left
+# stores: file
+# full-stores: s3
+# limit: 600
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../drill.sh"
+
+step "a writer of numbered rows, and a cluster that changes in other ways, too"
+mkdir scratch space
+drill_section
+server_create main --data-checksums
+echo "max_prepared_transactions = 10" >>main/postgresql.conf
+expect_status 0 repository-init
+server_start main
+ledger_create main
+sql main "create tablespace space location '$T/space'" "create table t (i int, pad text)" "create database other"
+expect_status 0 basebackup-push --quiet --checkpoint=fast
+ledger_start main 1
+
+changes=(
+    "create table if not exists moved (i int); insert into moved select generate_series(1, 1000); alter table moved set tablespace space"
+    "drop table if exists moved"
+    "insert into t select i, repeat('x', 2000) from generate_series(1, 300) i; delete from t where i % 2 = 0; vacuum full t"
+    "truncate t"
+    "begin; insert into t values (0, 'prepared'); prepare transaction 'p$SEED'"
+    "rollback prepared 'p$SEED'"
+    "drop database if exists other"
+    "create database other"
+    "create unlogged table if not exists forgotten as select generate_series(1, 1000) i"
+    "checkpoint"
+)
+change() { # one of them; what can't be done now is not
+    local statement arguments=()
+    IFS=';' read -r -a statements <<<"${changes[RANDOM % ${#changes[@]}]}"
+    for statement in "${statements[@]}"; do arguments+=(-c "$statement"); done
+    psql -X -q -h "$T/run/main" "${arguments[@]}" 2>&1 | grep -v "does not exist\|already exists\|already in use\|aborted\|skipping" || true
+}
+memory() { # segments and semaphores of System V, shared memory that no process has; not of other tests, which come and go
+    find /dev/shm -maxdepth 1 -name 'PostgreSQL.*' -user "$(id -un)" | while read -r file; do
+        grep -qsF "$file" /proc/[0-9]*/maps || echo "$file"
+    done
+    ipcs -s | awk -v user="$(id -un)" '$3 == user'
+}
+memory >memory.before
+
+backups=(latest random oldest) targets=(latest random instant)
+rounds=$((FULL ? 200 : 10))
+for round in $(seq "$rounds"); do
+    step "drill $round of $rounds"
+    change
+    [ $((round % 7)) != 3 ] || expect_status 0 basebackup-push --quiet --checkpoint=fast
+    change
+    rows=$(sql main "select count(*) from ledger")
+    instant=$(sql main "select clock_timestamp()")
+    backup=${backups[RANDOM % 3]} target=${targets[RANDOM % 3]}
+    sleep 0.1
+    archived main
+    drill_section "check.listens = SELECT current_setting('listen_addresses') =>
+check.ledger = SELECT count(*) FROM (SELECT client FROM ledger GROUP BY client HAVING max(n) <> count(*)) AS broken => 0
+check.rows = SELECT count(*) FROM ledger => $([ "$target" = random ] && echo "0..1000000" || echo ">= $rows")"
+    case $target in
+    instant) drill 0 --backup "$backup" --target-time "$instant" ;;
+    *) drill 0 --backup "$backup" --target-time "$target" ;;
+    esac
+    expect_equal "of temporary files" "" "$(find tmp -mindepth 1)"
+done
+ledger_stop
+expect_equal "reports" "$rounds" "$(reports '')"
+expect_equal "reports of failures" 0 "$(reports '.*failed ')"
+memory >memory.now
+expect_same "shared memory" memory.before memory.now
+expect_equal "unknown files in state_dir" "" "$(find state -type f -printf '%f\n' | grep -Evx "$remembered" || true)"
+server_stop main
