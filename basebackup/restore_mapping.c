@@ -34,21 +34,6 @@ char *mapping_normal_path(const char *path)
     return normal;
 }
 
-char *mapping_escape_path(const char *path)
-{
-    char *escaped = malloc(2 * strlen(path) + 1), *out = escaped;
-
-    if (escaped == NULL) {
-        log_out_of_memory();
-        return NULL;
-    }
-    for (; *path != '\0'; *out++ = *path++)
-        if (*path == '=')
-            *out++ = '\\';
-    *out = '\0';
-    return escaped;
-}
-
 static int refuse(const char *text, const char *problem)
 {
     log_error("invalid tablespace mapping \"%s\": %s", text, problem);

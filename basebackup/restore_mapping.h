@@ -22,9 +22,6 @@ int mappings_add(struct mappings *mappings, const char *text);
 const char *mappings_find(struct mappings *mappings, const char *location);
 void mappings_free(struct mappings *mappings); /* NULL-safe */
 
-/* A path as -T wants it, with its equals signs escaped. Caller frees; NULL after logging. */
-char *mapping_escape_path(const char *path);
-
 /* Without doubled and closing slashes and "." components; links and ".." are left alone. Caller frees; NULL
  * after logging. */
 char *mapping_normal_path(const char *path);

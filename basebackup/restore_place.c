@@ -107,7 +107,7 @@ static int check_tablespace(const struct backup_tablespace *tablespace, const st
         restore_hint_mount_point(found, "Remove it or move it away, or choose another directory with -T.");
         return -1;
     }
-    char *old_path = mapping_escape_path(tablespace->location);
+    char *old_path = path_escape_equals(tablespace->location);
     log_error("tablespace %u (\"%s\") was at \"%s\", which is not empty: there is \"%s\"",
               (unsigned)tablespace->oid, name, tablespace->location, found);
     if (old_path != NULL)

@@ -359,6 +359,21 @@ char *path_join(const char *directory, const char *name)
     return string_printf("%s%s%s", directory, length > 0 && directory[length - 1] == '/' ? "" : "/", name);
 }
 
+char *path_escape_equals(const char *path)
+{
+    char *escaped = malloc(2 * strlen(path) + 1), *out = escaped;
+
+    if (escaped == NULL) {
+        log_out_of_memory();
+        return NULL;
+    }
+    for (; *path != '\0'; *out++ = *path++)
+        if (*path == '=')
+            *out++ = '\\';
+    *out = '\0';
+    return escaped;
+}
+
 char *path_directory(const char *path)
 {
     size_t length = strlen(path);

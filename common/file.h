@@ -50,6 +50,9 @@ bool file_is_on_own_device(int fd);
 bool file_exists(const char *path);
 /* directory + "/" + name; caller frees; NULL after logging. An absolute name is returned as it is. */
 char *path_join(const char *directory, const char *name);
+/* As -T of basebackup-fetch wants it, with a backslash before each equals sign. Caller frees; NULL after
+ * logging. */
+char *path_escape_equals(const char *path);
 /* What stands before the last slash ("." when there is none, "/" for the root); caller frees; NULL after
  * logging. */
 char *path_directory(const char *path);

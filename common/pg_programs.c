@@ -8,21 +8,23 @@
 #include <string.h>
 #include <unistd.h>
 
-/* "postgres (PostgreSQL) 15.18 (Debian ...)"; 0: it could not be run. */
+/* "postgres (PostgreSQL) 15.18 (Debian ...)" is 150018, as PG_VERSION_NUM; 0: it could not be run. */
 static unsigned version_of(const char *directory, const char *program, const struct look *look)
 {
     struct buffer output = BUFFER_EMPTY;
     char *path = path_join(directory, program);
     char *words[] = {path, "--version", NULL};
-    unsigned major = 0;
+    unsigned major = 0, minor = 0;
 
     if (path != NULL && child_run(words, ENVIRONMENT_CLEAN_BUT_S3, look, &output) == 0) {
         const char *text = strchr(buffer_string(&output), ')');
-        major = text == NULL ? 0 : (unsigned)strtoul(text + 1, NULL, 10);
+        char *end = NULL;
+        major = text == NULL ? 0 : (unsigned)strtoul(text + 1, &end, 10);
+        minor = end != NULL && *end == '.' ? (unsigned)strtoul(end + 1, NULL, 10) : 0;
     }
     buffer_free(&output);
     free(path);
-    return major;
+    return major * 10000 + minor;
 }
 
 static bool is_there(const char *directory, const char *program)

@@ -1,6 +1,7 @@
 #include "drill.h"
 
 #include "checks.h"
+#include "databases.h"
 #include "drill_json.h"
 #include "scan.h"
 
@@ -69,21 +70,33 @@ unsigned drill_seconds_left(const struct drill *drill)
     return left < 1 ? 1 : left > INT_MAX ? INT_MAX : (unsigned)left;
 }
 
-struct server *drill_connect(const struct drill *drill, const char *database)
+static struct server *connect_to(const struct drill *drill, const char *database, bool may_write)
 {
+    char *options = postgres_session_options(&drill->postgres, may_write, drill_until(drill));
     const struct server_place place = {.directory = drill->scratch.path,
                                        .port = POSTGRES_PORT,
                                        .user = drill->config->drill.user,
                                        .database = database,
-                                       .options = postgres_session_options(&drill->postgres),
+                                       .options = options,
                                        .application = "restore-drill"};
-    struct server *server = server_connect_to(&place);
+    struct server *server = options == NULL ? NULL : server_connect_to(&place);
 
+    free(options);
     if (server == NULL)
         log_hint("The sessions of a drill are those of user \"%s\" ([drill] user), a superuser of the "
                  "restored cluster.",
                  place.user);
     return server;
+}
+
+struct server *drill_connect(const struct drill *drill, const char *database)
+{
+    return connect_to(drill, database, false);
+}
+
+struct server *drill_connect_to_write(const struct drill *drill, const char *database)
+{
+    return connect_to(drill, database, true);
 }
 
 /* The suite's programs, as a user would call them */
@@ -164,11 +177,11 @@ static int step_scratch(struct drill *drill)
         log_error("backup %s needs %s, more than max_size, %s", backup->id, needed, most);
         return -1;
     }
-    return scratch_open(settings->scratch, &drill->scratch) == 0 &&
-                   postgres_open(drill->scratch.path, backup->postgresql_version, settings->pg_bin,
-                                 &drill->look, &drill->postgres) == 0
-               ? 0
-               : -1;
+    if (scratch_open(settings->scratch, &drill->scratch) != 0 ||
+        postgres_open(drill->scratch.path, backup->postgresql_version, settings->pg_bin, &drill->look,
+                      &drill->postgres) != 0)
+        return -1;
+    return settings->scan == DRILL_SCAN_AMCHECK ? postgres_check_amcheck(&drill->postgres) : 0;
 }
 
 static void take_fetch_report(struct drill *drill, const struct buffer *output)
@@ -194,6 +207,19 @@ static void say_target(const struct drill *drill, struct call *call)
     say_own(call, string_copy(text));
 }
 
+/* OLD=NEW, as -T wants it. Caller frees; NULL after logging. */
+static char *mapping(const struct drill *drill, const struct backup_tablespace *tablespace)
+{
+    char *from = path_escape_equals(tablespace->location), *to = path_escape_equals(drill->scratch.path);
+    char *text = from == NULL || to == NULL
+                     ? NULL
+                     : string_printf("%s=%s/tablespace-%u", from, to, (unsigned)tablespace->oid);
+
+    free(from);
+    free(to);
+    return text;
+}
+
 /* Every tablespace into the scratch directory (rule 24). */
 static int step_fetch(struct drill *drill)
 {
@@ -214,8 +240,7 @@ static int step_fetch(struct drill *drill)
     }
     for (size_t i = 0; i < backup->tablespace_count; i++) {
         say(&call, "-T");
-        say_own(&call, string_printf("%s=%s/tablespace-%u", backup->tablespaces[i].location,
-                                     drill->scratch.path, (unsigned)backup->tablespaces[i].oid));
+        say_own(&call, mapping(drill, &backup->tablespaces[i]));
     }
     int result = call_run(drill, &call, &output);
     if (result == 0)
@@ -261,7 +286,7 @@ static int ask_recovered(struct drill *drill)
         " pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)";
     struct server_query query = {.sql = sql};
     struct drill_facts *facts = &drill->facts;
-    struct server *server = drill_connect(drill, "template1");
+    struct server *server = databases_connect(drill);
     struct server_rows rows;
     int result = -1;
 
@@ -315,10 +340,16 @@ static int step_replay(struct drill *drill)
 static int step_checks(struct drill *drill)
 {
     enum drill_scan scan = drill->config->drill.scan;
-    int result = scan == DRILL_SCAN_RELATIONS ? scan_relations(drill)
-                 : scan == DRILL_SCAN_AMCHECK ? scan_with_amcheck(drill)
-                                              : 0;
+    struct databases databases;
+    int result = databases_list(drill, &databases);
 
+    if (result == 0)
+        result = databases_clear(drill, &databases);
+    if (result == 0)
+        result = scan == DRILL_SCAN_RELATIONS ? scan_relations(drill, &databases)
+                 : scan == DRILL_SCAN_AMCHECK ? scan_with_amcheck(drill, &databases)
+                                              : 0;
+    databases_free(&databases);
     return result == 0 ? checks_run(drill) : -1;
 }
 
@@ -401,10 +432,15 @@ int64_t drill_recovery_time(const struct drill *drill)
     return total;
 }
 
+int64_t drill_until(const struct drill *drill)
+{
+    return drill->chosen.target == TARGET_TIME ? drill->chosen.time : drill->facts.opened;
+}
+
 bool drill_behind(const struct drill *drill, int64_t *behind)
 {
     const struct drill_facts *facts = &drill->facts;
-    int64_t until = drill->chosen.target == TARGET_TIME ? drill->chosen.time : facts->opened;
+    int64_t until = drill_until(drill);
 
     if (!facts->has_last_commit || drill->chosen.target == TARGET_IMMEDIATE)
         return false;

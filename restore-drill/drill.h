@@ -43,6 +43,7 @@ struct drill_facts {
     int64_t last_commit;
     int64_t opened; /* a timestamp */
     uint64_t databases, closed_databases, relations, pages, unlogged;
+    uint64_t prepared;     /* transactions that were rolled back for their locks */
     struct buffer missing; /* lines: what needs a library that is not there */
     uint64_t missing_count;
 };
@@ -79,11 +80,14 @@ int64_t drill_recovery_time(const struct drill *drill);
 /* Behind what should have been reached the last commit is, in microseconds. False: there was none. */
 bool drill_behind(const struct drill *drill, int64_t *behind);
 /* "the newest", "time ...", "the end of the backup" */
+/* What should have been reached: the target, or without one the moment when the server opened. */
+int64_t drill_until(const struct drill *drill);
 void drill_target_describe(const struct drill *drill, char *out, size_t length);
 
 /* As long as may be waited for an answer. */
 unsigned drill_seconds_left(const struct drill *drill);
-/* A session in one of the server's databases; NULL after logging. */
+/* A session in one of the server's databases, read-only or not; NULL after logging. */
 struct server *drill_connect(const struct drill *drill, const char *database);
+struct server *drill_connect_to_write(const struct drill *drill, const char *database);
 
 #endif

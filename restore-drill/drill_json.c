@@ -107,6 +107,7 @@ void drill_json_fill(struct json *object, const struct drill *drill)
     json_set_uint(object, "relations", facts->relations);
     json_set_uint(object, "pages", facts->pages);
     json_set_uint(object, "unlogged", facts->unlogged);
+    json_set_uint(object, "prepared", facts->prepared);
     json_set(object, "missing_libraries", lines_json(&facts->missing));
     json_set(object, "checks", checks_json(drill));
 }
@@ -197,6 +198,9 @@ static void print_read(const struct drill *drill)
                facts->unlogged);
     if (facts->closed_databases > 0)
         printf("not read     %" PRIu64 " databases that take no sessions\n", facts->closed_databases);
+    if (facts->prepared > 0)
+        printf("prepared     %" PRIu64 " prepared transactions were rolled back, for their locks\n",
+               facts->prepared);
     if (facts->missing_count > 0)
         printf("not read     %" PRIu64 " relations that need a library that is not loaded here:\n%s",
                facts->missing_count, buffer_string(&facts->missing));

@@ -3,6 +3,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pg_programs.h"
+#include "common/timestamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,10 +21,21 @@
 
 #define STOP_SECONDS 20
 #define WAIT_MILLISECONDS 20
-#define MORE_PREPARED 100 /* max_prepared_transactions may have been raised behind the backup */
+#define MORE_PREPARED 100       /* max_prepared_transactions may have been raised behind the backup */
+#define EMPTIES_NOTHING_SINCE 5 /* the minor release of 13 */
+#define ORIGINS_MOST 10000      /* a subscriber's; pg_control does not tell how many it had room for */
 #define ARGUMENTS_MOST 128
 
 /* The programs */
+
+static bool is_there(const char *directory, const char *program)
+{
+    char *path = path_join(directory, program);
+    bool there = path != NULL && access(path, X_OK) == 0;
+
+    free(path);
+    return there;
+}
 
 int postgres_open(const char *scratch, unsigned major, const char *pg_bin, const struct look *look,
                   struct postgres *postgres)
@@ -39,10 +52,18 @@ int postgres_open(const char *scratch, unsigned major, const char *pg_bin, const
         log_error("the path of the scratch directory \"%s\" is too long for a socket in it", scratch);
         return -1;
     }
-    unsigned found;
-    postgres->bin = pg_programs_find("postgres", major, major, pg_bin, look, &found);
-    if (found == major)
+    unsigned number; /* as PG_VERSION_NUM */
+    postgres->bin = pg_programs_find("postgres", major, major, pg_bin, look, &number);
+    const unsigned found = number / 10000, minor = number % 10000;
+    if (found == major && (major > 13 || minor >= EMPTIES_NOTHING_SINCE))
         return 0;
+    if (found == major) {
+        log_error("the programs in \"%s\" are of PostgreSQL %u.%u, whose recovery empties the directory of a "
+                  "tablespace that the WAL creates",
+                  postgres->bin, major, minor);
+        log_hint("It could be the living server's. Use 13.%d or later.", EMPTIES_NOTHING_SINCE);
+        return -1;
+    }
     if (postgres->bin == NULL || found == 0)
         log_error("the programs of PostgreSQL %u were not found%s%s%s", major, pg_bin == NULL ? "" : " in \"",
                   pg_bin == NULL ? "" : pg_bin, pg_bin == NULL ? "" : "\"");
@@ -53,6 +74,15 @@ int postgres_open(const char *scratch, unsigned major, const char *pg_bin, const
         "Install the server of PostgreSQL %u here, or name its directory with pg_bin in section [drill] of "
         "the configuration.",
         major);
+    return -1;
+}
+
+int postgres_check_amcheck(const struct postgres *postgres)
+{
+    if (is_there(postgres->bin, "pg_amcheck"))
+        return 0;
+    log_error("there is no pg_amcheck in \"%s\", which scan = amcheck needs", postgres->bin);
+    log_hint("PostgreSQL 14 and later have it.");
     return -1;
 }
 
@@ -76,6 +106,30 @@ static int write_file(const char *directory, const char *name, const char *text)
     return result;
 }
 
+/* The WAL behind the backup may create a tablespace: its link would lead to where the original's lies, and
+ * replay would write there (tried). So no link can be made: recovery ends. 0, or -1 after logging. */
+static int forbid_links(const struct postgres *postgres)
+{
+    char *path = path_join(postgres->data, "pg_tblspc");
+    int result = -1;
+
+    if (path != NULL && chmod(path, 0500) == 0 && access(path, W_OK) != 0)
+        result = 0;
+    else if (path != NULL)
+        log_error("could not make directory \"%s\" read-only: %m", path);
+    free(path);
+    return result;
+}
+
+static void hint_at_end(const char *message)
+{
+    if (strstr(message, "\"pg_tblspc/") != NULL)
+        log_hint(
+            "A tablespace was created or dropped behind the beginning of the backup. A drill does not "
+            "replay that, since the living server's files may be there. Take a new base backup, or choose "
+            "an earlier target.");
+}
+
 int postgres_prepare(const struct postgres *postgres)
 {
     static const char settings[] = "# Written by restore-drill.\n"
@@ -86,7 +140,6 @@ int postgres_prepare(const struct postgres *postgres)
                                    "shared_buffers = 128MB\n"
                                    "dynamic_shared_memory_type = mmap\n"
                                    "huge_pages = off\n"
-                                   "max_wal_size = 1GB\n"
                                    "autovacuum = off\n"
                                    "recovery_prefetch = off\n";
     char *from = path_join(postgres->data, "postgresql.auto.conf");
@@ -94,7 +147,7 @@ int postgres_prepare(const struct postgres *postgres)
     /* 15 and later know it */
     const char *last = strstr(settings, "recovery_prefetch");
     char *text = string_printf("%.*s%s", (int)(last - settings), settings, postgres->major >= 15 ? last : "");
-    int result = from == NULL || to == NULL || text == NULL ? -1 : 0;
+    int result = from == NULL || to == NULL || text == NULL ? -1 : forbid_links(postgres);
 
     if (result == 0 && rename(from, to) != 0 && errno != ENOENT) {
         log_error("could not rename \"%s\": %m", from);
@@ -205,9 +258,21 @@ static void set_places(struct line *line, const struct postgres *postgres)
     set(line, "port", POSTGRES_PORT);
 }
 
-/* A server in recovery may need as much as its primary had. */
-static void set_maxima(struct line *line, const struct pg_control *control)
+/* These must be at least twice a segment's size. */
+static void set_wal_sizes(struct line *line, uint32_t segment_bytes)
 {
+    unsigned least = 2 * (segment_bytes >> 20);
+
+    add(line, string_copy("-c"));
+    add(line, string_printf("min_wal_size=%uMB", least < 80 ? 80 : least));
+    add(line, string_copy("-c"));
+    add(line, string_printf("max_wal_size=%uMB", least < 1024 ? 1024 : least));
+}
+
+/* A server in recovery may need as much as its primary had. */
+static void set_maxima(struct line *line, const struct pg_control *control, unsigned major)
+{
+    set_number(line, major >= 18 ? "max_active_replication_origins" : "max_replication_slots", ORIGINS_MOST);
     set_number(line, "max_connections", control->max_connections < 10 ? 10 : control->max_connections);
     set_number(line, "max_worker_processes", control->max_worker_processes);
     set_number(line, "max_wal_senders", control->max_wal_senders);
@@ -222,9 +287,10 @@ static void tell_end(struct postgres *postgres, int status)
     postgres->pid = 0;
     server_log_read(&postgres->log);
     server_log_tell(&postgres->log);
-    if (*postgres->log.fatal != '\0')
+    if (*postgres->log.fatal != '\0') {
         log_error("the server ended: %s", postgres->log.fatal);
-    else if (WIFSIGNALED(status))
+        hint_at_end(postgres->log.fatal);
+    } else if (WIFSIGNALED(status))
         log_error("the server was ended by signal %d", WTERMSIG(status));
     else
         log_error("the server ended with status %d", WEXITSTATUS(status));
@@ -295,7 +361,8 @@ int postgres_start(struct postgres *postgres, const char *preload, const struct 
     add(&line, string_copy(postgres->data));
     set_places(&line, postgres);
     set_safe(&line, postgres->major, preload);
-    set_maxima(&line, &control);
+    set_maxima(&line, &control, postgres->major);
+    set_wal_sizes(&line, control.segment_bytes);
     result = line.is_bad ? -1 : run(postgres, &line);
     line_free(&line);
     return result == 0 ? wait_for(postgres, look, is_recovering) : -1;
@@ -333,10 +400,40 @@ void postgres_stop(struct postgres *postgres)
     postgres->pid = 0;
 }
 
-const char *postgres_session_options(const struct postgres *postgres)
+char *postgres_session_options(const struct postgres *postgres, bool may_write, int64_t until)
 {
-    return postgres->major >= 17 ? "-c session_preload_libraries= -c local_preload_libraries= "
-                                   "-c default_transaction_read_only=on -c event_triggers=off"
-                                 : "-c session_preload_libraries= -c local_preload_libraries= "
-                                   "-c default_transaction_read_only=on";
+    static const struct {
+        const char *setting;
+        unsigned since;
+    } settings[] = {
+        {"session_preload_libraries=", 0},
+        {"local_preload_libraries=", 0},
+        {"event_triggers=off", 17},
+        {"role=none", 0},
+        /* damage is to be seen */
+        {"zero_damaged_pages=off", 0},
+        {"ignore_checksum_failure=off", 0},
+        /* the drill has its own limit */
+        {"statement_timeout=0", 0},
+        {"transaction_timeout=0", 17},
+        {"idle_session_timeout=0", 14},
+        {"idle_in_transaction_session_timeout=0", 0},
+        {"lock_timeout=0", 0},
+        {"default_transaction_deferrable=off", 0},
+        {"lc_messages=C", 0}, /* messages are understood */
+    };
+    struct buffer options = BUFFER_EMPTY;
+    char time[TIMESTAMP_TEXT_BYTES];
+    int result = 0;
+
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && result == 0; i++)
+        if (postgres->major >= settings[i].since)
+            result = buffer_printf(&options, "-c %s ", settings[i].setting);
+    timestamp_format_iso_micros(until, time);
+    if (result == 0)
+        result = buffer_printf(&options, "-c drill.until=%s -c default_transaction_read_only=%s", time,
+                               may_write ? "off" : "on");
+    char *text = result == 0 ? string_copy(buffer_string(&options)) : NULL;
+    buffer_free(&options);
+    return text;
 }

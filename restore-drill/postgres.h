@@ -29,6 +29,8 @@ struct postgres {
 int postgres_open(const char *scratch, unsigned major, const char *pg_bin, const struct look *look,
                   struct postgres *postgres);
 void postgres_close(struct postgres *postgres);
+/* 0, or -1 after logging: it is not there. */
+int postgres_check_amcheck(const struct postgres *postgres);
 
 /* Before recovery-config: empties the restored postgresql.auto.conf (which stays as "restored.auto.conf" in
  * the scratch directory), and writes our own files. 0, or -1 after logging. */
@@ -43,7 +45,9 @@ int postgres_wait(struct postgres *postgres, const struct look *look);
 /* Ends it, also if it does not want to; its shared memory goes too. */
 void postgres_stop(struct postgres *postgres);
 
-/* What a session has to be told besides, since a role's and a database's settings beat the command line. */
-const char *postgres_session_options(const struct postgres *postgres);
+/* What a session has to be told besides, since a role's and a database's settings beat the command line.
+ * until: a timestamp, for the user's checks, which find it as drill.until. Caller frees; NULL after logging.
+ */
+char *postgres_session_options(const struct postgres *postgres, bool may_write, int64_t until);
 
 #endif

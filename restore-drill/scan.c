@@ -17,12 +17,13 @@
     " WHERE c.relkind IN ('r', 't', 'm', 'S') AND c.relpersistence <> 't' AND c.relispopulated" more         \
     " ORDER BY c.oid"
 
-/* A library is not there, or wants to be loaded with the server. */
+/* A library is not there, or wants to be loaded with the server. By the message: a relation's own file that
+ * is missing has the same SQLSTATE. */
 static bool needs_library(const struct server_refusal *refusal)
 {
-    return strcmp(refusal->sqlstate, "58P01") == 0 ||
-           strstr(refusal->message, "shared_preload_libraries") != NULL ||
-           strstr(refusal->message, "could not access file \"") != NULL;
+    return strncmp(refusal->message, "could not access file \"", 23) == 0 ||
+           strncmp(refusal->message, "could not load library \"", 24) == 0 ||
+           strstr(refusal->message, "shared_preload_libraries") != NULL;
 }
 
 static void note_missing(struct drill *drill, const char *database, const char *relation,
@@ -41,14 +42,15 @@ static void count_in(struct drill *drill, struct server_rows *rows)
     server_rows_free(rows);
 }
 
-/* 0, or -1 after logging. */
+/* ONLY: its children are read by themselves, and one that is a foreign table would reach out. 0, or -1 after
+ * logging. */
 static int scan_one(struct drill *drill, struct server *server, const char *database, const char *relation,
                     const char *oid)
 {
     struct server_refusal refusal = {.sqlstate = ""};
     struct server_query query = {.timeout_seconds = drill_seconds_left(drill), .refusal = &refusal};
     char *sql = string_printf("SELECT pg_catalog.count(*), pg_catalog.pg_relation_size(%s)"
-                              " / pg_catalog.current_setting('block_size')::pg_catalog.int8 FROM %s",
+                              " / pg_catalog.current_setting('block_size')::pg_catalog.int8 FROM ONLY %s",
                               oid, relation);
     enum server_result result = SERVER_LOST;
     struct server_rows rows;
@@ -120,24 +122,12 @@ static int scan_database(struct drill *drill, const char *database)
     return result;
 }
 
-int scan_relations(struct drill *drill)
+int scan_relations(struct drill *drill, const struct databases *databases)
 {
-    struct server_query query = {.sql =
-                                     "SELECT datname, datallowconn FROM pg_catalog.pg_database ORDER BY oid"};
-    struct server *server = drill_connect(drill, "template1");
-    struct server_rows rows;
-    int result = server == NULL || server_ask(server, &query, &rows) != SERVER_OK ? -1 : 0;
+    int result = 0;
 
-    server_close(server);
-    if (result != 0)
-        return -1;
-    for (size_t i = 0; i < rows.row_count && result == 0; i++) {
-        if (strcmp(server_cell(&rows, i, 1), "t") == 0)
-            result = scan_database(drill, server_cell(&rows, i, 0));
-        else
-            drill->facts.closed_databases++;
-    }
-    server_rows_free(&rows);
+    for (size_t i = 0; i < databases->rows.row_count && result == 0; i++)
+        result = scan_database(drill, databases_name(databases, i));
     return result;
 }
 
@@ -151,20 +141,29 @@ static void tell_findings(char *text)
     }
 }
 
-int scan_with_amcheck(struct drill *drill)
+/* It makes its extension, so its sessions may write. 0, or -1 after logging. */
+static int set_options(const struct drill *drill)
+{
+    char *options = postgres_session_options(&drill->postgres, true, drill_until(drill));
+    int result = options == NULL ? -1 : setenv("PGOPTIONS", options, 1);
+
+    free(options);
+    return result;
+}
+
+int scan_with_amcheck(struct drill *drill, const struct databases *databases)
 {
     char *path = path_join(drill->postgres.bin, "pg_amcheck");
     char *user = string_printf("--username=%s", drill->config->drill.user);
     char *host = string_printf("--host=%s", drill->scratch.path);
-    char *words[] = {path, "--all", "--install-missing", "--no-password", host, "--port=" POSTGRES_PORT,
-                     user, NULL};
+    char *first = string_printf("--maintenance-db=%s", databases_name(databases, 0));
+    char *words[] = {path,  "--all", "--install-missing",     "--no-password",
+                     first, host,    "--port=" POSTGRES_PORT, user,
+                     NULL};
     struct buffer output = BUFFER_EMPTY;
-    int status =
-        path == NULL || user == NULL || host == NULL ||
-                /* it makes its extension, so this session may write */
-                setenv("PGOPTIONS", "-c session_preload_libraries= -c local_preload_libraries=", 1) != 0
-            ? -1
-            : child_run(words, ENVIRONMENT_CLEAN_BUT_S3, &drill->look, &output);
+    int status = path == NULL || user == NULL || host == NULL || first == NULL || set_options(drill) != 0
+                     ? -1
+                     : child_run(words, ENVIRONMENT_CLEAN_BUT_S3, &drill->look, &output);
 
     unsetenv("PGOPTIONS");
     if (status > 0) {
@@ -175,5 +174,6 @@ int scan_with_amcheck(struct drill *drill)
     free(path);
     free(user);
     free(host);
+    free(first);
     return status == 0 ? 0 : -1;
 }

@@ -3,10 +3,10 @@
 #ifndef WALFERRY_SCAN_H
 #define WALFERRY_SCAN_H
 
-#include "drill.h"
+#include "databases.h"
 
 /* 0, or -1 after logging what could not be read. */
-int scan_relations(struct drill *drill);
-int scan_with_amcheck(struct drill *drill);
+int scan_relations(struct drill *drill, const struct databases *databases);
+int scan_with_amcheck(struct drill *drill, const struct databases *databases);
 
 #endif

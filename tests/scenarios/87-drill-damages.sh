@@ -57,4 +57,39 @@ server_start main
 expect_status 0 basebackup-push --checkpoint=fast --page-errors warn
 archived main
 fails checks "victim in database \"postgres\" can't be read: invalid page in block 1"
+
+step "a file that was missing before the backup was taken: it is no library"
+sql main "drop table victim" "create table lost as select generate_series(1, 10) i"
+lost=$(sql main "select pg_relation_filepath('lost')")
+server_stop main
+rm "main/$lost"
+server_start main
+expect_status 0 basebackup-push --checkpoint=fast
+archived main
+fails checks "lost in database \"postgres\" can't be read: could not open file"
+sql main "drop table lost"
+
+step "an index that does not know all of its table: pg_amcheck"
+if [ "$major" -ge 14 ]; then
+    sql main "create table indexed as select i from generate_series(1, 10000) i" "create index on indexed (i)"
+    index=$(sql main "select pg_relation_filepath('indexed_i_idx')")
+    server_stop main
+    pg_checksums --disable -D main >/dev/null # two entries of the root are in the wrong order
+    python3 - "main/$index" <<'PY'
+import struct, sys
+path = sys.argv[1]
+data = bytearray(open(path, "rb").read())
+root = struct.unpack_from("<I", data, 24 + 8)[0] * 8192
+one, two = root + 24 + 4 * 5, root + 24 + 4 * 6
+data[one:one + 4], data[two:two + 4] = data[two:two + 4], data[one:one + 4]
+open(path, "wb").write(data)
+PY
+    server_start main
+    expect_status 0 basebackup-push --checkpoint=fast
+    archived main
+    drill 0
+    drill_section "scan = amcheck"
+    fails checks "pg_amcheck ended with status 2"
+    expect_output "pg_amcheck: .*indexed_i_idx"
+fi
 server_stop main

@@ -53,7 +53,7 @@ static void test_mappings(void)
     CHECK(mappings_add(&twice, "/a=/b") == 0);
     CHECK(mappings_add(&twice, "/a/=/c") != 0);
     mappings_free(&twice);
-    char *escaped = mapping_escape_path("/a=b");
+    char *escaped = path_escape_equals("/a=b");
     CHECK_TEXT(escaped, "/a\\=b");
     free(escaped);
 }
