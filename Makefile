@@ -18,10 +18,10 @@ override LDFLAGS += -fsanitize=$(SANITIZE)
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS))
 endif
 
-FOLDERS  = wal-push wal-fetch basebackup recovery-config recovery-window restore-drill repository
+FOLDERS  = wal-push wal-fetch basebackup recovery-config recovery-window restore-drill status repository
 PROGRAMS = wal-push/wal-push wal-fetch/wal-fetch basebackup/basebackup-push basebackup/basebackup-fetch \
            basebackup/basebackup-list basebackup/basebackup-verify basebackup/basebackup-expire basebackup/basebackup-pin \
-           recovery-config/recovery-config recovery-window/recovery-window restore-drill/restore-drill \
+           recovery-config/recovery-config recovery-window/recovery-window restore-drill/restore-drill status/walferry-status \
            repository/repository-init repository/repository-check repository/repository-sync repository/repository-key
 BINARIES = $(addprefix $(BUILD)/bin/,$(notdir $(PROGRAMS)))
 MAINS    = $(foreach p,$(PROGRAMS),$(dir $(p))$(subst -,_,$(notdir $(p))).c)

@@ -66,6 +66,16 @@ int json_uint(const struct json *object, const char *name, uint64_t *value)
     return read_uint(json_object_get(inner(object), name), value);
 }
 
+int json_number(const struct json *object, const char *name, double *value)
+{
+    const json_t *number = json_object_get(inner(object), name);
+
+    if (!json_is_number(number))
+        return -1;
+    *value = json_number_value(number);
+    return 0;
+}
+
 int json_bool(const struct json *object, const char *name, bool *value)
 {
     const json_t *boolean = json_object_get(inner(object), name);

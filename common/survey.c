@@ -62,6 +62,7 @@ int survey_load(const struct config *config, const struct repository_config *set
     if (repository_load_cluster_to_read(&survey->repository) != REPOSITORY_OK ||
         backup_list_load(&survey->repository, &survey->backups) != REPOSITORY_OK)
         return -1;
+    survey->is_read = true;
     survey->is_complete = load_systems(config, survey) == 0 && survey->backups.damaged == 0;
     return survey->is_complete ? 0 : -1;
 }

@@ -18,6 +18,7 @@ struct survey {
     const struct repository_config *settings;
     struct repository repository;
     bool is_open;
+    bool is_read;     /* its cluster and its backups could be */
     bool is_complete; /* all could be read */
     struct backup_list backups;
     struct survey_system *systems; /* owned; the oldest first */

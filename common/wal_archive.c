@@ -269,6 +269,8 @@ static bool take_key(void *context, const char *key, uint64_t bytes)
     struct listed *listed = context;
     int result = take_name(listed, strrchr(key, '/') + 1, bytes);
 
+    listed->archive->object_count++;
+    listed->archive->object_bytes += bytes;
     if (result > 0) {
         listed->archive->foreign_count++;
         log_debug("\"%s\" is no WAL of this system", key);
@@ -391,6 +393,8 @@ static int merge(struct wal_archive *to, struct wal_archive *from)
         result = timeline == NULL ? -1 : merge_timeline(timeline, &from->timelines[i]);
     }
     to->foreign_count += from->foreign_count;
+    to->object_count += from->object_count;
+    to->object_bytes += from->object_bytes;
     count_segments(to);
     return result;
 }

@@ -48,9 +48,10 @@ struct wal_archive {
     struct archive_timeline *timelines; /* owned; ascending */
     size_t count;
     uint64_t segment_count, stored_bytes;
-    size_t foreign_count;    /* names below wal/ that are none of ours: logged at debug level */
-    size_t damaged_count;    /* trailers and histories; logged */
-    struct readers *readers; /* owned; of trailers; NULL until they are needed */
+    uint64_t object_count, object_bytes; /* all that was listed, also what is no segment */
+    size_t foreign_count;                /* names below wal/ that are none of ours: logged at debug level */
+    size_t damaged_count;                /* trailers and histories; logged */
+    struct readers *readers;             /* owned; of trailers; NULL until they are needed */
 };
 
 /* One recursive listing of wal/, and the histories. OK (also when there is nothing), DAMAGED (a history; all

@@ -25,6 +25,8 @@ static int insert(struct wal_archive *archive, struct archive_timeline *timeline
     grown[at] = *segment;
     archive->segment_count++;
     archive->stored_bytes += segment->stored_bytes;
+    archive->object_count++;
+    archive->object_bytes += segment->stored_bytes;
     return 0;
 }
 

@@ -1,0 +1,187 @@
+#include "picture.h"
+
+#include "common/log.h"
+#include "common/timestamp.h"
+#include "common/worker_pool.h"
+#include "gather.h"
+#include "lag.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WORKERS_MOST 16
+
+/* What a thread is at work on: its own until is_done, so that nobody has to wait for it. */
+struct task {
+    const struct config *config;
+    bool with_plan;
+    struct picture_repository picture;
+    atomic_bool is_done;
+};
+
+static int work(void *context, void *item)
+{
+    struct task *task = item;
+
+    (void)context;
+    gather_repository(task->config, task->picture.settings, task->with_plan, &task->picture);
+    atomic_store(&task->is_done, true);
+    return 0; /* the others are asked all the same */
+}
+
+static void collect(struct task *task, struct picture *picture, struct picture_repository *out)
+{
+    if (atomic_load(&task->is_done)) {
+        *out = task->picture;
+        return;
+    }
+    picture->is_waited_for = true;
+    *out = (struct picture_repository){.settings = task->picture.settings};
+    snprintf(out->error, sizeof out->error, "it gave no answer within %u s",
+             picture->config->status.timeout_seconds);
+    log_error("repository \"%s\": %s", out->settings->name, out->error);
+}
+
+/* A thread that waits for a dead file system can't be ended: it is left behind, with what it works on. */
+static int ask_all(struct picture *picture, struct task *tasks)
+{
+    void *contexts[WORKERS_MOST] = {NULL};
+    const size_t count = picture->repository_count;
+    const struct worker_pool_settings settings = {.workers =
+                                                      (unsigned)(count < WORKERS_MOST ? count : WORKERS_MOST),
+                                                  .queue_length = count,
+                                                  .work = work,
+                                                  .worker_contexts = contexts};
+    struct worker_pool *pool = worker_pool_start(&settings);
+
+    if (pool == NULL)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        worker_pool_submit(pool, &tasks[i]);
+    bool are_done = worker_pool_wait(pool, picture->config->status.timeout_seconds * 1000);
+    for (size_t i = 0; i < count; i++)
+        collect(&tasks[i], picture, &picture->repositories[i]);
+    picture->is_waited_for = picture->is_waited_for || !are_done;
+    if (!picture->is_waited_for) {
+        worker_pool_finish(pool);
+        free(tasks);
+    }
+    return 0;
+}
+
+static int take_repositories(const struct repository_config *only, bool with_plan, struct picture *picture)
+{
+    const struct config *config = picture->config;
+    size_t count = only != NULL ? 1 : config->repository_count;
+    struct task *tasks = calloc(count, sizeof *tasks);
+
+    picture->repositories = calloc(count, sizeof *picture->repositories);
+    if (tasks == NULL || picture->repositories == NULL) {
+        free(tasks);
+        return log_out_of_memory();
+    }
+    for (size_t i = 0; i < count; i++) {
+        tasks[i].config = config;
+        tasks[i].with_plan = with_plan;
+        tasks[i].picture.settings = only != NULL ? only : &config->repositories[i];
+    }
+    picture->repository_count = count;
+    return ask_all(picture, tasks);
+}
+
+static int take_runs(struct picture *picture)
+{
+    static const char *const programs[] = {"basebackup-push", "basebackup-expire", "basebackup-verify",
+                                           "repository-sync", "restore-drill"};
+    const size_t count = sizeof programs / sizeof programs[0];
+    struct state state;
+
+    picture->runs = calloc(count, sizeof *picture->runs);
+    if (picture->runs == NULL)
+        return log_out_of_memory();
+    state_open_existing(picture->config, &state);
+    for (size_t i = 0; i < count; i++) {
+        picture->runs[i].program = programs[i];
+        outcome_note_read(&state, programs[i], picture->config->cluster_name, &picture->runs[i].note);
+    }
+    picture->run_count = count;
+    state_close(&state);
+    return 0;
+}
+
+int picture_take(const struct config *config, const struct repository_config *only, bool with_plan,
+                 struct picture *picture)
+{
+    int64_t begun = monotonic_now();
+
+    *picture = (struct picture){.config = config};
+    if (take_repositories(only, with_plan, picture) != 0 || take_runs(picture) != 0 ||
+        lag_find(config->pgdata, &picture->lag) != 0)
+        return -1;
+    picture->now = timestamp_now();
+    picture->seconds = (double)(monotonic_now() - begun) / 1e6;
+    return picture_find_problems(picture);
+}
+
+void picture_free(struct picture *picture)
+{
+    for (size_t i = 0; i < picture->repository_count; i++)
+        gather_free(&picture->repositories[i]);
+    free(picture->repositories);
+    free(picture->runs);
+    free(picture->problems);
+    *picture = (struct picture){.config = NULL};
+}
+
+/* Questions that several ask */
+
+const struct picture_backup *picture_newest_backup(const struct picture_repository *repository)
+{
+    const struct picture_backup *newest = NULL;
+
+    for (size_t i = 0; i < repository->backup_count; i++)
+        if (newest == NULL || repository->backups[i].stop_time >= newest->stop_time)
+            newest = &repository->backups[i];
+    return newest;
+}
+
+const struct picture_stretch *picture_window(const struct picture_repository *repository)
+{
+    return repository->stretch_count == 0 ? NULL : &repository->stretches[repository->stretch_count - 1];
+}
+
+const struct picture_repository *picture_best(const struct picture *picture)
+{
+    const struct picture_repository *best = NULL;
+
+    for (size_t i = 0; i < picture->repository_count; i++) {
+        const struct picture_repository *repository = &picture->repositories[i];
+        const struct picture_stretch *window = picture_window(repository);
+        if (window == NULL)
+            continue;
+        const struct picture_stretch *before = best == NULL ? NULL : picture_window(best);
+        if (before == NULL || window->end > before->end ||
+            (window->end == before->end && window->begin < before->begin))
+            best = repository;
+    }
+    return best;
+}
+
+const struct picture_drill *picture_good_drill(const struct picture *picture)
+{
+    static const struct picture_drill none = {.time = 0};
+    const struct picture_drill *last = &none;
+
+    for (size_t i = 0; i < picture->repository_count; i++)
+        if (picture->repositories[i].good_drill.time > last->time)
+            last = &picture->repositories[i].good_drill;
+    return last;
+}
+
+const struct outcome_run *picture_last_run(const struct picture_run *run)
+{
+    if (run->note.success.ended == 0 && run->note.failure.ended == 0)
+        return NULL;
+    return run->note.success.ended > run->note.failure.ended ? &run->note.success : &run->note.failure;
+}

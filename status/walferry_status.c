@@ -1,0 +1,106 @@
+/* walferry-status: one picture of where we stand. */
+#include "common/config.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/result.h"
+#include "picture.h"
+#include "status_json.h"
+#include "status_page.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_PROBLEM = 1, EXIT_USAGE = 2 };
+
+struct request {
+    bool as_json;
+};
+
+static int set_json(void *context, const char *value)
+{
+    struct request *request = context;
+
+    (void)value;
+    request->as_json = true;
+    return 0;
+}
+
+static const struct option_spec own_options[] = {
+    {"json", 0, NULL, set_json, "one JSON document instead of a page"},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+static const struct program program = {
+    .name = "walferry-status",
+    .summary =
+        "tells whether you can recover, to when, from where, when that was last proven, and what is wrong",
+    .operands = "",
+    .options = own_options,
+    .epilogue = "Exit status: 0 nothing is wrong; 1 something is, or could not be found out;\n"
+                "2 usage or configuration error.",
+};
+
+static int print_json(const struct picture *picture)
+{
+    struct json *document = status_json(picture);
+    int result = json_print(document);
+
+    json_free(document);
+    return result;
+}
+
+/* Colour where somebody looks at it who has not asked for none (no-color.org). */
+static bool wants_colour(void)
+{
+    const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && (none == NULL || *none == '\0') &&
+           (terminal == NULL || strcmp(terminal, "dumb") != 0);
+}
+
+static int tell(const struct picture *picture, const struct request *request)
+{
+    int result = 0;
+
+    if (request->as_json)
+        result = print_json(picture);
+    else
+        status_page_print(picture, wants_colour());
+    return result_flush() != 0 ? -1 : result;
+}
+
+static int run(struct config *config, const struct repository_config *only, const struct request *request)
+{
+    struct picture picture;
+    int status = EXIT_PROBLEM;
+
+    /* A request takes half of the time at most: so that the reason can be told why there is no answer. */
+    config->basebackup_store_timeout_seconds = (config->status.timeout_seconds + 1) / 2;
+    if (picture_take(config, only, false, &picture) == 0 && tell(&picture, request) == 0 &&
+        picture.problem_count == 0)
+        status = EXIT_DONE;
+    if (picture.is_waited_for)
+        _exit(status); /* what the thread works on must stay */
+    picture_free(&picture);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct config config;
+    const struct repository_config *only;
+    struct request request = {.as_json = false};
+    char **operands;
+    int status = options_parse(&program, argc, argv, &options, &request, &operands);
+
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (options_load(&options, &config, &only) != 0)
+        return EXIT_USAGE;
+    status = run(&config, only, &request);
+    config_free(&config);
+    return status;
+}

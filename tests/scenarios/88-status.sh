@@ -1,0 +1,201 @@
+#!/bin/bash
+# goal: walferry-status tells truly where we stand: without a backup, well, with a hole, with a lagging archive, with a repository that does not answer
+# stores: file
+# full-encrypted: file
+# full-stores: s3
+# limit: 300
+. "$(dirname "$0")/../lib.sh"
+
+config() { # [STATUS-LINES [MORE]]
+    config_write "${2:-}
+[wal-fetch]
+hole_wait = 0
+[status]
+${1:-}"
+}
+status() { # STATUS OPTION...; $output
+    expect_status "$1" walferry-status "${@:2}"
+}
+picture() { # STATUS EXPRESSION: of the JSON document d
+    walferry-status --json >picture.json 2>picture.log && found=0 || found=$?
+    expect_equal "exit status" "$1" "$found"
+    python3 -c 'import json, sys; d = json.load(open("picture.json")); r = d["repositories"][0]; print(eval(sys.argv[1], {"d": d, "r": r}))' "$2"
+}
+no_colour() { [[ $output != *$'\033'* ]] || fail "a terminal's codes in \"$output\""; } # not to a file, and never a repository's
+kinds() { picture "$1" '" ".join(sorted(p["kind"] for p in d["problems"]))'; }
+
+step "usage and configuration"
+status 2 --nonsense
+config "backup_age = soon"
+status 2
+config
+
+step "no backup at all"
+server_create main --wal-segsize=1
+server_start main
+expect_status 0 repository-init
+status 1
+expect_output "can I recover\? +NO"
+expect_output "repository here.*: there is no complete base backup"
+expect_output "Run basebackup-push"
+expect_equal "problems" "no_backup" "$(kinds 1)"
+no_colour
+
+step "all is well; limits that are not met are told"
+sql main "create table t (i int)"
+expect_status 0 basebackup-push --checkpoint=fast
+id=$(tail -1 <<<"$output")
+system=$(system_identifier main)
+sql main "insert into t values (1)"
+archived main
+expect_equal "new: never proven" "drill_old verification_old" "$(kinds 1)"
+status 1
+expect_output "last verified +never"
+expect_output "last drill passed +never"
+expect_output "restore-drill, from cron"
+config $'drill_age = 0 days\nverify_age = 0 days'
+status 0
+expect_output "cluster main, 20.* UTC: nothing is wrong"
+expect_output "can I recover\? +yes, to any instant after 20.*, to 20.* UTC"
+expect_output "from +here"
+expect_output "archiving +nothing waits"
+expect_output "^here +1 "
+expect_equal "the backup" "$id" "$(picture 0 'r["backups"][0]["id"]')"
+expect_equal "objects" "$(object_list | wc -l | tr -d ' ')" "$(picture 0 'r["objects"]')"
+recovery-window --json >window.json
+expect_equal "the newest safe commit is recovery-window's" \
+    "$(python3 -c 'import json; print(json.load(open("window.json"))["repositories"][0]["systems"][0]["timelines"][0]["windows"][-1]["before"])')" \
+    "$(picture 0 'r["windows"][-1]["end"]')"
+
+step "verified"
+config 'drill_age = 0 days'
+expect_status 0 basebackup-verify --full
+expect_equal "problems" "" "$(kinds 0)"
+expect_true "the backup is verified" test -n "$(picture 0 'r["backups"][0]["verified"]')"
+
+step "the newest backup is older than it may be"
+cc -shared -fPIC -o clock.so "$SOURCE/tests/clock.c" -ldl
+tomorrow=$(($(date +%s) + 27 * 3600))
+expect_status 1 env LD_PRELOAD="$T/clock.so" ASAN_OPTIONS=verify_asan_link_order=0 WALFERRY_TEST_TIME=${tomorrow}000000 walferry-status
+expect_output "repository here.*: the newest backup ended 27 h [0-9] min ago: $id"
+expect_equal "problems" "" "$(kinds 0)"
+
+step "what was found damaged, and a drill that failed"
+reports=main/$system/reports
+document() { # MEMBERS: as docs/format.md has them
+    python3 -c 'import hashlib, sys
+text = "{\"walferry\":1,\"kind\":\"drill\"," + sys.argv[1]
+print(text + ",\"sha256\":\"" + hashlib.sha256(text.encode()).hexdigest() + "\"}")' "$1" >document
+}
+later=$(date -u -d '20 seconds' +%Y%m%dT%H%M%S)
+document '"passed":false,"problem":"check \u001b[31m orders failed"'
+object_put "$reports/$later.000000Z-drill-$id+1500.failed" document
+object_put "$reports/$later.000000Z-verified-base-$id.damaged" document
+expect_equal "problems" "damaged drill_failed" "$(kinds 1)"
+status 1
+expect_output "the last restore drill failed, 0.0 s ago: check .?.31m orders failed"
+no_colour
+object_delete "$reports/$later.000000Z-verified-base-$id.damaged"
+document '"passed":true,"rpo_seconds":2.5'
+object_put "$reports/$later.000001Z-drill-$id+61500" document
+config ''
+expect_equal "problems" "" "$(kinds 0)"
+status 0
+expect_output "last drill passed +0.0 s ago: restored in 62 s, 2.5 s of commits lost"
+config 'drill_age = 0 days'
+
+step "archiving fails: WAL waits, and this repository is behind"
+config $'drill_age = 0 days\nwal_age = 1 min'
+printf "archive_command = 'false'\n" >>main/postgresql.conf
+pg_ctl -D main -s reload
+sql main "insert into t values (2)" "select pg_switch_wal()" "insert into t values (3)" >/dev/null
+wait_until 20 "a file that waits" sh -c 'ls main/pg_wal/archive_status/*.ready'
+expect_equal "it waits" True "$(picture 0 'd["archiving"]["segments"] >= 1 and d["archiving"]["bytes"] == 1048576 * d["archiving"]["segments"] and d["archiving"]["seconds"] >= 0')"
+find main/pg_wal/archive_status -name '*.ready' -exec touch -d '5 minutes ago' {} +
+expect_equal "problems" "wal_lag" "$(kinds 1)"
+status 1
+expect_output "waits? in pg_wal, and the oldest has waited for archive_command for 5 min"
+expect_output "of commits would be lost now"
+sed -i "/^archive_command = 'false'/d" main/postgresql.conf
+pg_ctl -D main -s reload
+archived main
+expect_equal "problems" "" "$(kinds 0)"
+
+step "a hole"
+segment=$(sql main "select pg_walfile_name(pg_current_wal_lsn())")
+sql main "insert into t values (4)" "select pg_switch_wal()" "insert into t values (5)" "select pg_switch_wal()" >/dev/null
+archived main
+object_get "$(wal_key "$segment")" saved
+object_delete "$(wal_key "$segment")"
+expect_equal "problems" "hole" "$(kinds 1)"
+status 1
+expect_output "WAL is missing: 1 hole"
+object_put "$(wal_key "$segment")" saved
+expect_equal "problems" "" "$(kinds 0)"
+
+step "a damaged manifest is told, and the rest"
+object_get "main/$system/base/$id/manifest.json" manifest
+head -c -20 manifest >shorter
+object_put "main/$system/base/$id/manifest.json" shorter
+expect_equal "problems" "damaged no_backup unreadable" "$(kinds 1)"
+object_put "main/$system/base/$id/manifest.json" manifest
+
+step "a repository that does not answer keeps nobody from being told of the others"
+python3 - >silent.port <<'PY' &
+import socket, time
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(64)
+print(listener.getsockname()[1], flush=True)
+time.sleep(120)
+PY
+silent=$!
+wait_until 10 "the silent server" test -s silent.port
+config $'drill_age = 0 days\nverify_age = 0 days\ntimeout = 4' "[repository there]
+url = s3://bucket/x
+endpoint = http://127.0.0.1:$(cat silent.port)
+access_key = a
+secret_key = b"
+begun=$SECONDS
+expect_equal "problems" "unreachable" "$(kinds 1)"
+expect_true "in $((SECONDS - begun)) s" test $((SECONDS - begun)) -le "$(slowly 10)"
+expect_equal "the other one" "True False" "$(picture 1 'str(r["is_complete"]) + " " + str(d["repositories"][1]["is_up"])')"
+status 1
+expect_output "can I recover\? +yes"
+expect_output "there +can't be asked"
+expect_output "repository there: it can't be asked: "
+expect_output "repository-check --repository there"
+status 0 --repository here
+kill $silent
+
+step "a directory that hangs, in a call that nothing ends: it is given up, and the rest is told"
+mkdir stuck
+config $'drill_age = 0 days\nverify_age = 0 days\ntimeout = 3' "[repository there]
+url = file://$T/stuck"
+expect_status 0 repository-init --repository there
+cat >hang.c <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+int statvfs64(const char *path, struct statvfs64 *out)
+{
+    while (strstr(path, "/stuck") != NULL)
+        pause();
+    return ((int (*)(const char *, struct statvfs64 *))dlsym(RTLD_NEXT, "statvfs64"))(path, out);
+}
+C
+cc -shared -fPIC -o hang.so hang.c -ldl
+begun=$SECONDS
+expect_status 1 env LD_PRELOAD="$T/hang.so" ASAN_OPTIONS=verify_asan_link_order=0 walferry-status
+expect_true "in $((SECONDS - begun)) s" test $((SECONDS - begun)) -le "$(slowly 8)"
+expect_output "can I recover\? +yes"
+expect_output "repository there: it can't be asked: it gave no answer within 3 s"
+expect_equal "problems" "no_backup" "$(kinds 1)"
+
+step "a directory that is not there"
+config $'drill_age = 0 days\nverify_age = 0 days' "[repository there]
+url = file://$T/nowhere"
+expect_equal "problems" "unreachable" "$(kinds 1)"
+server_stop main
