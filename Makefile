@@ -1,4 +1,4 @@
-# walferry. Targets: all demo check check-full coverage valgrind bench asan tsan lint install clean
+# walferry. Targets: all demo check check-full coverage valgrind bench asan tsan lint install uninstall deb clean
 # Every program FOLDER/NAME has its main in FOLDER/NAME.c (dashes become underscores); the other files of a folder and all of
 # common/ are linked from archives, so a program carries only what it uses.
 
@@ -84,19 +84,35 @@ lint:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,portability -D_GNU_SOURCE -I. $(filter %.c,$(SOURCES))
 	$(MAKE) BUILD=$(BUILD)/clang CC=clang WERROR=-Werror all units
 
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
-	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
-	install -d $(DESTDIR)$(PREFIX)/share/walferry
-	install -m 755 docs/walferry-decrypt $(DESTDIR)$(PREFIX)/share/walferry
-	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	packaging/install "$(BUILD)/bin" "$(DESTDIR)" "$(PREFIX)" "$(UNITDIR)" $(notdir $(PROGRAMS))
+
+# Takes away what "make install" with the same PREFIX, DESTDIR and UNITDIR puts there.
+uninstall:
+	@rm -rf $(BUILD)/uninstall
+	@$(MAKE) -s install DESTDIR=$(abspath $(BUILD)/uninstall)
+	cd $(BUILD)/uninstall && find . ! -type d -printf '%P\0' | (cd "$(DESTDIR)/" && xargs -0 rm -f)
+	cd $(BUILD)/uninstall && find . -depth -type d -path '*/walferry*' -printf '%P\0' | (cd "$(DESTDIR)/" && xargs -0 rmdir)
+	rm -rf $(BUILD)/uninstall
+
+# The Debian package, build/deb/walferry_VERSION_ARCHITECTURE.deb, from a copy of the tree. "tests/install deb" brings what that needs.
+VERSION = $(shell sed -n 's/^.define WALFERRY_VERSION "\(.*\)"/\1/p' common/options.h)
+PACKAGE = $(BUILD)/deb/walferry-$(VERSION)
+deb:
+	rm -rf $(BUILD)/deb && mkdir -p $(PACKAGE)
+	tar -c Makefile LICENSE README.md *.sample $(FOLDERS) common docs man packaging tests/fuzz/rules.mk $(DEB_WITH) | tar -x --no-same-owner -C $(PACKAGE)
+	cp -r packaging/debian $(PACKAGE)/
+	cd $(PACKAGE) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD -u PREFIX -u DESTDIR -u UNITDIR \
+	    dpkg-buildpackage -us -uc -b -nc >../build.log 2>&1 || { tail -n 40 ../build.log; exit 1; }
+	rm -rf $(PACKAGE)
+	@ls $(BUILD)/deb/*.deb
 
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all units asan tsan lint install clean
+.PHONY: all units asan tsan lint install uninstall deb clean
 .SECONDARY:
 
 # What they need they install themselves (as root); what they start they end and remove.
