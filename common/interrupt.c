@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static atomic_int caught_signal; /* lock-free, so a handler may set it and any thread read it */
 static atomic_bool failed;
@@ -57,6 +58,7 @@ void interrupt_raise_again(void)
 
     signal(number, SIG_DFL);
     raise(number);
+    _exit(128 + number); /* process 1 of a container: its own signals do not end it */
 }
 
 void interrupt_sleep(unsigned milliseconds)

@@ -20,8 +20,8 @@ bool interrupt_requested(void);
 /* The signal that came, or 0. */
 int interrupt_signal(void);
 
-/* Ends the process by the signal that came, with its default action, so that the caller sees what happened.
- */
+/* Ends the process by the signal that came, with its default action, so that the caller sees what happened
+ * (process 1 of a container: with status 128 + its number). Does not return. */
 void interrupt_raise_again(void);
 
 /* Sleeps, at most milliseconds; returns early when a signal comes. */

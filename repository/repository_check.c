@@ -85,11 +85,11 @@ static void check_machine(struct examination *examination)
     if (examination->state.directory != NULL)
         check_say(&check, FINDING_OK, "state_dir \"%s\" can be used", config->state_dir);
     else
-        check_say(&check, FINDING_NOTE,
-                  "state_dir \"%s\" cannot be used by this user (it must be its own, mode 0700): every call "
-                  "asks the "
-                  "repository anew",
-                  config->state_dir);
+        check_say(
+            &check, FINDING_NOTE,
+            "state_dir \"%s\" cannot be used by this user (it must be its own, mode 0700; of a volume name "
+            "a directory in it, which is then made): every call asks the repository anew",
+            config->state_dir);
     if (config->pgdata == NULL) {
         check_say(&check, FINDING_NOTE,
                   "[cluster] pgdata is not set: whether its cluster is accepted is not looked at");
