@@ -3,7 +3,9 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/result.h"
+#include "metrics.h"
 #include "picture.h"
+#include "pushgateway.h"
 #include "status_json.h"
 #include "status_page.h"
 
@@ -16,6 +18,8 @@ enum { EXIT_DONE = 0, EXIT_PROBLEM = 1, EXIT_USAGE = 2 };
 
 struct request {
     bool as_json;
+    const char *metrics_file; /* "-": standard output; NULL: not wanted, as the next */
+    const char *pushgateway;
 };
 
 static int set_json(void *context, const char *value)
@@ -27,8 +31,27 @@ static int set_json(void *context, const char *value)
     return 0;
 }
 
+static int set_prometheus(void *context, const char *value)
+{
+    struct request *request = context;
+
+    request->metrics_file = value;
+    return 0;
+}
+
+static int set_pushgateway(void *context, const char *value)
+{
+    struct request *request = context;
+
+    request->pushgateway = value;
+    return pushgateway_check(value);
+}
+
 static const struct option_spec own_options[] = {
     {"json", 0, NULL, set_json, "one JSON document instead of a page"},
+    {"prometheus", 0, "FILE", set_prometheus,
+     "instead of a page: metrics, for node_exporter's\ntextfile collector; \"-\": standard output"},
+    {"pushgateway", 0, "URL", set_pushgateway, "instead of a page: metrics, to a Pushgateway"},
     {NULL, 0, NULL, NULL, NULL},
 };
 
@@ -60,13 +83,25 @@ static bool wants_colour(void)
            (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
+/* Who asks for something else wants that. */
+static bool wants_page(const struct request *request)
+{
+    return !request->as_json && request->metrics_file == NULL && request->pushgateway == NULL;
+}
+
+/* Each of what is wanted, also where another has failed. */
 static int tell(const struct picture *picture, const struct request *request)
 {
     int result = 0;
 
-    if (request->as_json)
-        result = print_json(picture);
-    else
+    if (request->metrics_file != NULL && metrics_to_file(picture, request->metrics_file) != 0)
+        result = -1;
+    if (request->pushgateway != NULL &&
+        pushgateway_put(picture, request->pushgateway, picture->config->status.timeout_seconds) != 0)
+        result = -1;
+    if (request->as_json && print_json(picture) != 0)
+        result = -1;
+    if (wants_page(request))
         status_page_print(picture, wants_colour());
     return result_flush() != 0 ? -1 : result;
 }
@@ -98,6 +133,10 @@ int main(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
+    if (request.as_json && request.metrics_file != NULL && strcmp(request.metrics_file, "-") == 0) {
+        log_error("--json and --prometheus=- can't both go to standard output");
+        return EXIT_USAGE;
+    }
     if (options_load(&options, &config, &only) != 0)
         return EXIT_USAGE;
     status = run(&config, only, &request);
