@@ -18,10 +18,11 @@ override LDFLAGS += -fsanitize=$(SANITIZE)
 CPPFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS))
 endif
 
-FOLDERS  = wal-push wal-fetch basebackup recovery-config recovery-window restore-drill status repository
+FOLDERS  = wal-push wal-fetch basebackup recovery-config recovery-window restore-drill status dump repository
 PROGRAMS = wal-push/wal-push wal-fetch/wal-fetch basebackup/basebackup-push basebackup/basebackup-fetch \
            basebackup/basebackup-list basebackup/basebackup-verify basebackup/basebackup-expire basebackup/basebackup-pin \
            recovery-config/recovery-config recovery-window/recovery-window restore-drill/restore-drill status/walferry-status \
+           dump/dump-push dump/dump-fetch dump/dump-list dump/dump-verify dump/dump-expire \
            repository/repository-init repository/repository-check repository/repository-sync repository/repository-key
 BINARIES = $(addprefix $(BUILD)/bin/,$(notdir $(PROGRAMS)))
 MAINS    = $(foreach p,$(PROGRAMS),$(dir $(p))$(subst -,_,$(notdir $(p))).c)
@@ -43,7 +44,7 @@ $(foreach f,$(FOLDERS),$(eval $(call folder_rule,$(f))))
 define program_rule
 $(BUILD)/bin/$(notdir $(1)): $(call object,$(dir $(1))$(subst -,_,$(notdir $(1))).c) $(BUILD)/$(patsubst %/,%,$(dir $(1))).a $(COMMON)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) $$(if $$(filter basebackup/% restore-drill/%,$(1)),-lpq)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) $$(if $$(filter basebackup/% restore-drill/% dump/%,$(1)),-lpq)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 

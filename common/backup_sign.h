@@ -13,6 +13,9 @@
 int backup_last_sign(struct repository *repository, uint64_t system_identifier, const char *id,
                      int64_t *time);
 
+/* The same of a folder below the system's, "base/<id>" or "dumps/<id>". */
+int sign_last(struct repository *repository, uint64_t system_identifier, const char *folder, int64_t *time);
+
 /* heartbeat.json, appended. 0, or -1 after logging. */
 int backup_heartbeat_seal(const char *id, int64_t now, struct buffer *out);
 

@@ -18,7 +18,6 @@
 #define OUTPUT_MOST_BYTES (16u << 20)
 #define LOOK_MILLISECONDS 100
 #define END_SECONDS 10
-#define PROBLEM_FD 3
 
 static void pause_shortly(void)
 {
@@ -28,9 +27,21 @@ static void pause_shortly(void)
 /* Start */
 
 /* In the child, between fork and exec: only what is safe there. */
+
+/* What was open when we were started, for example. */
+static void close_others(int problem, int inherited)
+{
+    int last = problem > inherited ? problem : inherited;
+
+    for (int fd = STDERR_FILENO + 1; fd < last; fd++)
+        if (fd != problem && fd != inherited)
+            close(fd);
+    closefrom(last + 1);
+}
+
 static void become(const struct child_wish *wish, char *const *variables, pid_t parent, int problem)
 {
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC), error;
+    int in = wish->in != 0 ? wish->in : open("/dev/null", O_RDONLY | O_CLOEXEC), error;
     sigset_t none;
 
     setpgid(0, 0);
@@ -41,12 +52,10 @@ static void become(const struct child_wish *wish, char *const *variables, pid_t 
         signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
-        (wish->out < 0 || dup2(wish->out, STDOUT_FILENO) >= 0) &&
+    if (in >= 0 && dup2(in, STDIN_FILENO) >= 0 && (wish->out < 0 || dup2(wish->out, STDOUT_FILENO) >= 0) &&
         (wish->complaints < 0 || dup2(wish->complaints, STDERR_FILENO) >= 0) &&
-        (problem == PROBLEM_FD || dup3(problem, PROBLEM_FD, O_CLOEXEC) >= 0)) {
-        problem = PROBLEM_FD;
-        closefrom(PROBLEM_FD + 1); /* what was open when we were started, for example */
+        (wish->inherited == 0 || fcntl(wish->inherited, F_SETFD, 0) == 0)) {
+        close_others(problem, wish->inherited);
         execvpe(wish->words[0], wish->words, variables);
     }
     error = errno;

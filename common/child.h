@@ -1,5 +1,5 @@
-/* Programs that we run: without a shell, each in a process group of its own, with /dev/null as standard
- * input, default signals and no descriptor of ours, ended with us whatever ends us. Layer 0. */
+/* Programs that we run: without a shell, each in a process group of its own, with default signals and no
+ * descriptor of ours that it is not given, ended with us whatever ends us. Layer 0. */
 #ifndef WALFERRY_CHILD_H
 #define WALFERRY_CHILD_H
 
@@ -12,7 +12,9 @@
 struct child_wish {
     const char *what;    /* it is called so in a message; NULL: by the first word alone */
     char *const *words;  /* the first is a path, or a name to be found by $PATH; ends with NULL */
+    int in;              /* standard input; 0: /dev/null */
     int out, complaints; /* standard output and error; -1: ours */
+    int inherited;       /* one more descriptor that it has under its number; 0: none */
     enum environment environment;
     char *const *extra; /* variables: environment.h; NULL: none */
     int death_signal;   /* when we are gone, however that came */

@@ -142,7 +142,7 @@ static int check_lines(const struct buffer *text, const char *path)
             int shown = (int)(bracket - start + 1);
             log_error("configuration file \"%s\", line %u: unknown section %.*s", path, number, shown, start);
             log_hint("Sections are [cluster], [repository NAME], [compression], [wal-push], [wal-fetch], "
-                     "[basebackup], [drill], [status] and [hooks]; see walferry.conf(5).");
+                     "[basebackup], [drill], [dump], [status] and [hooks]; see walferry.conf(5).");
             return -1;
         }
         line += length + (line[length] == '\n');
@@ -192,6 +192,7 @@ static void set_defaults(struct config *config)
                               .basebackup_resume_age_seconds = 86400,
                               .basebackup_store_timeout_seconds = 300,
                               .drill.timeout_seconds = 86400,
+                              .dump_lock_timeout_seconds = 1800,
                               .hook_timeout_seconds = 60,
                               .status = {.backup_age_seconds = 26 * 3600,
                                          .wal_age_seconds = 900,
@@ -271,6 +272,11 @@ void config_free(struct config *config)
     free(config->repositories);
     free(config->path);
     *config = (struct config){0};
+}
+
+bool retention_policy_is_given_for_dumps(const struct retention_policy *policy)
+{
+    return policy->keep_dumps != 0 || policy->keep_dumps_for_seconds != 0 || policy->keep_dumps_monthly != 0;
 }
 
 bool retention_policy_is_given(const struct retention_policy *policy)

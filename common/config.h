@@ -26,7 +26,7 @@ enum credentials_choice {
     CREDENTIALS_INSTANCE
 };
 
-/* What basebackup-expire leaves in a repository. 0: not asked for. */
+/* What basebackup-expire and dump-expire leave in a repository. 0: not asked for. */
 struct retention_policy {
     uint64_t keep_wal_seconds; /* any instant of so long stays recoverable; 0: since the oldest backup */
     uint64_t keep_for_seconds; /* backups not older than this */
@@ -35,10 +35,14 @@ struct retention_policy {
     unsigned keep_weekly;
     unsigned keep_monthly;
     unsigned keep_yearly;
+    unsigned keep_dumps; /* so many of the newest dumps */
+    uint64_t keep_dumps_for_seconds;
+    unsigned keep_dumps_monthly; /* of each of so many months that have any */
     uint64_t orphan_age_seconds; /* 7 days: what lies so long without a manifest is garbage */
 };
 /* Else nothing expires. */
 bool retention_policy_is_given(const struct retention_policy *policy);
+bool retention_policy_is_given_for_dumps(const struct retention_policy *policy);
 
 enum s3_encryption { S3_ENCRYPTION_NONE, S3_ENCRYPTION_S3, S3_ENCRYPTION_KMS, S3_ENCRYPTION_CUSTOMER };
 enum s3_lock { S3_LOCK_NONE, S3_LOCK_GOVERNANCE, S3_LOCK_COMPLIANCE };
@@ -185,6 +189,9 @@ struct config {
     char *hook_on_success; /* [hooks] on_success: a command; NULL */
     char *hook_on_failure;
     unsigned hook_timeout_seconds; /* [hooks] timeout = 60 */
+
+    char *dump_pg_bin;                  /* [dump] pg_bin: directory of pg_dump and pg_restore; NULL */
+    uint64_t dump_lock_timeout_seconds; /* [dump] lock_timeout = 30 min: for each table's lock */
 };
 
 /* option_path (from --config), else $WALFERRY_CONFIG, else CONFIG_DEFAULT_PATH. An unknown section or key, a

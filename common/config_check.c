@@ -207,11 +207,13 @@ static int check_retention(const struct retention_policy *policy, const struct c
         log_hint("Leave keep_for out, or make it at least as long as keep_wal.");
         return -1;
     }
-    if (config_key_was_seen(seen, "repository", "orphan_age") && !retention_policy_is_given(policy)) {
+    if (config_key_was_seen(seen, "repository", "orphan_age") && !retention_policy_is_given(policy) &&
+        !retention_policy_is_given_for_dumps(policy)) {
         log_error("%s: orphan_age has no effect without a retention policy", place);
         log_hint(
             "Nothing expires, and nothing is cleaned up, unless keep_wal, keep_for, keep_last, keep_daily, "
-            "keep_weekly, keep_monthly or keep_yearly is given.");
+            "keep_weekly, keep_monthly or keep_yearly is given; of dumps keep_dumps, keep_dumps_for or "
+            "keep_dumps_monthly.");
         return -1;
     }
     return 0;

@@ -213,7 +213,7 @@ static const char *parse_members(const struct json *document, struct object_fact
 /* The kind is checked by object_facts_check; any will do here. */
 static struct json *open_payload(const unsigned char *payload, const char *what)
 {
-    static const char *const kinds[] = {"segment", "partial", "history", "backup", "files", "index"};
+    static const char *const kinds[] = {"segment", "partial", "history", "backup", "files", "index", "dump"};
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         char member[64];

@@ -23,9 +23,9 @@
 
 /* What an object says of itself. */
 struct object_facts {
-    char kind[16]; /* "segment", "partial", "history", "backup" (wal_kind_name), "files", "index" */
-    char
-        name[OBJECT_NAME_BYTES]; /* the WAL file's name; for "files" the backup's id, for "index" the log's */
+    char kind[16]; /* "segment", "partial", "history", "backup" (wal_kind_name), "files", "index", "dump" */
+    char name[OBJECT_NAME_BYTES]; /* the WAL file's name; for "files" the backup's id, for "index" the log's,
+               for "dump" the dump's id, a slash and the piece's */
     uint64_t system_identifier;
     uint32_t timeline;
     unsigned postgresql_version;        /* major; 0: unknown */

@@ -109,7 +109,7 @@ static enum kind kind_in_system(const char *rest)
     if (begins(rest, "wal/"))
         return ends(name, ".history") || ends(name, ".gap") || ends(name, ".backup") ? KIND_DOCUMENT
                                                                                      : KIND_BULK_WAL;
-    if (begins(rest, "base/"))
+    if (begins(rest, "base/") || begins(rest, "dumps/"))
         return strcmp(name, "heartbeat.json") == 0 ? KIND_OTHER
                : is_part(name)                     ? KIND_BULK_BACKUP
                                                    : KIND_DOCUMENT;

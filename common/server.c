@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include "buffer.h"
 #include "interrupt.h"
 #include "log.h"
 #include "timestamp.h"
@@ -62,7 +63,8 @@ static PQconninfoOption *parse_conninfo(const char *key, const char *conninfo)
 
     if (options == NULL) {
         one_line(problem == NULL ? "out of memory" : problem, text, sizeof text);
-        log_error("%s in section [cluster] of the configuration is malformed: %s", key, text);
+        log_error("%s%s is malformed: %s", key,
+                  strncmp(key, "--", 2) == 0 ? "" : " in section [cluster] of the configuration", text);
     }
     PQfreemem(problem);
     return options;
@@ -98,6 +100,95 @@ static PGconn *connect_with_defaults(const char *key, const char *conninfo)
     if (connection == NULL)
         log_out_of_memory();
     return connection;
+}
+
+/* name='value', in libpq's quotes. */
+static int append_setting(struct buffer *out, const char *name, const char *value)
+{
+    int result = buffer_printf(out, "%s%s='", out->length == 0 ? "" : " ", name);
+
+    for (; result == 0 && *value != '\0'; value++)
+        result = buffer_printf(out, "%s%c", strchr("'\\", *value) != NULL ? "\\" : "", *value);
+    return result == 0 ? buffer_append(out, "'", 1) : -1;
+}
+
+/* sslpassword and the like: there is no file that they could be in. */
+static bool is_secret(const PQconninfoOption *option)
+{
+    return strchr(option->dispchar, '*') != NULL;
+}
+
+static const char *find_setting(const PQconninfoOption *options, const char *keyword)
+{
+    for (; options->keyword != NULL; options++)
+        if (strcmp(options->keyword, keyword) == 0)
+            return options->val;
+    return NULL;
+}
+
+static int append_settings(struct buffer *out, const PQconninfoOption *options, bool has_passfile,
+                           bool has_database)
+{
+    int result = 0;
+
+    for (; result == 0 && options->keyword != NULL; options++) {
+        bool is_password = strcmp(options->keyword, "password") == 0;
+        if (options->val == NULL || is_password ||
+            (has_database && strcmp(options->keyword, "dbname") == 0) ||
+            (has_passfile && strcmp(options->keyword, "passfile") == 0))
+            continue;
+        if (is_secret(options)) {
+            log_error("\"%s\" can't be handed to PostgreSQL's own programs without being seen by others",
+                      options->keyword);
+            log_hint(
+                "Use a key without a passphrase that only this user can read, or another way to log in.");
+            return -1;
+        }
+        result = append_setting(out, options->keyword, options->val);
+    }
+    return result;
+}
+
+char *server_conninfo_for(const char *key, const char *conninfo, const char *database, const char *passfile)
+{
+    PQconninfoOption *options = parse_conninfo(key, conninfo);
+    struct buffer text = BUFFER_EMPTY;
+    char *copy = NULL;
+
+    if (options != NULL && append_settings(&text, options, passfile != NULL, database != NULL) == 0 &&
+        (passfile == NULL || append_setting(&text, "passfile", passfile) == 0) &&
+        (database == NULL || append_setting(&text, "dbname", database) == 0) &&
+        (is_given(options, "connect_timeout") || getenv("PGCONNECT_TIMEOUT") != NULL ||
+         append_setting(&text, "connect_timeout", "30") == 0))
+        copy = string_copy(buffer_string(&text));
+    PQconninfoFree(options);
+    buffer_free(&text);
+    return copy;
+}
+
+int server_passfile_line(const char *key, const char *conninfo, char **line)
+{
+    PQconninfoOption *options = parse_conninfo(key, conninfo);
+    struct buffer text = BUFFER_EMPTY;
+    const char *password;
+    int result = 0;
+
+    *line = NULL;
+    if (options == NULL)
+        return -1;
+    password = find_setting(options, "password");
+    if (password == NULL)
+        password = getenv("PGPASSWORD");
+    if (password != NULL) {
+        result = buffer_append_string(&text, "*:*:*:*:");
+        for (; result == 0 && *password != '\0'; password++)
+            result = buffer_printf(&text, "%s%c", strchr(":\\", *password) != NULL ? "\\" : "", *password);
+        *line = result == 0 ? string_printf("%s\n", buffer_string(&text)) : NULL;
+        result = *line == NULL ? -1 : 0;
+    }
+    PQconninfoFree(options);
+    buffer_wipe(&text);
+    return result;
 }
 
 /* Takes the connection; NULL after logging. key: as server_connect; NULL. */

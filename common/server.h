@@ -15,6 +15,14 @@ int server_check_conninfo(const char *key, const char *conninfo);
  * nothing else. key: its name in the configuration. NULL after logging. */
 struct server *server_connect(const char *key, const char *conninfo);
 
+/* What a program of PostgreSQL's is told, so that it gets to the server of conninfo (as libpq reads it), into
+ * this database (NULL: that of conninfo): without a password, which others could see. passfile: the path of a
+ * file that has it, NULL for none. key as in server_connect. Caller frees. NULL after logging. */
+char *server_conninfo_for(const char *key, const char *conninfo, const char *database, const char *passfile);
+/* The password in conninfo, else $PGPASSWORD, as a line of a password file; caller wipes and frees. *line
+ * NULL: there is none. 0, or -1 after logging. */
+int server_passfile_line(const char *key, const char *conninfo, char **line);
+
 /* A server of our own: its socket, and what libpq is told; nothing of that comes from the environment, but
  * for what is not told here. options: "-c NAME=VALUE ...", which beat what a role or a database has set. */
 struct server_place {
