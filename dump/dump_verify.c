@@ -91,7 +91,7 @@ static int verify_dump(const struct config *config, struct source *source, const
 {
     struct dump_found *found = calloc(dump->stream_count, sizeof *found);
     struct sources alone = {.items = source, .count = 1, .dump = dump};
-    bool has_started;
+    bool has_started = false;
     int result = -1;
 
     if (found == NULL)

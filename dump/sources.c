@@ -114,10 +114,10 @@ static bool has_stream(const struct source *source, const struct dump_stream *st
 /* Logs what is missing if this is the only one that has the dump: else the others may have it. */
 static bool is_all_in(struct source *source, const struct dump_stream *stream, bool tells)
 {
-    struct dump_found found;
+    struct dump_found found = {0, 0};
     struct dump one = *source->dump;
     struct dump_stream own = *stream;
-    bool has_started;
+    bool has_started = false;
 
     /* the stored length is this repository's own */
     for (size_t i = 0; i < source->dump->stream_count; i++)
