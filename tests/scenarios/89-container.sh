@@ -98,11 +98,13 @@ in_job() { container $job_user "$job_places ${more:-}" "$@"; }
 expect_status 0 in_job basebackup-list
 expect_output "$id"
 expect_status 0 in_job recovery-window
-expect_status 0 in_job basebackup-verify --full
 expect_status 0 in_job basebackup-pin "$id"
-expect_status 0 in_job basebackup-expire
+manifest() { mapfile -t words < <("$here/manifests" command "$SOURCE/packaging/kubernetes/$1.yaml" "${@:2}"); } # FILE CONTAINER [NAME=VALUE...]
 more=$T/scratch
-expect_status 0 in_job restore-drill --target-time "$instant"
+for name in expire verify drill; do
+    manifest jobs $name
+    expect_status 0 in_job "${words[@]}"
+done
 expect_equal "left by the drill" "" "$(ls -A scratch/here)"
 more=
 
@@ -151,20 +153,24 @@ step "restored by a Job in another pod, as the server's user: not while the serv
 mkdir run/copy && chgrp $group run/copy && chmod 2775 run/copy
 job_user=$server_user more="$T/volume $T/run/copy $T/state-server:$T/state"
 in_pod() { pod=another in_job "$@"; }
-expect_status 1 in_pod basebackup-fetch --delta --target-time "$instant" -D "$T/volume/main"
+manifest restore fetch TARGET="$instant" PGDATA="$T/volume/main"
+expect_status 1 in_pod "${words[@]}"
 expect_output "postmaster.pid"
 kill -KILL "$(container_of $server)"
 wait $server || true
-expect_status 1 in_pod basebackup-fetch --delta --target-time "$instant" -D "$T/volume/main"
+expect_status 1 in_pod "${words[@]}"
 expect_output "postmaster.pid"
 rm volume/main/postmaster.pid
-expect_status 0 in_pod basebackup-fetch --delta --target-time "$instant" -D "$T/volume/main"
-expect_status 0 in_pod recovery-config --archive=keep --target-time "$instant" --action promote -D "$T/volume/main"
+expect_status 0 in_pod "${words[@]}"
+manifest restore configure TARGET="$instant" PGDATA="$T/volume/main"
+expect_status 0 in_pod "${words[@]}"
 in_server postgres -D "$T/volume/main" -k "$T/run/main" -c listen_addresses='' >>main.log 2>&1 &
 server=$!
 wait_until 60 "the restored server" sql main "select 1"
-wait_until 60 "the end of its recovery" is_open main
+wait_paused main
 expect_ledger main expected
+sql main "select pg_wal_replay_resume()"
+wait_until 60 "the end of its recovery" is_open main
 archived main
 expect_true "its timeline is in the archive" object_exists "$(wal_key 00000002.history)"
 

@@ -1,0 +1,92 @@
+#!/bin/bash
+# goal: the Kubernetes manifests are what the API's models allow and what a restricted namespace takes; what they run is there, their configuration is read, the daily backup comes at its time and ends when told to
+# stores: none
+. "$(dirname "$0")/../lib.sh"
+manifests=$SOURCE/packaging/kubernetes
+/usr/bin/python3 -c 'import kubernetes' 2>/dev/null || skip "python3-kubernetes is not installed"
+
+step "each document, each field"
+expect_status 0 "$here/manifests" check "$manifests"/*.yaml
+expect_equal "documents" "$(cat "$manifests"/*.yaml | grep -c '^kind:')" "$(wc -l <<<"$output")"
+
+step "what is wrong is found"
+messages=()
+wrong() { # SED-EXPRESSION MESSAGE
+    messages+=("$2")
+    sed "$1; s/name: walferry-restore/name: wrong-${#messages[@]}/" "$manifests/restore.yaml" >"wrong.${#messages[@]}.yaml"
+}
+wrong 's/allowPrivilegeEscalation/allowPrivilegEscalation/' "V1SecurityContext has no field"
+wrong 's/backoffLimit: 0/backoffLimit: none/' "backoffLimit: 'none' is not int"
+wrong 's/claimName/readOnly/' "claim_name.*must not be"
+wrong "s/value: '2026\(.*\)'/value: 2026\1/" "is not str"
+wrong '/^      volumes:/,$s/name: tmp$/name: temp/' "volumes that are not there"
+wrong 's/drop: .*/drop: [CHOWN]/' "the container is not restricted"
+wrong 's/runAsNonRoot: true/runAsNonRoot: false/' "the pod is not restricted"
+wrong 's|batch/v1|batch/v2|' "there is no API batch/v2"
+expect_status 1 "$here/manifests" check wrong.*.yaml
+found=$output
+for ((i = 1; i <= ${#messages[@]}; i++)); do
+    output=$(grep "^Job/wrong-$i\b" <<<"$found")
+    expect_output "${messages[i - 1]}"
+done
+
+step "the programs and options that they name"
+for container in jobs.expire jobs.verify jobs.drill restore.fetch restore.configure; do
+    mapfile -t words < <("$here/manifests" command "$manifests/${container%.*}.yaml" "${container#*.}")
+    expect_status 0 "${words[0]}" --help
+    for word in "${words[@]}"; do
+        [[ $word != --* ]] || expect_true "${words[0]} has $word" grep -qw -- "${word%=*}" <<<"$output"
+    done
+done
+
+step "the configuration is read: what fails is the store, which is not there"
+"$here/manifests" data "$manifests/cluster.yaml" walferry walferry.conf >walferry.conf
+sed -i 's|^region = .*|endpoint = http://127.0.0.1:1|' walferry.conf
+chmod 600 walferry.conf
+expect_status 1 basebackup-list
+expect_output "could not.*connect"
+
+step "the server's settings"
+"$here/manifests" data "$manifests/cluster.yaml" postgresql postgresql.conf >postgresql.conf
+for setting in "archive_mode on" "archive_command /usr/bin/wal-push %p" "restore_command /usr/bin/wal-fetch %f %p"; do
+    expect_equal "${setting%% *}" "${setting#* }" "$(postgres -C "${setting%% *}" -D "$T" -c config_file="$T/postgresql.conf" -c log_min_messages=error 2>postgres.log)"
+done
+
+step "backup-daily: at its time, again where it failed, ended with its backup"
+"$here/manifests" data "$manifests/cluster.yaml" postgresql backup-daily >backup-daily
+mkdir bin
+cat >bin/sleep <<SH
+#!/bin/bash
+echo "sleep \$1" >>$T/calls
+[ \$(wc -l <$T/calls) -lt 6 ] || exec /bin/sleep 60
+SH
+cat >bin/basebackup-push <<SH
+#!/bin/bash
+echo push >>$T/calls
+case \$(grep -c push $T/calls) in 1) exit 1 ;; 3) exec /bin/sleep 60 ;; esac
+SH
+chmod 755 bin/*
+soon=$(date -u -d '+2 hours' +%H:%M)
+PATH=$T/bin:$PATH bash backup-daily "$soon" >backup-daily.log 2>&1 &
+pid=$!
+third() { [ "$(grep -c push calls)" = 3 ]; }
+wait_until 20 "three backups" third
+expect_equal "calls" "sleep push sleep push sleep push" "$(cut -d' ' -f1 calls | paste -sd' ')"
+first=$(sed -n '1s/sleep //p' calls)
+expect_true "$first s are until $soon" test "$first" -gt 7100 -a "$first" -le 7200
+expect_equal "the pause behind a failure" 900 "$(sed -n '3s/sleep //p' calls)"
+push=$(pgrep -P $pid)
+kill -TERM $pid
+status=0
+wait $pid || status=$?
+expect_equal "status" 143 $status
+expect_true "its backup was ended" test ! -d "/proc/$push"
+passed=$(date -u -d '-2 hours' +%H:%M)
+: >calls
+PATH=$T/bin:$PATH bash backup-daily "$passed" >backup-daily.log 2>&1 &
+pid=$!
+wait_until 20 "a pause" test -s calls
+first=$(sed -n '1s/sleep //p' calls)
+expect_true "$first s are until $passed, tomorrow" test "$first" -gt $((22 * 3600 - 100)) -a "$first" -le $((22 * 3600))
+kill -TERM $pid
+wait $pid || true
