@@ -53,6 +53,11 @@ void log_set_json(bool json)
     json_lines = json;
 }
 
+bool log_is_json(void)
+{
+    return json_lines;
+}
+
 bool log_shows(enum log_level level)
 {
     return (is_muted ? LOG_DEBUG : level) >= threshold_level;

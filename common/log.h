@@ -12,6 +12,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 void log_open(const char *program, enum log_level threshold, bool json);
 void log_set_threshold(enum log_level threshold);
 void log_set_json(bool json);
+bool log_is_json(void);
 bool log_shows(enum log_level level);
 /* Whatever this thread says from now on is a debug message: of work that nobody asked for yet, whose failure
  * is none. Returns what was so before. */

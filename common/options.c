@@ -157,6 +157,13 @@ static bool wants_json(char **argv)
     return false;
 }
 
+static enum log_level usual_level(void)
+{
+    const char *level = getenv(OPTIONS_LEVEL_VARIABLE);
+
+    return level != NULL && strcmp(level, OPTIONS_LEVEL_WARNING) == 0 ? LOG_WARNING : LOG_INFO;
+}
+
 int options_parse(const struct program *program, int argc, char **argv, struct options *options,
                   void *context, char ***operands)
 {
@@ -164,7 +171,7 @@ int options_parse(const struct program *program, int argc, char **argv, struct o
     int value;
 
     *options = (struct options){.config = NULL};
-    log_open(program->name, LOG_INFO, wants_json(argv));
+    log_open(program->name, usual_level(), wants_json(argv));
     process_begin();
     build(&parsing);
     opterr = 0;

@@ -43,6 +43,11 @@ struct program {
     bool takes_several;   /* --repository may be given several times */
 };
 
+/* Set by a program of ours for those that it calls: without --verbose and --quiet they say nothing but
+ * warnings and errors. */
+#define OPTIONS_LEVEL_VARIABLE "WALFERRY_LOG_LEVEL"
+#define OPTIONS_LEVEL_WARNING "warning"
+
 /* Begins log and process (log.h, process.h), then parses with getopt_long. context goes to the set functions.
  * *operands points at the first operand in argv. OPTIONS_GO_ON, or the exit status: 0 when --help or
  * --version was answered, else the program's usage_status, after logging. */

@@ -281,8 +281,6 @@ static enum server_result take_rows(const PGresult *result, struct server_rows *
 {
     struct server_rows taken = {(size_t)PQntuples(result), (size_t)PQnfields(result), NULL};
 
-    if (rows == NULL)
-        return SERVER_OK;
     taken.cells = calloc(taken.row_count * taken.column_count + 1, sizeof *taken.cells);
     if (taken.cells == NULL) {
         log_out_of_memory();
@@ -384,10 +382,36 @@ static bool wait_for_result(struct server *server, const struct server_query *qu
     return true;
 }
 
+/* Of one result, of which single rows have one each; *rows is empty before the first. */
+static enum server_result take_result(struct server *server, const struct server_query *query,
+                                      const PGresult *result, struct server_rows *rows)
+{
+    switch (PQresultStatus(result)) {
+    case PGRES_SINGLE_TUPLE:
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+        return rows->cells == NULL ? take_rows(result, rows) : SERVER_OK;
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_IN:
+    case PGRES_COPY_BOTH:
+        log_error("\"%s\" copies, and gives no rows", query->sql);
+        return SERVER_LOST;
+    default:
+        break;
+    }
+    if (is_fatal(result) || PQstatus(server->connection) == CONNECTION_BAD) {
+        log_loss(PQresultErrorMessage(result));
+        return SERVER_LOST;
+    }
+    log_refusal(query, result);
+    return SERVER_REFUSED;
+}
+
 static enum server_result ask_locked(struct server *server, const struct server_query *query,
                                      struct server_rows *rows)
 {
     enum server_result outcome = SERVER_LOST;
+    struct server_rows taken = {0, 0, NULL};
     PGresult *result;
 
     if (!PQsendQueryParams(server->connection, query->sql, query->parameter_count, NULL, query->parameters,
@@ -395,23 +419,22 @@ static enum server_result ask_locked(struct server *server, const struct server_
         log_loss(PQerrorMessage(server->connection));
         return SERVER_LOST;
     }
-    if (!wait_for_result(server, query))
-        return SERVER_LOST;
-    result = PQgetResult(server->connection);
-    ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-        outcome = take_rows(result, rows);
-    else if (is_fatal(result) || PQstatus(server->connection) == CONNECTION_BAD)
-        log_loss(PQresultErrorMessage(result));
-    else {
-        log_refusal(query, result);
-        outcome = SERVER_REFUSED;
-    }
-    PQclear(result);
-    /* One statement has one result; the end of the answer follows at once. */
-    while (outcome != SERVER_LOST && wait_for_result(server, query) &&
-           (result = PQgetResult(server->connection)) != NULL)
+    if (query->first_row_only)
+        PQsetSingleRowMode(server->connection);
+    do {
+        if (!wait_for_result(server, query)) {
+            outcome = SERVER_LOST;
+            break;
+        }
+        result = PQgetResult(server->connection);
+        if (result != NULL)
+            outcome = take_result(server, query, result, &taken);
         PQclear(result);
+    } while (result != NULL && outcome != SERVER_LOST);
+    if (outcome == SERVER_OK && rows != NULL)
+        *rows = taken;
+    else
+        server_rows_free(&taken);
     return outcome;
 }
 

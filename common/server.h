@@ -46,6 +46,7 @@ struct server_query {
     const char *const *parameters; /* texts for $1, $2, ...; NULL if there are none */
     int parameter_count;
     unsigned timeout_seconds;    /* 0: a minute */
+    bool first_row_only;         /* the others are read and dropped: rows has one at most */
     bool is_optional;            /* an error that the server answers is logged at debug level only */
     void (*tick)(void *context); /* several times a second while it is waited for; may be NULL */
     void *context;

@@ -1,6 +1,7 @@
 #include "checks.h"
 
-#include "common/drill_report.h"
+#include "last.h"
+
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/server.h"
@@ -43,59 +44,14 @@ void checks_close(struct drill *drill)
     drill->check_count = 0;
 }
 
-/* What the last drill that passed has found */
-
-static bool take_newest(void *context, const struct drill_report *report)
-{
-    if (!report->is_failed)
-        *(struct drill_report *)context = *report;
-    return true;
-}
-
-static void take_values(struct drill *drill, const struct json *document)
-{
-    const struct json *list = json_list(document, "checks");
-
-    for (size_t i = 0; i < json_array_length(list); i++) {
-        const struct json *item = json_array_item(list, i);
-        const char *name = json_text(item, "name"), *value = json_text(item, "value");
-        for (size_t k = 0; name != NULL && value != NULL && k < drill->check_count; k++)
-            if (strcmp(drill->checks[k].name, name) == 0 && drill->checks[k].last == NULL)
-                drill->checks[k].last = string_copy(value);
-    }
-}
-
-/* 0, or -1 after logging. */
-static int read_last(struct drill *drill)
-{
-    struct repository *repository = &drill->chosen.repository;
-    uint64_t system = drill->chosen.backup->system_identifier;
-    struct drill_report newest = {.time = 0};
-    bool is_needed = false;
-
-    for (size_t i = 0; i < drill->check_count; i++)
-        is_needed = is_needed || drill->checks[i].parts.expectation.kind == EXPECT_NEAR_LAST;
-    if (!is_needed)
-        return 0;
-    if (drill_report_list(repository, system, take_newest, &newest) != REPOSITORY_OK)
-        return -1;
-    if (newest.time == 0)
-        return 0;
-    struct json *document = drill_report_get(repository, system, &newest);
-    if (document == NULL)
-        return -1;
-    take_values(drill, document);
-    json_free(document);
-    return 0;
-}
-
 /* Running */
 
 /* 0, or -1 after logging. */
 static int ask(struct drill *drill, struct check_result *check)
 {
     struct server *server = drill_connect(drill, check->parts.database);
-    struct server_query query = {.sql = check->parts.sql, .timeout_seconds = drill_seconds_left(drill)};
+    struct server_query query = {
+        .sql = check->parts.sql, .timeout_seconds = drill_seconds_left(drill), .first_row_only = true};
     struct server_rows rows;
     enum server_result result = server == NULL ? SERVER_LOST : server_ask(server, &query, &rows);
 
@@ -133,7 +89,7 @@ static int run(struct drill *drill, struct check_result *check)
 
 int checks_run(struct drill *drill)
 {
-    int result = read_last(drill);
+    int result = last_values(drill);
 
     for (size_t i = 0; i < drill->check_count; i++) {
         if (drill->look.look(drill->look.context) != 0)

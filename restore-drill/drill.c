@@ -128,7 +128,10 @@ static void call_begin(const struct drill *drill, const char *program, struct ca
 {
     *call = (struct call){.count = 0};
     say_own(call, path_join(drill->programs, program));
-    say(call, "--quiet");
+    if (log_shows(LOG_DEBUG) || !log_shows(LOG_INFO))
+        say(call, log_shows(LOG_DEBUG) ? "--verbose" : "--quiet");
+    if (log_is_json())
+        say(call, "--log-json");
     say(call, "--config");
     say(call, drill->config->path);
     for (size_t i = 0; i < drill->options->repository_count; i++) {
@@ -139,11 +142,15 @@ static void call_begin(const struct drill *drill, const char *program, struct ca
     say(call, drill->postgres.data);
 }
 
-/* Ends the call. 0, or -1 after logging. */
+/* What they would tell a user of the next step is none of a drill's. Ends the call. 0, or -1 after logging.
+ */
 static int call_run(struct drill *drill, struct call *call, struct buffer *output)
 {
-    int status = call->is_bad ? -1 : child_run(call->words, ENVIRONMENT_OURS, &drill->look, output);
+    int status = call->is_bad || setenv(OPTIONS_LEVEL_VARIABLE, OPTIONS_LEVEL_WARNING, 1) != 0
+                     ? -1
+                     : child_run(call->words, ENVIRONMENT_OURS, &drill->look, output);
 
+    unsetenv(OPTIONS_LEVEL_VARIABLE);
     if (status > 0)
         log_error("%s failed with exit status %d", path_name(call->words[0]), status);
     for (size_t i = 0; i < call->owned_count; i++)
@@ -333,6 +340,7 @@ static int step_replay(struct drill *drill)
     if (postgres_wait(&drill->postgres, &drill->look) != 0)
         return -1;
     drill->facts.opened = timestamp_now();
+    server_log_warn(&drill->postgres.log);
     drill->next_size = 0;
     return ask_recovered(drill) == 0 && check_reached(drill) == 0 ? look(drill) : -1;
 }

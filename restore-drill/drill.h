@@ -30,7 +30,8 @@ struct check_result {
     struct check_parts parts;
     bool is_done, has_passed;
     char *value; /* owned; NULL: no row, or an SQL null, or a query that was refused */
-    char *last;  /* owned; at the last drill; NULL: not known */
+    char *last;  /* owned; at the last drill that passed; NULL: not known */
+    int64_t last_time;
 };
 
 struct drill_facts {

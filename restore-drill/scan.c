@@ -135,7 +135,8 @@ static void tell_findings(char *text)
 {
     unsigned told = 0;
 
-    for (char *line = strtok(text, "\n"); line != NULL && told < FINDINGS_MOST; line = strtok(NULL, "\n")) {
+    for (char *line = text == NULL ? NULL : strtok(text, "\n"); line != NULL && told < FINDINGS_MOST;
+         line = strtok(NULL, "\n")) {
         log_info("pg_amcheck: %s", line);
         told++;
     }

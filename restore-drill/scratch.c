@@ -82,8 +82,30 @@ static int remove_tree(const char *path)
     return -1;
 }
 
+/* What lies in a data directory is backed up with it. 0, or -1 after logging. */
+static int check_place(const char *parent)
+{
+    char *path = string_copy(parent);
+    int result = path == NULL ? -1 : 0;
+
+    while (result == 0 && *path != '\0') {
+        char *version = path_join(path, "PG_VERSION");
+        if (version == NULL || file_exists(version)) {
+            if (version != NULL)
+                log_error("the scratch directory \"%s\" lies in a data directory, \"%s\"", parent, path);
+            result = -1;
+        }
+        free(version);
+        *strrchr(path, '/') = '\0';
+    }
+    free(path);
+    return result;
+}
+
 static int lock_parent(const char *parent)
 {
+    if (check_place(parent) != 0)
+        return -1;
     if (!file_exists(parent) && file_make_directories(parent, 0700) != 0)
         return -1;
     int lock = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -12,8 +12,8 @@ struct scratch {
     char *path;         /* "<parent>/restore-drill"; NULL: not made */
 };
 
-/* Makes it; what a drill that was killed has left there is removed first. 0, or -1 after logging.
- * scratch_close in any case. */
+/* Makes it, where parent is an absolute path and not in a data directory; what a drill that was killed has
+ * left there is removed first. 0, or -1 after logging. scratch_close in any case. */
 int scratch_open(const char *parent, struct scratch *scratch);
 
 /* Bytes on disk of all that is in it. 0, or -1 after logging. */

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINES_MOST 20 /* are passed through */
+#define LINES_MOST 20   /* are passed through */
+#define LINE_MOST 16384 /* what is behind that in a line is not looked at */
 #define STOPPING "LOG:  recovery stopping "
 
 int server_log_open(const char *path, struct server_log *log)
@@ -47,50 +48,85 @@ static void take_line(struct server_log *log, const char *line)
         snprintf(log->fatal, sizeof log->fatal, "%s", found + 8);
 }
 
+/* Takes the whole lines in the block, which ends with a zero. How many bytes they are. */
+static size_t take_block(struct server_log *log, char *block)
+{
+    char *line = block, *end;
+
+    while ((end = strchr(line, '\n')) != NULL) {
+        *end = '\0';
+        if (!log->is_inside_line)
+            take_line(log, line);
+        log->is_inside_line = false;
+        line = end + 1;
+    }
+    return (size_t)(line - block);
+}
+
 void server_log_read(struct server_log *log)
 {
     int fd = open(log->path, O_RDONLY | O_CLOEXEC);
-    char block[16384];
+    char block[LINE_MOST + 1];
     ssize_t got;
 
-    while (fd >= 0 && (got = pread(fd, block, sizeof block - 1, (off_t)log->read)) > 0) {
-        char *line = block, *end;
+    while (fd >= 0 && (got = pread(fd, block, LINE_MOST, (off_t)log->read)) > 0) {
+        for (ssize_t i = 0; i < got; i++)
+            if (block[i] == '\0')
+                block[i] = ' ';
         block[got] = '\0';
-        while ((end = strchr(line, '\n')) != NULL) {
-            *end = '\0';
-            take_line(log, line);
-            line = end + 1;
-        }
-        if (line == block && got < (ssize_t)sizeof block - 1)
+        size_t taken = take_block(log, block);
+        if (taken == 0 && got < LINE_MOST)
             break; /* the rest of the line is still to come */
-        log->read += (uint64_t)(line == block ? got : line - block);
+        if (taken == 0) {
+            if (!log->is_inside_line)
+                take_line(log, block);
+            log->is_inside_line = true;
+            taken = (size_t)got;
+        }
+        log->read += taken;
     }
     if (fd >= 0)
         close(fd);
 }
 
 /* "<time> [<pid>] LEVEL:  text", or a program's line. */
-static bool is_worth_telling(const char *line)
+static bool tells_of_end(const char *line)
 {
     return is_fatal(line) != NULL || strncmp(line, "wal-fetch: error", 16) == 0 ||
            strncmp(line, "wal-fetch: hint", 15) == 0 || strstr(line, " HINT:  ") != NULL;
 }
 
-void server_log_tell(const struct server_log *log)
+static bool is_warning(const char *line)
+{
+    return strncmp(line, "wal-fetch: warning", 18) == 0 || strncmp(line, "wal-fetch: error", 16) == 0;
+}
+
+static void tell(const struct server_log *log, bool (*is_told)(const char *line),
+                 void (*say)(const char *format, ...))
 {
     struct buffer text = BUFFER_EMPTY;
     unsigned told = 0;
 
     if (file_read_all(log->path, 64u << 20, &text) != FILE_OK)
         return;
-    for (char *line = (char *)text.data, *end; line != NULL && told < LINES_MOST; line = end) {
+    for (char *line = (char *)text.data, *end; line != NULL; line = end) {
         end = strchr(line, '\n');
         if (end != NULL)
             *end++ = '\0';
-        if (is_worth_telling(line)) {
-            log_info("server: %s", line);
-            told++;
-        }
+        if (is_told(line) && ++told <= LINES_MOST)
+            say("server: %s", line);
     }
+    if (told > LINES_MOST)
+        say("server: and %u more of these", told - LINES_MOST);
     buffer_free(&text);
+}
+
+void server_log_tell(const struct server_log *log)
+{
+    tell(log, tells_of_end, log_info);
+}
+
+void server_log_warn(const struct server_log *log)
+{
+    tell(log, is_warning, log_warning);
 }

@@ -9,7 +9,8 @@
 struct server_log {
     char *path; /* owned */
     uint64_t read;
-    bool is_recovering; /* recovery has begun */
+    bool is_inside_line; /* which was too long */
+    bool is_recovering;  /* recovery has begun */
     bool is_consistent;
     bool has_stopped; /* at the target */
     char stop[256];   /* "before commit of transaction 744, time ..." */
@@ -26,5 +27,8 @@ void server_log_read(struct server_log *log);
 /* Passes through what says why the server has failed: its FATAL and PANIC lines, and the messages of
  * wal-fetch. */
 void server_log_tell(const struct server_log *log);
+
+/* Of a recovery that has succeeded: what wal-fetch had to say nevertheless, as warnings. */
+void server_log_warn(const struct server_log *log);
 
 #endif

@@ -91,5 +91,9 @@ PY
     drill_section "scan = amcheck"
     fails checks "pg_amcheck ended with status 2"
     expect_output "pg_amcheck: .*indexed_i_idx"
+    mkdir bin && ln -s "$PG_BIN"/* bin && rm bin/pg_amcheck # one that says nothing on standard output
+    printf '#!/bin/sh\nexit 3\n' >bin/pg_amcheck && chmod +x bin/pg_amcheck
+    sed -i "s|^pg_bin.*|pg_bin = $T/bin|" "$CONFIG"
+    fails checks "pg_amcheck ended with status 3"
 fi
 server_stop main
