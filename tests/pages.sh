@@ -10,7 +10,6 @@
 # Marks, right above a block: <!-- not run: REASON -->, <!-- run by: tests/FILE --> (which another test runs).
 
 unshare --user --map-current-user --keep-caps --mount true 2>/dev/null || skip "user and mount namespaces are not to be had here"
-[ -x "/usr/lib/postgresql/$major/bin/postgres" ] || skip "the pages speak of Debian's PostgreSQL, and that of $PG_BIN is not"
 secret_place 'hosts/*/etc/*.conf' 'page/text/*' page/script 'hosts/*/tmp/page.sh'
 
 host() { # NAME
@@ -46,6 +45,7 @@ s3_section() { # NAME FOLDER [EXTRA-LINES]: a repository in the S3 server of thi
 host_cluster() {
     local name=$1 etc=$T/hosts/$1/etc/postgresql/$major/main
     shift
+    [ -x "/usr/lib/postgresql/$major/bin/postgres" ] || skip "the pages speak of Debian's PostgreSQL, and that of $PG_BIN is not"
     on "$name" pg_createcluster "$major" main -- -A trust --no-sync --wal-segsize=1 "$@" >"$T/initdb.log" 2>&1 ||
         { cat "$T/initdb.log"; fail "pg_createcluster"; }
     mkdir -p "$etc/conf.d"
@@ -82,12 +82,12 @@ host_dies() {
 
 # ---- a page
 
-page() { # PAGE: of the source tree
+page() { # PAGE [as-it-is]: of the source tree; its 15 is the version of the servers, but with "as-it-is"
     page=$1
     rm -rf "$T/page" && mkdir -p "$T/page/text" "$T/page/ran"
     "$here/pages/blocks" "$SOURCE/$page" "$T/page/text" >"$T/page/blocks" || fail "$page can't be read"
     expect_true "$page has commands" test -s "$T/page/blocks"
-    [ "$major" = 15 ] || sed -i "s|\(/postgresql/\)15/|\1$major/|g; s|\(ctlcluster \)15 |\1$major |g; s|\(postgresql-\)15|\1$major|g" "$T/page/text"/*
+    [ "$major" = 15 ] || [ -n "${2:-}" ] || sed -i "s|\(/postgresql/\)15/|\1$major/|g; s|\(ctlcluster \)15 |\1$major |g; s|\(postgresql-\)15|\1$major|g" "$T/page/text"/*
     : >"$T/page/said"
 }
 page_says() { # WORD MEANING: from here on; a word that no block has is a mistake
@@ -98,15 +98,20 @@ page_says() { # WORD MEANING: from here on; a word that no block has is a mistak
     done
     expect_true "a block of $page says \"$1\"" test -n "$found"
 }
+blocks_below() { # HEADING[#N]: sets $blocks to the numbers of those that are to be run, all or the Nth
+    local number heading mark
+    blocks=()
+    while IFS=$'\t' read -r number heading mark; do
+        [ "$heading" != "${1%#[0-9]}" ] || [ -n "$mark" ] || blocks+=("$number")
+    done <"$T/page/blocks"
+    [[ $1 != *#[0-9] ]] || blocks=("${blocks[@]:${1##*#} - 1:1}")
+    expect_true "$page has commands below \"$1\"" test ${#blocks[@]} -gt 0
+}
 # follow HOST HEADING[#N] [STATUS]: what is below the heading (its block N), in one shell that ends at the first failure, in the
 # directory $page_directory. What is marked is left out. $output: what was printed.
 follow() {
-    local number heading mark status=0 blocks=()
-    while IFS=$'\t' read -r number heading mark; do
-        [ "$heading" != "${2%#[0-9]}" ] || [ -n "$mark" ] || blocks+=("$number")
-    done <"$T/page/blocks"
-    [[ $2 != *#[0-9] ]] || blocks=("${blocks[@]:${2##*#} - 1:1}")
-    expect_true "$page has commands below \"$2\"" test ${#blocks[@]} -gt 0
+    local status=0 blocks
+    blocks_below "$2"
     step "$page, on $1: $2"
     (cd "$T/page/text" && cat "${blocks[@]}") >"$T/page/script"
     sed 's/^/  $ /' "$T/page/script"
@@ -115,6 +120,12 @@ follow() {
     output=$(cat "$T/page/output")
     printf '%s\n' "${output//$T\//}" | sed 's/^/    /'
     expect_equal "exit status of the commands below \"$2\"" "${3:-0}" "$status"
+    (cd "$T/page/ran" && touch "${blocks[@]}")
+}
+leave() { # HEADING[#N] REASON: this run does not follow it, another does
+    local blocks
+    blocks_below "$1"
+    echo "-- $page, $1: not in this run: $2"
     (cd "$T/page/ran" && touch "${blocks[@]}")
 }
 page_end() {

@@ -67,8 +67,7 @@ sql db "create database shop"
 PGDATABASE=shop sql db "create table orders as select i, now() at from generate_series(1, 100) i"
 on db basebackup-push --checkpoint=fast
 PGDATABASE=shop sql db "insert into orders values (101, now())"
-sql db "select pg_switch_wal()" >switched
-wait_until 60 "archiving" sql_is db 0 "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
+archived db
 cat page/text/ini.1 >>"$T/hosts/db/etc/walferry.conf"
 follow db "Set-up"
 expect_output "passed"

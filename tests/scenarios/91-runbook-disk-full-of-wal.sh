@@ -31,13 +31,14 @@ done
 echo "$rows rows are committed"
 tail -n 3 hosts/db/var/log/postgresql/*.log
 page docs/runbooks/disk-full-of-wal.md
+running=1
 if sql db "select 1" >/dev/null 2>&1; then
     chmod -R u+w hosts/db/var/backups/walferry
     follow db "If the server still runs"
     chmod -R a-w hosts/db/var/backups/walferry
     host_stop db immediate
 else
-    touch page/ran/2 # the server is down, as it mostly is here
+    running=0 # as it mostly is here
 fi
 wait_until 30 "the end of the server" on db bash -c "! $PG_BIN/pg_ctl -D /var/lib/postgresql/$major/main status"
 follow db "Look"
@@ -46,7 +47,7 @@ chmod -R u+w hosts/db/var/backups/walferry
 follow db "Start, and let it drain"
 follow db "How to know that it worked"
 expect_output "0 errors"
-[ -s page/ran/2 ] || { rm -f page/ran/2 && follow db "If the server still runs"; }
+[ "$running" = 1 ] || follow db "If the server still runs" # now it does
 expect_equal "rows" "$rows" "$(sql db "select count(*) from t where i <= $rows")"
 page_end
 host_stop db

@@ -14,8 +14,7 @@ on db repository-init
 sql db "create table t as select generate_series(1, 1000) i"
 on db basebackup-push --checkpoint=fast
 sql db "insert into t select generate_series(1001, 2000)" "select pg_walfile_name(pg_current_wal_lsn())" >segment
-sql db "select pg_switch_wal()" >switched
-wait_until 60 "archiving" sql_is db 0 "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
+archived db
 segment=$(cat segment)
 object=$(cd hosts/db/var/backups/walferry && find main -name "$segment")
 (chmod u+w "hosts/db/var/backups/walferry/$object" && printf 'x' | dd of="hosts/db/var/backups/walferry/$object" bs=1 seek=300 conv=notrunc status=none)
