@@ -62,7 +62,7 @@ cd "$SOURCE"
 blocks=0 skipped=0
 for page in README.md $(find docs -name '*.md' | LC_ALL=C sort); do
     tests/pages/blocks "$page" >"$T/blocks" || fail "$page: see above"
-    follows=$(grep -lx "page $page" tests/scenarios/*.sh || true)
+    follows=$(grep -lxE "page $page( as-it-is)?" tests/scenarios/*.sh || true)
     while IFS=$'\t' read -r _ heading mark; do
         blocks=$((blocks + 1))
         case $mark in
