@@ -76,18 +76,17 @@ static char *find_pg_restore(const struct config *config, const struct dump_list
 }
 
 /* Each stream; those behind a damaged one too. */
-static int verify_streams(const struct config *config, struct sources *sources, const char *pg_restore)
+static int verify_streams(struct sources *sources, const char *pg_restore)
 {
     int result = 0;
 
     for (size_t i = 0; i < sources->dump->stream_count && !interrupt_requested(); i++)
-        if (restore_list(config, sources, &sources->dump->streams[i], pg_restore) != 0)
+        if (restore_list(sources, &sources->dump->streams[i], pg_restore) != 0)
             result = -1;
     return interrupt_requested() ? -1 : result;
 }
 
-static int verify_dump(const struct config *config, struct source *source, const struct dump *dump,
-                       const char *pg_restore)
+static int verify_dump(struct source *source, const struct dump *dump, const char *pg_restore)
 {
     struct dump_found *found = calloc(dump->stream_count, sizeof *found);
     struct sources alone = {.items = source, .count = 1, .dump = dump};
@@ -99,7 +98,7 @@ static int verify_dump(const struct config *config, struct source *source, const
     source->dump = dump;
     if (dump_look(&source->repository, dump, found, &has_started) == 0) {
         result = dump_is_all_there(&source->repository, dump, found) ? 0 : -1;
-        if (verify_streams(config, &alone, pg_restore) != 0)
+        if (verify_streams(&alone, pg_restore) != 0)
             result = -1;
     }
     free(found);
@@ -142,7 +141,7 @@ static int verify_list(const struct config *config, struct source *source, const
         const struct dump_entry *entry = &source->list.entries[i];
         if (entry->state != DUMP_COMPLETE || (wanted != NULL && &entry->dump != wanted))
             continue;
-        bool is_right = verify_dump(config, source, &entry->dump, pg_restore) == 0;
+        bool is_right = verify_dump(source, &entry->dump, pg_restore) == 0;
         if (!interrupt_requested())
             tell(&entry->dump, is_right, array);
         if (!is_right)

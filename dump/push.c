@@ -172,7 +172,7 @@ static int run_pg_dumpall(struct push *push, const char *what, const char *conni
     return run_tool(push, what, words);
 }
 
-static int dump_stream(struct push *push, struct dump_stream *stream, uint64_t *stored)
+static int dump_one(struct push *push, struct dump_stream *stream, uint64_t *stored)
 {
     char passfile[32];
     bool is_database = stream->oid != 0;
@@ -204,7 +204,7 @@ static int dump_streams(struct push *push)
     heartbeat_begin(&push->heartbeat, &push->targets);
     progress_begin(&push->progress, 0);
     for (size_t i = 0; i < push->dump.stream_count && result == 0; i++)
-        result = dump_stream(push, &push->dump.streams[i], push->stored + i * push->targets.lane_count);
+        result = dump_one(push, &push->dump.streams[i], push->stored + i * push->targets.lane_count);
     if (pieces_finish(push->pieces) != 0)
         result = -1;
     push->pieces = NULL;
@@ -246,7 +246,7 @@ static int claim(struct push *push)
 }
 
 /* What was stored may have been removed meanwhile, if an expiry took the folder for garbage. */
-static int check_stored(struct push *push, struct target *target, const struct dump *dump)
+static int check_stored(struct target *target, const struct dump *dump)
 {
     struct dump_found *found = calloc(dump->stream_count, sizeof *found);
     bool has_started = false;
@@ -266,7 +266,6 @@ static int check_stored(struct push *push, struct target *target, const struct d
             "Has dump-expire run with a clock that is ahead, and taken the folder for garbage? Set right "
             "the clocks, then dump again.");
     free(found);
-    (void)push;
     return result;
 }
 
@@ -279,7 +278,7 @@ static int put_manifest(struct push *push, struct target *target)
     push->dump.codec = targets->lanes[target->lane].codec;
     for (size_t i = 0; i < push->dump.stream_count; i++)
         push->dump.streams[i].stored_bytes = push->stored[i * targets->lane_count + target->lane];
-    if (check_stored(push, target, &push->dump) == 0 && dump_seal(&push->dump, &text) == 0)
+    if (check_stored(target, &push->dump) == 0 && dump_seal(&push->dump, &text) == 0)
         result = target_put(targets, target, "manifest.json", &text);
     buffer_free(&text);
     return result;

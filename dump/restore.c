@@ -99,7 +99,6 @@ static int feed(void *context, const void *data, size_t length)
     return tool_write(context, data, length);
 }
 
-/* reads_all: false for --list, which needs the beginning alone. */
 static int run(struct sources *sources, const struct dump_stream *stream, const struct tool_wish *wish)
 {
     struct tool tool;
@@ -220,14 +219,12 @@ static int discard(void *context, const void *data, size_t length)
     return interrupt_requested() ? -1 : 0;
 }
 
-int restore_list(const struct config *config, struct sources *sources, const struct dump_stream *stream,
-                 const char *pg_restore)
+int restore_list(struct sources *sources, const struct dump_stream *stream, const char *pg_restore)
 {
     char *words[] = {(char *)pg_restore, "--list", NULL};
     const struct sink sink = {discard, NULL};
     int null, result = -1;
 
-    (void)config;
     if (stream->oid == 0 || pg_restore == NULL)
         return sources_read(sources, stream, &sink);
     char *what = string_printf("pg_restore --list of database \"%s\"", stream->name);

@@ -20,8 +20,8 @@ struct restore_wish {
 int restore_to_database(const struct config *config, struct sources *sources,
                         const struct dump_stream *stream, const struct restore_wish *wish);
 
-/* What is behind it? pg_restore --list reads the table of contents. 0: it is one; -1 after logging. */
-int restore_list(const struct config *config, struct sources *sources, const struct dump_stream *stream,
-                 const char *pg_restore);
+/* Verifies all of it, while pg_restore --list (a path; NULL: none) reads the table of contents. 0, or -1
+ * after logging. */
+int restore_list(struct sources *sources, const struct dump_stream *stream, const char *pg_restore);
 
 #endif
