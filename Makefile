@@ -127,6 +127,7 @@ check: tests-built
 
 # SHARD=K/N runs a part; what passed is not repeated. The second run is with sanitizers in the programs themselves.
 check-full: tests-built
+	tests/install full
 	tests/run --full --restart $(if $(SHARD),--shard $(SHARD))
 	tests/run --s3 swift --store s3 --restart $(if $(SHARD),--shard $(SHARD)) --only '*.swift*'
 	tests/run --restart $(if $(SHARD),--shard $(SHARD)) --only '[0-9]*' --programs $(BUILD)/asan/bin

@@ -146,6 +146,28 @@ const struct picture_backup *picture_newest_backup(const struct picture_reposito
     return newest;
 }
 
+const struct picture_backup *picture_newest_of_all(const struct picture *picture)
+{
+    const struct picture_backup *newest = NULL;
+
+    for (size_t i = 0; i < picture->repository_count; i++) {
+        const struct picture_backup *backup = picture_newest_backup(&picture->repositories[i]);
+        if (backup != NULL && (newest == NULL || backup->stop_time > newest->stop_time))
+            newest = backup;
+    }
+    return newest;
+}
+
+int64_t picture_last_verification(const struct picture *picture)
+{
+    int64_t time = 0;
+
+    for (size_t i = 0; i < picture->repository_count; i++)
+        if (picture->repositories[i].verification_time > time)
+            time = picture->repositories[i].verification_time;
+    return time;
+}
+
 const struct picture_stretch *picture_window(const struct picture_repository *repository)
 {
     return repository->stretch_count == 0 ? NULL : &repository->stretches[repository->stretch_count - 1];

@@ -144,6 +144,10 @@ int picture_find_problems(struct picture *picture);
 
 /* The newest backup; NULL: there is none. */
 const struct picture_backup *picture_newest_backup(const struct picture_repository *repository);
+/* Of all repositories; NULL: there is none. */
+const struct picture_backup *picture_newest_of_all(const struct picture *picture);
+/* When a full verification of any repository last came to the end of something; 0: never. */
+int64_t picture_last_verification(const struct picture *picture);
 /* The stretch with the newest commits, with which the cluster can be recovered; NULL: it can't. */
 const struct picture_stretch *picture_window(const struct picture_repository *repository);
 /* The repository that brings back the most; NULL: none brings back anything. */

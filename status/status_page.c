@@ -131,14 +131,9 @@ static void print_lag(const struct page *page)
 
 static void print_newest_backup(const struct page *page)
 {
-    const struct picture_backup *newest = NULL;
+    const struct picture_backup *newest = picture_newest_of_all(page->picture);
     char age[WORDS_BYTES], took[WORDS_BYTES], size[WORDS_BYTES], stored[WORDS_BYTES];
 
-    for (size_t i = 0; i < page->picture->repository_count; i++) {
-        const struct picture_backup *backup = picture_newest_backup(&page->picture->repositories[i]);
-        if (backup != NULL && (newest == NULL || backup->stop_time > newest->stop_time))
-            newest = backup;
-    }
     if (newest == NULL)
         return;
     label("newest backup");
@@ -151,12 +146,9 @@ static void print_newest_backup(const struct page *page)
 
 static void print_verified(const struct page *page)
 {
-    int64_t time = 0;
+    int64_t time = picture_last_verification(page->picture);
     char age[WORDS_BYTES];
 
-    for (size_t i = 0; i < page->picture->repository_count; i++)
-        if (page->picture->repositories[i].verification_time > time)
-            time = page->picture->repositories[i].verification_time;
     label("last verified");
     if (time == 0)
         printf("never\n");

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/result.h"
+#include "html.h"
 #include "metrics.h"
 #include "picture.h"
 #include "pushgateway.h"
@@ -20,6 +21,7 @@ struct request {
     bool as_json;
     const char *metrics_file; /* "-": standard output; NULL: not wanted, as the next */
     const char *pushgateway;
+    const char *html_file;
 };
 
 static int set_json(void *context, const char *value)
@@ -39,6 +41,14 @@ static int set_prometheus(void *context, const char *value)
     return 0;
 }
 
+static int set_html(void *context, const char *value)
+{
+    struct request *request = context;
+
+    request->html_file = value;
+    return 0;
+}
+
 static int set_pushgateway(void *context, const char *value)
 {
     struct request *request = context;
@@ -52,6 +62,7 @@ static const struct option_spec own_options[] = {
     {"prometheus", 0, "FILE", set_prometheus,
      "instead of a page: metrics, for node_exporter's\ntextfile collector; \"-\": standard output"},
     {"pushgateway", 0, "URL", set_pushgateway, "instead of a page: metrics, to a Pushgateway"},
+    {"html", 0, "FILE", set_html, "instead of a page: one of HTML with timelines; \"-\": standard output"},
     {NULL, 0, NULL, NULL, NULL},
 };
 
@@ -83,10 +94,16 @@ static bool wants_colour(void)
            (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
+static bool goes_to_output(const char *file)
+{
+    return file != NULL && strcmp(file, "-") == 0;
+}
+
 /* Who asks for something else wants that. */
 static bool wants_page(const struct request *request)
 {
-    return !request->as_json && request->metrics_file == NULL && request->pushgateway == NULL;
+    return !request->as_json && request->metrics_file == NULL && request->pushgateway == NULL &&
+           request->html_file == NULL;
 }
 
 /* Each of what is wanted, also where another has failed. */
@@ -98,6 +115,8 @@ static int tell(const struct picture *picture, const struct request *request)
         result = -1;
     if (request->pushgateway != NULL &&
         pushgateway_put(picture, request->pushgateway, picture->config->status.timeout_seconds) != 0)
+        result = -1;
+    if (request->html_file != NULL && html_to_file(picture, request->html_file) != 0)
         result = -1;
     if (request->as_json && print_json(picture) != 0)
         result = -1;
@@ -113,8 +132,8 @@ static int run(struct config *config, const struct repository_config *only, cons
 
     /* A request takes half of the time at most: so that the reason can be told why there is no answer. */
     config->basebackup_store_timeout_seconds = (config->status.timeout_seconds + 1) / 2;
-    if (picture_take(config, only, false, &picture) == 0 && tell(&picture, request) == 0 &&
-        picture.problem_count == 0)
+    if (picture_take(config, only, request->html_file != NULL, &picture) == 0 &&
+        tell(&picture, request) == 0 && picture.problem_count == 0)
         status = EXIT_DONE;
     if (picture.is_waited_for)
         _exit(status); /* what the thread works on must stay */
@@ -133,8 +152,8 @@ int main(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
-    if (request.as_json && request.metrics_file != NULL && strcmp(request.metrics_file, "-") == 0) {
-        log_error("--json and --prometheus=- can't both go to standard output");
+    if (request.as_json + goes_to_output(request.metrics_file) + goes_to_output(request.html_file) > 1) {
+        log_error("--json, --prometheus=- and --html=- can't go to standard output together");
         return EXIT_USAGE;
     }
     if (options_load(&options, &config, &only) != 0)
