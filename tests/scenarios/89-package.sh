@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 programs=$(make -s -f - -C "$SOURCE" programs <<<$'include Makefile\nprograms:\n\t@echo $(notdir $(PROGRAMS))')
 expect_true "there are programs" test -n "$programs"
-quietly() { expect_status 0 "$@" >make.log || { cat make.log; return 1; }; }
+quietly() { "$@" >"$T/command.log" 2>&1 || { tail -n 60 "$T/command.log"; fail "failed: $*"; }; } # COMMAND...: its output only if so
 
 step "make install: programs, pages, docs; what speaks of /usr/local/bin speaks of PREFIX/bin"
 prefix=$T/usr
@@ -121,3 +121,8 @@ for library in libcurl libssl libzstd libpq; do
     expect_true "it depends on $library" grep -q "\b${library}[0-9]" <<<"$(dpkg-deb -f "$deb" Depends)"
 done
 expect_equal "units that are enabled" "" "$(dpkg-deb -c "$deb" | grep '\.wants/' || true)"
+
+step "the Dockerfile builds the package as docs/install.md does"
+"$here/pages/blocks" "$SOURCE/docs/install.md" "$T" >blocks
+expect_equal "commands" "$(sed 's/ *#.*//; /apt-get/d' 1 | paste -sd '&' | sed 's/&/ \&\& /')" "$(sed -n 's/^RUN \(tests.*\)/\1/p' "$SOURCE/packaging/docker/Dockerfile")"
+expect_true "what is installed there is the package's name" grep -q "/tmp/$(basename "${deb%%_*}")_\*\.deb" "$SOURCE/packaging/docker/Dockerfile"

@@ -24,6 +24,14 @@ pg start
 sql_there() { PGPORT=5433 sql db "$1"; }
 sql_is_there() { [ "$(sql_there "$2")" = "$1" ]; }
 
+page docs/install.md
+page_directory=/source
+follow db "From source"
+page_directory=
+page_end
+expect_true "the programs are installed" on db test -x /usr/local/bin/wal-push
+expect_true "so are their pages" on db test -s /usr/local/share/man/man1/wal-push.1
+
 page README.md
 page_says 's3://my-bucket/pg' "s3://$S3_BUCKET/$S3_PREFIX"
 page_says 'region = eu-central-1' "region = $S3_REGION
@@ -31,17 +39,12 @@ endpoint = $S3_ENDPOINT
 ca_file = $S3_CA
 access_key = $S3_ACCESS_KEY
 secret_key = $S3_SECRET_KEY"
-page_directory=/source
-follow db "Set-up of a real server, in five minutes#1"
-page_directory=
-expect_true "the programs are installed" on db test -x /usr/local/bin/wal-push
-expect_true "so are their pages" on db test -s /usr/local/share/man/man1/wal-push.1
 cp page/text/ini.1 "$root/etc/walferry.conf" && chmod 600 "$root/etc/walferry.conf"
-follow db "Set-up of a real server, in five minutes#2"
+follow db "Set-up of a real server, in five minutes#1"
 cat page/text/ini.2 >>"$root$data/postgresql.conf"
 pg restart
 sql db "create table t as select generate_series(1, 100) i"
-follow db "Set-up of a real server, in five minutes#3"
+follow db "Set-up of a real server, in five minutes#2"
 sql db "insert into t values (101)"
 sleep 0.1
 instant=$(sql db "select clock_timestamp()")
