@@ -41,7 +41,7 @@ static void close_others(int problem, int inherited)
 
 static void become(const struct child_wish *wish, char *const *variables, pid_t parent, int problem)
 {
-    int in = wish->in != 0 ? wish->in : open("/dev/null", O_RDONLY | O_CLOEXEC), error;
+    int in, error;
     sigset_t none;
 
     setpgid(0, 0);
@@ -52,6 +52,7 @@ static void become(const struct child_wish *wish, char *const *variables, pid_t 
         signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    in = wish->in != 0 ? wish->in : open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (in >= 0 && dup2(in, STDIN_FILENO) >= 0 && (wish->out < 0 || dup2(wish->out, STDOUT_FILENO) >= 0) &&
         (wish->complaints < 0 || dup2(wish->complaints, STDERR_FILENO) >= 0) &&
         (wish->inherited == 0 || fcntl(wish->inherited, F_SETFD, 0) == 0)) {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# goal: commands of docs/encryption.md and docs/drills.md, as they stand there; a page that does not work, or is not followed to its end, fails
+# goal: commands of docs/encryption.md, docs/drills.md and docs/dumps.md, as they stand there; a page that does not work, or is not followed to its end, fails
 # stores: file
 . "$(dirname "$0")/../lib.sh"
 . "$here/pages.sh"
@@ -74,4 +74,27 @@ expect_output "passed"
 grep -oE 'restore-drill --quiet.*' "$SOURCE/docs/drills.md" | grep -v '`' >crontab
 expect_equal "lines of the crontab" 2 "$(wc -l <crontab)"
 while read -r line; do expect_status 0 on db bash -c "$line"; done <crontab
+page_end
+
+step "docs/dumps.md"
+page docs/dumps.md
+grep -oE '/usr/local/bin/dump-.*' "$SOURCE/docs/dumps.md" >crontab
+expect_equal "lines of the crontab" 3 "$(wc -l <crontab)"
+while read -r line; do expect_status 0 on db bash -c "$line"; done <crontab
+follow db "At three in the morning"
+for database in rescue shop_restored shop_by_jobs; do
+    expect_equal "rows in $database" 101 "$(PGDATABASE=$database sql db "select count(*) from orders")"
+done
+host plain # that of before is encrypted
+host_config plain
+host_cluster plain
+sql plain "create database shop"
+PGDATABASE=shop sql plain "create table orders as select i from generate_series(1, 100) i"
+on plain repository-init
+on plain dump-push
+page_says 16384 "$(sql plain "select oid from pg_database where datname = 'shop'")"
+folder=$(cd "$T/hosts/plain" && ls -d var/backups/walferry/main/*/dumps/*)
+page_directory=/$folder follow plain "Without walferry"
+on plain pg_restore --list "/$folder/shop.dump" | grep -q "TABLE DATA public orders" || fail "shop.dump has no orders"
+expect_true "roles" grep -q "ROLE postgres" "$T/hosts/plain/$folder/globals.sql"
 page_end
