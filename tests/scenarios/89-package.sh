@@ -20,7 +20,7 @@ expect_equal "programs" "$(tr ' ' '\n' <<<"$programs" | sort)" "$(find "$prefix/
 expect_true "walferry.conf(5)" test -s "$prefix/share/man/man5/walferry.conf.5"
 expect_same "a page of docs" "$SOURCE/docs/format.md" "$prefix/share/doc/walferry/docs/format.md"
 expect_true "the archive_command of the sample" grep -q "^archive_command = '$prefix/bin/wal-push %p'" "$prefix/share/doc/walferry/postgresql.conf.sample"
-expect_equal "files that speak of /usr/local/bin" "" "$(grep -rl "/usr/local/bin/" "$prefix" --exclude-dir=bin || true)"
+expect_equal "files that speak of another place" "" "$(grep -rlE "/usr/local/(bin|share)/" "$prefix" --exclude-dir=bin || true)"
 
 step "make install DESTDIR=: nothing elsewhere, and nothing of DESTDIR in the files; make uninstall takes it all away"
 mkdir stage
@@ -47,7 +47,7 @@ for unit in "$units"/*[a-z].service; do
     expect_true "exposure of $name" systemd-analyze security --offline=yes --threshold=18 "$unit" >security.log
     tail -1 security.log
 done
-expect_equal "units that one of several clusters shares with the others" "" "$(grep -l '^[^#]*walferry-[a-z]*\.service' "$units"/*@.* || true)"
+expect_equal "units that one of several clusters shares with the others" "" "$(grep -lE '^[^#]*walferry(-[a-z]*\.service|\.prom)' "$units"/*@.* || true)"
 sed -i 's/^ProtectSystem=strict/ProtectSystem=strikt/; s/^Type=/Tipe=/' "$units/walferry-expire.service"
 expect_true "a wrong line would have been found" grep -q Tipe <<<"$(systemd-analyze verify --man=no "$units/walferry-expire.service" 2>&1 || true)"
 
