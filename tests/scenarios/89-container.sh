@@ -108,6 +108,10 @@ done
 expect_equal "left by the drill" "" "$(ls -A scratch/here)"
 more=
 
+step "walferry-status from the sidecar: it sees the repository, and how far the server is behind"
+expect_status 0 in_side walferry-status --prometheus -
+expect_output "^walferry_recoverable.* 1$"
+expect_output "^walferry_wal_lag_segments.* 0$"
 
 step "told to end, as process 1 that no signal ends by default: a backup, and a program that catches none"
 send() { # SIGNAL WHAT COMMAND...: $status and $output of a container that gets it as soon as WHAT is so

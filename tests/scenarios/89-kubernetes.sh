@@ -39,12 +39,12 @@ for container in jobs.expire jobs.verify jobs.drill restore.fetch restore.config
     done
 done
 
-step "the configuration is read: what fails is the store, which is not there"
+step "the configuration is read to its end"
 "$here/manifests" data "$manifests/cluster.yaml" walferry walferry.conf >walferry.conf
-sed -i 's|^region = .*|endpoint = http://127.0.0.1:1|' walferry.conf
 chmod 600 walferry.conf
-expect_status 1 basebackup-list
-expect_output "could not.*connect"
+expect_status 2 basebackup-list --repository nobody
+expect_output "no repository .nobody."
+expect_output "There is: offsite"
 
 step "the server's settings"
 "$here/manifests" data "$manifests/cluster.yaml" postgresql postgresql.conf >postgresql.conf
@@ -90,3 +90,30 @@ first=$(sed -n '1s/sleep //p' calls)
 expect_true "$first s are until $passed, tomorrow" test "$first" -gt $((22 * 3600 - 100)) -a "$first" -le $((22 * 3600))
 kill -TERM $pid
 wait $pid || true
+
+step "push-status: again and again, also where something is wrong"
+"$here/manifests" data "$manifests/cluster.yaml" postgresql push-status >push-status
+mapfile -t words < <("$here/manifests" command "$manifests/cluster.yaml" status)
+url=${words[2]}
+expect_status 0 walferry-status --help
+expect_output "--pushgateway"
+cat >bin/walferry-status <<SH
+#!/bin/bash
+echo "status \$*" >>$T/calls
+exit 1
+SH
+cat >bin/sleep <<SH
+#!/bin/bash
+echo "sleep \$1" >>$T/calls
+SH
+chmod 755 bin/walferry-status
+: >calls
+PATH=$T/bin:$PATH bash push-status "$url" >push-status.log 2>&1 &
+pid=$!
+often() { [ "$(wc -l <calls)" -ge 6 ]; }
+wait_until 20 "three times" often
+kill -TERM $pid
+status=0
+wait $pid || status=$?
+expect_equal "status" 143 $status
+expect_equal "calls" "status --pushgateway $url,sleep 60,status --pushgateway $url" "$(head -3 calls | paste -sd,)"
