@@ -12,14 +12,21 @@
 #define DRILL "-drill-"
 #define FAILED ".failed"
 
+void drill_report_name(const struct drill_report *report, char out[DRILL_REPORT_NAME_BYTES])
+{
+    char time[REPORT_TIME_LENGTH + 1];
+
+    report_time_format(report->time, time);
+    snprintf(out, DRILL_REPORT_NAME_BYTES, "%s" DRILL "%s+%" PRIu64 "%s", time, report->backup,
+             report->milliseconds, report->is_failed ? FAILED : "");
+}
+
 static char *report_key(const struct repository *repository, uint64_t system_identifier,
                         const struct drill_report *report)
 {
-    char time[REPORT_TIME_LENGTH + 1], name[256];
+    char name[DRILL_REPORT_NAME_BYTES + 8] = "reports/";
 
-    report_time_format(report->time, time);
-    snprintf(name, sizeof name, "reports/%s" DRILL "%s+%" PRIu64 "%s", time, report->backup,
-             report->milliseconds, report->is_failed ? FAILED : "");
+    drill_report_name(report, name + strlen(name));
     return repository_system_key(repository, system_identifier, name);
 }
 
@@ -37,8 +44,7 @@ int drill_report_put(struct repository *repository, uint64_t system_identifier,
     return result == REPOSITORY_OK || result == REPOSITORY_IDENTICAL ? 0 : -1;
 }
 
-/* False for reports of other kinds. */
-static bool parse_name(const char *name, struct drill_report *report)
+bool drill_report_parse_name(const char *name, struct drill_report *report)
 {
     size_t begin = REPORT_TIME_LENGTH + strlen(DRILL);
     char *end;
@@ -68,7 +74,7 @@ static bool tell(void *context, const char *name)
     const struct listing *listing = context;
     struct drill_report report;
 
-    return !parse_name(name, &report) || listing->each(listing->context, &report);
+    return !drill_report_parse_name(name, &report) || listing->each(listing->context, &report);
 }
 
 enum repository_result drill_report_list(struct repository *repository, uint64_t system_identifier,

@@ -13,6 +13,12 @@ struct drill_report {
     bool is_failed;
 };
 
+/* The last part of the report's name below reports/, as in docs/format.md; and back: false for reports of
+ * other kinds. */
+#define DRILL_REPORT_NAME_BYTES (64 + BACKUP_ID_BYTES)
+void drill_report_name(const struct drill_report *report, char out[DRILL_REPORT_NAME_BYTES]);
+bool drill_report_parse_name(const char *name, struct drill_report *report);
+
 /* Stores the document, which is sealed, under the report's name. 0, or -1 after logging. */
 int drill_report_put(struct repository *repository, uint64_t system_identifier,
                      const struct drill_report *report, const struct buffer *document);

@@ -16,6 +16,7 @@
 #include "tests/fuzz/fuzz_config.c"
 #include "tests/fuzz/fuzz_control.c"
 #include "tests/fuzz/fuzz_credentials.c"
+#include "tests/fuzz/fuzz_drill.c"
 #include "tests/fuzz/fuzz_dump.c"
 #include "tests/fuzz/fuzz_gap.c"
 #include "tests/fuzz/fuzz_history.c"
@@ -54,6 +55,7 @@ static const struct {
     {"config", fuzz_config},
     {"control", fuzz_control},
     {"credentials", fuzz_credentials},
+    {"drill", fuzz_drill},
     {"dump", fuzz_dump},
     {"gap", fuzz_gap},
     {"history", fuzz_history},
