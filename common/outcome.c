@@ -14,6 +14,10 @@
 
 #define VARIABLES_MOST 24
 
+const char *const outcome_programs[] = {"basebackup-push", "basebackup-expire", "basebackup-verify",
+                                        "dump-push",       "dump-expire",       "dump-verify",
+                                        "repository-sync", "restore-drill",     NULL};
+
 static char *copy(const char *text)
 {
     return text == NULL ? NULL : string_copy(text);

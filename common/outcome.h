@@ -10,6 +10,9 @@
 #include "config.h"
 #include "outcome_note.h"
 
+/* Those that do it, in the order in which they are told of; ends with NULL. */
+extern const char *const outcome_programs[];
+
 struct outcome {
     const char *program;                                               /* borrowed */
     int64_t begun;                                                     /* monotonic */

@@ -4,6 +4,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outcome.h"
 #include "common/progress.h"
 #include "common/removal.h"
 #include "common/result.h"
@@ -18,6 +19,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct request {
     bool is_dry_run;
+    struct outcome outcome;
     bool as_json;
 };
 
@@ -189,7 +191,7 @@ static int carry_out(struct plan *plan, struct json *object)
     return interrupt_requested() ? -1 : result;
 }
 
-static int expire_planned(struct plan *plan, const struct request *request, struct json *object)
+static int expire_planned(struct plan *plan, struct request *request, struct json *object)
 {
     int result = 0;
 
@@ -203,14 +205,16 @@ static int expire_planned(struct plan *plan, const struct request *request, stru
     else
         print_plan(plan, request);
     fflush(stdout); /* before anything goes */
-    if (!request->is_dry_run)
+    if (!request->is_dry_run) {
         result = carry_out(plan, object);
+        request->outcome.run.stored_bytes += plan->removal.removed_bytes;
+    }
     free(plan->reasons);
     return plan->list.damaged > 0 ? -1 : result;
 }
 
 static int expire_repository(const struct config *config, const struct repository_config *settings,
-                             const struct request *request, struct json *object)
+                             struct request *request, struct json *object)
 {
     const struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct plan plan = {.reasons = NULL};
@@ -230,7 +234,7 @@ static int expire_repository(const struct config *config, const struct repositor
 }
 
 static int expire_one(const struct config *config, const struct repository_config *settings,
-                      const struct request *request, struct json *array)
+                      struct request *request, struct json *array)
 {
     struct json *object = array == NULL ? NULL : json_new_object();
     bool is_given = retention_policy_is_given_for_dumps(&settings->retention);
@@ -241,9 +245,10 @@ static int expire_one(const struct config *config, const struct repository_confi
         json_set_bool(object, "has_policy", is_given);
         json_set_bool(object, "dry_run", request->is_dry_run);
     }
-    if (is_given)
+    if (is_given) {
         result = expire_repository(config, settings, request, object);
-    else if (object == NULL)
+        outcome_add_repository(&request->outcome, settings->name, result == 0);
+    } else if (object == NULL)
         printf("repository %s (%s) has no retention policy for dumps: all of them stay\n", settings->name,
                settings->url);
     if (object != NULL) {
@@ -254,7 +259,7 @@ static int expire_one(const struct config *config, const struct repository_confi
 }
 
 static int expire_all(const struct config *config, const struct repository_config *only,
-                      const struct request *request)
+                      struct request *request)
 {
     struct json *array = request->as_json ? json_new_array() : NULL;
     int result = 0;
@@ -279,11 +284,17 @@ int main(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
+    outcome_begin(&request.outcome, program.name);
     if (options_load(&options, &config, &only) != 0)
         return EXIT_USAGE;
+    outcome_configure(&request.outcome, &config);
+    request.outcome.is_dry = request.is_dry_run;
     interrupt_catch_signals();
     status = expire_all(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
+    request.outcome.run.has_bytes = true;
+    request.outcome.run.bytes = request.outcome.run.stored_bytes;
+    outcome_end(&request.outcome, status);
     if (status != 0 && interrupt_signal() != 0)
         interrupt_raise_again();
     return status;

@@ -2,6 +2,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outcome.h"
 #include "common/server.h"
 #include "push.h"
 
@@ -65,7 +66,19 @@ static const struct program program = {
     .epilogue = "Prints the new dump's id. Exit status: 0 done, 1 failed, 2 usage or configuration error.",
 };
 
-static int run(const struct options *options, const struct arguments *arguments, struct result *result)
+static void take_result(struct outcome *outcome, const struct json *document)
+{
+    struct outcome_run *run = &outcome->run;
+    const char *id = json_text(document, "dump");
+
+    if (id != NULL)
+        snprintf(run->backup, sizeof run->backup, "%s", id);
+    run->has_bytes = json_uint(document, "bytes", &run->bytes) == 0 &&
+                     json_uint(document, "stored_bytes", &run->stored_bytes) == 0;
+}
+
+static int run(const struct options *options, const struct arguments *arguments, struct result *result,
+               struct outcome *outcome)
 {
     struct config config;
     const struct repository_config *only;
@@ -74,6 +87,7 @@ static int run(const struct options *options, const struct arguments *arguments,
 
     if (options_load(options, &config, &only) != 0)
         return OPTIONS_USAGE_STATUS;
+    outcome_configure(outcome, &config);
     const struct push_settings settings = {
         .config = &config,
         .repository = options->repository,
@@ -98,17 +112,22 @@ int main(int argc, char **argv)
     static struct arguments arguments;
     struct options options;
     struct result result;
+    struct outcome outcome;
     char **operands;
     int status = options_parse(&program, argc, argv, &options, &arguments, &operands);
 
     if (status != OPTIONS_GO_ON)
         return status;
     interrupt_catch_signals();
+    outcome_begin(&outcome, program.name);
     result_begin(&result, program.name, arguments.wants_json);
-    status = run(&options, &arguments, &result);
+    status = run(&options, &arguments, &result, &outcome);
     if (status != 0 && interrupt_signal() != 0)
         log_error("interrupted by signal %d: no dump was made", interrupt_signal());
+    if (status == 0)
+        take_result(&outcome, result.document);
     status = result_end(&result, status);
+    outcome_end(&outcome, status);
     if (status != 0 && interrupt_signal() != 0)
         interrupt_raise_again();
     return status;

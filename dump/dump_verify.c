@@ -2,6 +2,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outcome.h"
 #include "common/progress.h"
 #include "common/result.h"
 #include "restore.h"
@@ -172,7 +173,7 @@ static int verify_repository(const struct config *config, const struct repositor
 }
 
 static int run(const struct config *config, const struct repository_config *only,
-               const struct request *request)
+               const struct request *request, struct outcome *outcome)
 {
     struct json *array = request->as_json ? json_new_array() : NULL;
     int result = 0;
@@ -184,6 +185,7 @@ static int run(const struct config *config, const struct repository_config *only
         if (only == NULL || only == settings) {
             bool is_right = verify_repository(config, settings, request, dumps) == 0;
             result = is_right ? result : -1;
+            outcome_add_repository(outcome, settings->name, is_right);
             if (array != NULL) {
                 json_set_string(object, "repository", settings->name);
                 json_set_bool(object, "verified", is_right);
@@ -205,20 +207,24 @@ int main(int argc, char **argv)
     struct request request = {.id = NULL};
     struct options options;
     struct config config;
+    struct outcome outcome;
     const struct repository_config *only;
     char **operands;
     int status = options_parse(&program, argc, argv, &options, &request, &operands);
 
     if (status != OPTIONS_GO_ON)
         return status;
+    outcome_begin(&outcome, program.name);
     if (options_load(&options, &config, &only) != 0)
         return EXIT_USAGE;
+    outcome_configure(&outcome, &config);
     interrupt_catch_signals();
-    status = run(&config, only, &request) == 0 ? EXIT_DONE : EXIT_FAILED;
+    status = run(&config, only, &request, &outcome) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
-    if (status != 0 && interrupt_signal() != 0) {
+    if (status != 0 && interrupt_signal() != 0)
         log_error("interrupted by signal %d", interrupt_signal());
+    outcome_end(&outcome, status);
+    if (status != 0 && interrupt_signal() != 0)
         interrupt_raise_again();
-    }
     return status;
 }

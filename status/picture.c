@@ -1,6 +1,7 @@
 #include "picture.h"
 
 #include "common/log.h"
+#include "common/outcome.h"
 #include "common/timestamp.h"
 #include "common/worker_pool.h"
 #include "gather.h"
@@ -92,18 +93,19 @@ static int take_repositories(const struct repository_config *only, bool with_pla
 
 static int take_runs(struct picture *picture)
 {
-    static const char *const programs[] = {"basebackup-push", "basebackup-expire", "basebackup-verify",
-                                           "repository-sync", "restore-drill"};
-    const size_t count = sizeof programs / sizeof programs[0];
+    size_t count = 0;
     struct state state;
+
+    while (outcome_programs[count] != NULL)
+        count++;
 
     picture->runs = calloc(count, sizeof *picture->runs);
     if (picture->runs == NULL)
         return log_out_of_memory();
     state_open_existing(picture->config, &state);
     for (size_t i = 0; i < count; i++) {
-        picture->runs[i].program = programs[i];
-        outcome_note_read(&state, programs[i], picture->config->cluster_name, &picture->runs[i].note);
+        picture->runs[i].program = outcome_programs[i];
+        outcome_note_read(&state, outcome_programs[i], picture->config->cluster_name, &picture->runs[i].note);
     }
     picture->run_count = count;
     state_close(&state);

@@ -142,6 +142,25 @@ expect_status 1 repository-sync --from here --to other
 expect_calls 0 1
 noted repository-sync "d['last_failure']['error'] == 'store'"
 
+step "dumps"
+configure "[dump]
+pg_bin = $PG_BIN"
+expect_status 0 dump-push --quiet
+expect_calls 1 0
+dump=$(tail -1 <<<"$output")
+noted dump-push "d['last_success']['backup'] == '$dump' and d['last_success']['bytes'] > d['last_success']['stored_bytes'] > 0"
+expect_status 0 dump-verify
+expect_calls 1 0
+noted dump-verify "d['last_success']['repositories'] == [{'name': 'here', 'done': True}]"
+expect_status 0 dump-expire --dry-run
+expect_calls 0 0
+expect_status 0 dump-expire
+expect_calls 1 0
+noted dump-expire "d['runs'] == 1"
+expect_status 1 dump-push --database nowhere
+expect_calls 0 1
+noted dump-push "d['last_failure']['status'] == 1 and 'nowhere' in d['last_failure']['message']"
+
 step "a drill: one that passes, one whose step fails"
 mkdir scratch
 drill_lines="[drill]
