@@ -78,6 +78,24 @@ done
 expect_true "there are many, not $blocks" test "$blocks" -gt 20
 echo "$blocks blocks of commands, $skipped that nobody runs"
 
+step "README and docs: the options that a sentence, a crontab or a configuration gives a program are options that it has"
+# shellcheck disable=SC2086
+python3 - "$PROGRAMS" $programs <<'PY'
+import re, subprocess, sys
+from pathlib import Path
+programs = {name: subprocess.run([f"{sys.argv[1]}/{name}", "--help"], capture_output=True, text=True).stdout for name in sys.argv[2:]}
+call = re.compile(r"(?<![\w/.-])(?:/\S*/)?(" + "|".join(sorted(programs, key=len, reverse=True)) + r")((?: +[^\s`;|&)]+)+)")
+seen = 0
+for page in [Path("README.md"), Path("postgresql.conf.sample"), *sorted(Path("docs").rglob("*.md"))]:
+    for line in page.read_text().splitlines():
+        for name, rest in call.findall(line) if "-->" not in line else []:  # that is a drawing's arrow
+            for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest):
+                seen += 1
+                assert re.search(rf"(?<![\w-]){option}(?![\w-])", programs[name]), f"{page}: {name} has no {option}: {line[:200]}"
+assert seen > 100, seen
+print(f"{seen} options")
+PY
+
 step "house rules of the files"
 cd "$SOURCE"
 expect_true "the license" grep -qi "permission to use, copy, modify" LICENSE
