@@ -96,6 +96,11 @@ assert seen > 100, seen
 print(f"{seen} options")
 PY
 
+step "each problem that walferry-status can tell has its runbook"
+kinds=$(sed -n '/^### Problems/,/^## /s/^| `\([a-z_]*\)` |.*/\1/p' docs/monitoring.md)
+expect_true "there are kinds" test "$(wc -l <<<"$kinds")" -gt 10
+for kind in $kinds; do expect_true "$kind in docs/runbooks/README.md" grep -q "^|.*\`$kind\`" docs/runbooks/README.md; done
+
 step "house rules of the files"
 cd "$SOURCE"
 expect_true "the license" grep -qi "permission to use, copy, modify" LICENSE

@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: commands of docs/encryption.md, docs/drills.md and docs/dumps.md, as they stand there; a page that does not work, or is not followed to its end, fails
 # stores: file
+# round: 0/2
 . "$(dirname "$0")/../lib.sh"
 . "$here/pages.sh"
 

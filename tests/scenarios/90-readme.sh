@@ -1,6 +1,7 @@
 #!/bin/bash
 # goal: README's set-up and recovery, as they stand there, on a machine that has PostgreSQL and nothing else of ours
 # stores: s3
+# round: 1/2
 . "$(dirname "$0")/../lib.sh"
 . "$here/pages.sh"
 

@@ -33,8 +33,10 @@ follow db "What is there"
 follow db "Restore"
 follow db "If the old disk can be read"
 follow db "Start"
-follow db "How to know that it worked"
-expect_output "1 backups|2 backups"
+follow db "How to know that it worked#1"
+expect_output "2 backups"
+follow db "How to know that it worked#2" 1
+expect_output "drill"
 expect_equal "rows, with the one that only the old disk had" "1501|1127251" "$(sql db "select count(*), sum(i) from orders")"
 sql db "insert into orders values (1502, now())"
 archived db
