@@ -72,9 +72,9 @@ archived db
 cat page/text/ini.1 >>"$T/hosts/db/etc/walferry.conf"
 follow db "Set-up"
 expect_output "passed"
-grep -oE 'restore-drill --quiet.*' "$SOURCE/docs/drills.md" | grep -v '`' >crontab
-expect_equal "lines of the crontab" 2 "$(wc -l <crontab)"
-while read -r line; do expect_status 0 on db bash -c "$line"; done <crontab
+grep -oE 'restore-drill --quiet.*' "$SOURCE/docs/drills.md" | grep -v '`' >lines
+expect_equal "lines of the crontab" 2 "$(wc -l <lines)"
+while read -r line; do expect_status 0 on db bash -c "$line"; done <lines
 page_end
 
 step "docs/dumps.md"

@@ -17,7 +17,7 @@ host_config db $'[repository local]\nurl = file:///var/backups/walferry\n[wal-pu
 mkdir disk/pg_wal
 host_cluster db --waldir=/mnt/wal/pg_wal
 on db repository-init
-sql db "alter system set max_wal_size = '4MB'" "alter system set min_wal_size = '2MB'" "select pg_reload_conf()" >set
+sql db "alter system set max_wal_size = '4MB'" "alter system set min_wal_size = '2MB'" "select pg_reload_conf()" >reloaded
 sql db "create table t (i int, filler text)"
 on db basebackup-push --checkpoint=fast
 

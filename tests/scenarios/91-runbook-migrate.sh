@@ -14,7 +14,7 @@ old_server() { # ARCHIVE-COMMAND: archived by the old tool
     host db
     host_config db $'[repository local]\nurl = file:///var/backups/walferry\n[drill]\nscratch = /var/lib/postgresql/drill'
     host_cluster db
-    sql db "alter system set archive_command = '$1'" "select pg_reload_conf()" >set
+    sql db "alter system set archive_command = '$1'" "select pg_reload_conf()" >reloaded
     on db repository-init
     sql db "create table t (i int)"
 }
