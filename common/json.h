@@ -20,7 +20,8 @@ const char *json_text(const struct json *object, const char *name);
 int json_uint(const struct json *object, const char *name,
               uint64_t *value); /* *value is set only on success */
 int json_bool(const struct json *object, const char *name, bool *value);
-int json_number(const struct json *object, const char *name, double *value); /* any number; set as the first */
+int json_number(const struct json *object, const char *name,
+                double *value);                                            /* any number; set as the first */
 const struct json *json_list(const struct json *object, const char *name); /* an array */
 /* Members of an object in their order; value is NULL where it is no text. Ends with the first result that is
  * not 0, and returns it; -1 for anything but an object. */

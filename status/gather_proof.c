@@ -149,7 +149,7 @@ static int describe_drill(const struct proof *proof, struct repository *reposito
 static int describe_last_drills(const struct proof *proof, struct repository *repository, size_t first)
 {
     struct picture_repository *picture = proof->picture;
-    size_t last = picture->drill_count, good = picture->drill_count;
+    size_t last = picture->drill_count, good = last;
 
     while (good > first && picture->drills[good - 1].is_failed)
         good--;
