@@ -38,20 +38,20 @@ umask 077
 metrics 0
 expect_equal "its mode" 644 "$(stat -c %a textfile/walferry.prom)"
 expect_equal "files" "textfile/walferry.prom" "$(find textfile -type f)"
-here='{cluster="main",repository="here"}'
+labels='{cluster="main",repository="here"}'
 expect_equal "ok" 1 "$(value 'walferry_ok{cluster="main"}')"
-expect_equal "up" 1 "$(value "walferry_repository_up$here")"
-expect_equal "backups" 2 "$(value "walferry_backups$here")"
-expect_equal "holes" 0 "$(value "walferry_wal_holes$here")"
-expect_equal "objects" "$(object_list | wc -l | tr -d ' ')" "$(value "walferry_repository_objects$here")"
-[ -n "${ENCRYPTED:-}" ] || expect_equal "their size" "$(object_list | awk '{n += $2} END {print n}')" "$(value "walferry_repository_stored_bytes$here")"
+expect_equal "up" 1 "$(value "walferry_repository_up$labels")"
+expect_equal "backups" 2 "$(value "walferry_backups$labels")"
+expect_equal "holes" 0 "$(value "walferry_wal_holes$labels")"
+expect_equal "objects" "$(raw_list | wc -l | tr -d " ")" "$(value "walferry_repository_objects$labels")"
+[ -n "${ENCRYPTED:-}" ] || expect_equal "their size" "$(object_list | awk '{n += $2} END {print n}')" "$(value "walferry_repository_stored_bytes$labels")"
 expect_equal "the newest backup" "$(basebackup-list --json | python3 -c 'import json, sys, datetime
 b = json.load(sys.stdin)["backups"][-1]
 print(b["plain_bytes"], b["duration_seconds"], int(datetime.datetime.fromisoformat(b["stop_time"].replace("Z", "+00:00")).timestamp()))')" \
-    "$(value "walferry_backup_newest_bytes$here") $(value "walferry_backup_newest_duration_seconds$here" | cut -d. -f1) $(value "walferry_backup_newest_timestamp_seconds$here" | cut -d. -f1)"
-expect_true "the drill's RTO" python3 -c "import sys; sys.exit(not 0 < $(value "walferry_drill_rto_seconds$here") < 600)"
-expect_equal "the drill" 1 "$(value "walferry_drill_ok$here")"
-expect_equal "the verification" 1 "$(value "walferry_verification_ok$here")"
+    "$(value "walferry_backup_newest_bytes$labels") $(value "walferry_backup_newest_duration_seconds$labels" | cut -d. -f1) $(value "walferry_backup_newest_timestamp_seconds$labels" | cut -d. -f1)"
+expect_true "the drill's RTO" python3 -c "import sys; sys.exit(not 0 < $(value "walferry_drill_rto_seconds$labels") < 600)"
+expect_equal "the drill" 1 "$(value "walferry_drill_ok$labels")"
+expect_equal "the verification" 1 "$(value "walferry_verification_ok$labels")"
 
 push='program="basebackup-push"'
 expect_equal "runs" "3 1 0" "$(value "walferry_runs_total{cluster=\"main\",$push}") $(value "walferry_run_ok{cluster=\"main\",$push}") $(value "walferry_run_exit_status{cluster=\"main\",$push}")"
@@ -86,7 +86,7 @@ archived main
 object_delete "$(wal_key "$segment")"
 printf '\n[wal-fetch]\nhole_wait = 0\n' >>"$CONFIG"
 metrics 1
-expect_equal "the hole" "1 0 1" "$(value "walferry_wal_holes$here") $(value 'walferry_ok{cluster="main"}') $(value 'walferry_problem{cluster="main",kind="hole"}')"
+expect_equal "the hole" "1 0 1" "$(value "walferry_wal_holes$labels") $(value 'walferry_ok{cluster="main"}') $(value 'walferry_problem{cluster="main",kind="hole"}')"
 expect_status 1 walferry-status --prometheus -
 expect_output '^walferry_ok\{cluster="main"\} 0'
 expect_status 2 walferry-status --prometheus - --json

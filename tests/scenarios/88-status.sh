@@ -61,7 +61,7 @@ expect_output "from +here"
 expect_output "archiving +nothing waits"
 expect_output "^here +1 "
 expect_equal "the backup" "$id" "$(picture 0 'r["backups"][0]["id"]')"
-expect_equal "objects" "$(object_list | wc -l | tr -d ' ')" "$(picture 0 'r["objects"]')"
+expect_equal "objects" "$(raw_list | wc -l | tr -d " ")" "$(picture 0 'r["objects"]')"
 recovery-window --json >window.json
 expect_equal "the newest safe commit is recovery-window's" \
     "$(python3 -c 'import json; print(json.load(open("window.json"))["repositories"][0]["systems"][0]["timelines"][0]["windows"][-1]["before"])')" \
