@@ -114,7 +114,7 @@ static void test_damage(const struct state *state)
 static void test_kinds_are_bounded(const struct state *state)
 {
     struct outcome_note note;
-    char kind[16];
+    char kind[20];
 
     for (int i = 0; i < OUTCOME_KINDS_MOST + 3; i++) {
         snprintf(kind, sizeof kind, "kind-%d", i);
