@@ -1,10 +1,12 @@
 #!/bin/bash
 # goal: in containers beside one another (read-only root, no capabilities, users without a passwd entry, no HOME, each with its own processes) every program does its work, and says what a container lacks
-# stores: file s3
+# stores: s3
+# full-stores: file
 # full-encrypted: s3
 # as: caller
 . "$(dirname "$0")/../lib.sh"
 [ "$(id -u)" = 0 ] || skip "only root can be two other users"
+unshare --mount --pid --fork --mount-proc true 2>/dev/null || skip "mount and process namespaces are not to be had here"
 
 # A directory repository belongs to one user; S3 has none.
 group=71000 server_user=71001 side_user=71001 job_user=71003 private=(--allow-group-access)
@@ -50,9 +52,12 @@ scratch = $T/scratch/here
 pg_bin = $PG_BIN"
 sed -i "s|^pgdata.*|pgdata = $T/volume/main|; s|^state_dir.*|state_dir = $T/state/main|; s|^encryption_key_file.*|encryption_key_file = $T/secret/key|" "$CONFIG"
 files=("$CONFIG")
+if [ "$STORE" = s3 ]; then
+    cp "$S3_CA" ca && files+=(ca)
+    sed -i "s|^ca_file.*|ca_file = $T/secret/ca|" "$CONFIG"
+fi
 [ -z "$ENCRYPTED" ] || files+=(key)
 secret_volume "${files[@]}"
-if [ "$STORE" = s3 ]; then chmod 755 "$(dirname "$S3_CA")"; else volume repository; fi
 server_places="$T/volume $T/run/main $T/state-server:$T/state $T/tmp-server:$T/tmp"
 side_places="$T/run/main $T/state-side:$T/state $T/tmp-side:$T/tmp"
 [ "$STORE" = s3 ] || { server_places+=" $T/repository" && side_places+=" $T/repository"; }
