@@ -117,3 +117,29 @@ status=0
 wait $pid || status=$?
 expect_equal "status" 143 $status
 expect_equal "calls" "status --pushgateway $url,sleep 60,status --pushgateway $url" "$(head -3 calls | paste -sd,)"
+
+[ -n "$FULL" ] || exit 0
+step "the API's own schema, of Kubernetes 1.33, where npm can fetch it"
+mkdir npm # not --prefix: the machine's own npmrc is below its prefix
+(cd npm && HOME=$T npm install --no-audit --no-fund --ignore-scripts kubernetes-models@4.5.1) >npm.log 2>&1 || { tail -3 npm.log && skip "npm can't fetch the schema"; }
+cat >validate.js <<'JS'
+let bad = 0;
+for (const document of JSON.parse(require("fs").readFileSync(0))) {
+    const { [document.kind]: Model } = require(`${process.cwd()}/npm/node_modules/kubernetes-models/${document.apiVersion}/${document.kind}`);
+    try {
+        new Model(document).validate();
+        console.log(`${document.kind} ${document.metadata.name}`);
+    } catch (problem) {
+        console.log(`${document.kind} ${document.metadata.name}: ${problem.message}`);
+        bad = 1;
+    }
+}
+process.exit(bad);
+JS
+validate() { # FILE...
+    /usr/bin/python3 -c 'import json, sys, yaml; print(json.dumps([d for f in sys.argv[1:] for d in yaml.safe_load_all(open(f))], default=str))' "$@" | node validate.js
+}
+expect_status 0 validate "$manifests"/*.yaml
+expect_equal "documents" "$(cat "$manifests"/*.yaml | grep -c '^kind:')" "$(wc -l <<<"$output")"
+expect_status 1 validate wrong.2.yaml
+expect_output "backoffLimit must be integer"
