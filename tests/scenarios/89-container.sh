@@ -73,8 +73,10 @@ step "the server, process 1 of its container; repository-init and repository-che
 chown postgres volume
 expect_status 0 setpriv --reuid=postgres --regid=postgres --clear-groups initdb -D "$T/volume/main" -U postgres -A trust -E UTF8 --locale=C --no-sync --wal-segsize=1 "${private[@]}"
 chown root volume && chown -R $server_user:$group volume/main
-CONFIG=$T/secret/walferry.conf server_settings >>volume/main/postgresql.conf
-in_server postgres -D "$T/volume/main" -k "$T/run/main" -c listen_addresses='' >>main.log 2>&1 &
+mkdir config # a ConfigMap
+CONFIG=$T/secret/walferry.conf server_settings >config/postgresql.conf
+serve() { in_server postgres -D "$T/volume/main" -c config_file="$T/config/postgresql.conf" -k "$T/run/main" -c listen_addresses='' >>main.log 2>&1; }
+serve &
 server=$!
 wait_until 60 "the server" sql main "select 1"
 system=$(pg_controldata volume/main | sed -n 's/^Database system identifier: *//p')
@@ -173,7 +175,19 @@ rm volume/main/postmaster.pid
 expect_status 0 in_pod "${words[@]}"
 manifest restore configure TARGET="$instant" PGDATA="$T/volume/main"
 expect_status 0 in_pod "${words[@]}"
-in_server postgres -D "$T/volume/main" -k "$T/run/main" -c listen_addresses='' >>main.log 2>&1 &
+serve &
+server=$!
+wait_until 60 "the restored server" sql main "select 1"
+wait_paused main
+kill -INT "$(container_of $server)"
+wait $server || true
+
+step "not the right moment, perhaps: the same once more"
+for container in fetch configure; do
+    manifest restore $container TARGET="$instant" PGDATA="$T/volume/main"
+    expect_status 0 in_pod "${words[@]}"
+done
+serve &
 server=$!
 wait_until 60 "the restored server" sql main "select 1"
 wait_paused main
