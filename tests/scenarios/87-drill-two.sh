@@ -1,5 +1,6 @@
 #!/bin/bash
 # goal: with two repositories a drill takes what is whole, says what is not, and knows what earlier drills found, wherever their reports are
+# full: yes
 # stores: file
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../drill.sh"
