@@ -255,6 +255,7 @@ static int take_bounded(void *context, const void *data, size_t length)
     if (length <= bounded->most - bounded->out->length)
         return buffer_append(bounded->out, data, length);
     log_error("%s is damaged: it is longer than a piece can be", bounded->what);
+    log_tell_kind("damage");
     bounded->is_too_long = true;
     return -1;
 }
@@ -275,8 +276,10 @@ static enum repository_result get_piece(struct repository *repository, const str
     if (result == REPOSITORY_OK &&
         object_facts_check(&facts, DUMP_KIND, name, dump->system_identifier, what) != 0)
         result = REPOSITORY_DAMAGED;
-    if (result == REPOSITORY_ABSENT)
+    if (result == REPOSITORY_ABSENT) {
         log_error("\"%s\" is missing", what);
+        log_tell_kind("damage");
+    }
     free(what);
     return result;
 }
@@ -351,6 +354,7 @@ bool dump_is_all_there(const struct repository *repository, const struct dump *d
                   dump->id, repository->settings->name, found[i].pieces, found[i].stored_bytes,
                   stream->oid == 0 ? "the globals" : "database \"", stream->oid == 0 ? "" : stream->name,
                   stream->oid == 0 ? "" : "\"", stream->pieces, stream->stored_bytes);
+        log_tell_kind("damage");
     }
     return is_all;
 }

@@ -19,6 +19,7 @@ struct request {
     const char *id; /* NULL: all; "latest" */
     bool as_json;
     bool without_list;
+    uint64_t bytes; /* stored, that were read */
 };
 
 static int set_json(void *context, const char *value)
@@ -123,7 +124,7 @@ static void tell(const struct dump *dump, bool is_right, struct json *array)
     fflush(stdout);
 }
 
-static int verify_list(const struct config *config, struct source *source, const struct request *request,
+static int verify_list(const struct config *config, struct source *source, struct request *request,
                        struct json *array)
 {
     const struct dump *wanted = request->id == NULL ? NULL : dump_list_find(&source->list, request->id);
@@ -145,6 +146,7 @@ static int verify_list(const struct config *config, struct source *source, const
         bool is_right = verify_dump(source, &entry->dump, pg_restore) == 0;
         if (!interrupt_requested())
             tell(&entry->dump, is_right, array);
+        request->bytes += dump_stored_bytes(&entry->dump);
         if (!is_right)
             result = -1;
     }
@@ -153,7 +155,7 @@ static int verify_list(const struct config *config, struct source *source, const
 }
 
 static int verify_repository(const struct config *config, const struct repository_config *settings,
-                             const struct request *request, struct json *array)
+                             struct request *request, struct json *array)
 {
     const struct store_limits limits = {.operation_seconds = config->basebackup_store_timeout_seconds};
     struct source source = {.is_open = false};
@@ -172,8 +174,8 @@ static int verify_repository(const struct config *config, const struct repositor
     return result;
 }
 
-static int run(const struct config *config, const struct repository_config *only,
-               const struct request *request, struct outcome *outcome)
+static int run(const struct config *config, const struct repository_config *only, struct request *request,
+               struct outcome *outcome)
 {
     struct json *array = request->as_json ? json_new_array() : NULL;
     int result = 0;
@@ -221,6 +223,8 @@ int main(int argc, char **argv)
     interrupt_catch_signals();
     status = run(&config, only, &request, &outcome) == 0 ? EXIT_DONE : EXIT_FAILED;
     config_free(&config);
+    outcome.run.has_bytes = true;
+    outcome.run.bytes = outcome.run.stored_bytes = request.bytes;
     if (status != 0 && interrupt_signal() != 0)
         log_error("interrupted by signal %d", interrupt_signal());
     outcome_end(&outcome, status);

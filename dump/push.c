@@ -140,10 +140,14 @@ static int run_tool(struct push *push, const char *what, char *const *words)
 
     if (tool_start(&wish, &tool) != 0)
         return -1;
-    if (store_output(push, &tool) == 0)
-        return tool_end(&tool);
-    tool_stop(&tool);
-    return -1;
+    if (store_output(push, &tool) != 0) {
+        tool_stop(&tool);
+        return -1;
+    }
+    int result = tool_end(&tool);
+    if (result != 0)
+        log_tell_kind("server");
+    return result;
 }
 
 /* A custom-format dump is not compressed by pg_dump: our codecs are faster and better. */
@@ -340,6 +344,21 @@ static int prepare(struct push *push)
     return claim(push);
 }
 
+/* Also after a failure: which repositories have it. */
+static void tell_repositories(const struct push *push, bool is_over)
+{
+    struct json *list = json_new_array();
+
+    for (size_t i = 0; i < push->targets.count; i++) {
+        const struct target *target = &push->targets.items[i];
+        struct json *object = json_new_object();
+        json_set_string(object, "name", target->repository.settings->name);
+        json_set_bool(object, "complete", is_over && target_is_alive(target));
+        json_append(list, object);
+    }
+    json_set(push->settings->result->document, "repositories", list);
+}
+
 static void tell(const struct push *push)
 {
     struct json *document = push->settings->result->document;
@@ -354,12 +373,16 @@ static void tell(const struct push *push)
 int dump_push(const struct push_settings *settings, char id[DUMP_ID_BYTES])
 {
     struct push push = {.settings = settings, .config = settings->config, .passfile = -1};
+    bool is_over = false; /* each target that lives has the manifest */
     int result = -1;
 
     progress_init(&push.progress, settings->wants_progress);
     if (prepare(&push) == 0 && dump_streams(&push) == 0 && !interrupt_requested() &&
-        cluster_clock(push.config->conninfo, &push.dump.ended) == 0)
+        cluster_clock(push.config->conninfo, &push.dump.ended) == 0) {
         result = put_manifests(&push);
+        is_over = true;
+    }
+    tell_repositories(&push, is_over);
     if (result == 0)
         tell(&push);
     memcpy(id, push.dump.id, sizeof push.dump.id);

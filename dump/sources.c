@@ -185,6 +185,7 @@ int sources_read(struct sources *sources, const struct dump_stream *stream, cons
         if (bytes != stream->bytes || memcmp(sha256, stream->sha256, SHA256_BYTES) != 0) {
             log_error("dump %s is damaged: its pieces are right, but together not what the manifest says",
                       sources->dump->id);
+            log_tell_kind("damage");
             result = -1;
         }
     }

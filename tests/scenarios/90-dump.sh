@@ -11,12 +11,17 @@ step "a cluster: databases with odd names, large objects, roles, a password"
 policy() { # [LINES OF THE REPOSITORY] [OTHER SECTIONS]
     config_write "${1:-}
 $(printf '%s\n' "${2:-}")
+[hooks]
+on_success = $T/hook
+on_failure = $T/hook
 [dump]
 pg_bin = $PG_BIN"
     sed -i "s|^conninfo = .*|conninfo = host=$T/run/main user=keeper password='${password//\\/\\\\\\\\}'|" "$CONFIG"
 }
 password='s:c\e '$(head -c 18 /dev/urandom | base64 | tr +/ -_)
-secret "the password of keeper" "$password"
+secret "the password of keeper" "$password" "${password#* }" # the second is in any quoted form, too
+printf '#!/bin/bash\necho "$WALFERRY_PROGRAM $WALFERRY_STATUS $WALFERRY_ERROR $WALFERRY_BACKUP $WALFERRY_DONE" >>%q\n' "$T/hooks.log" >hook && chmod 755 hook
+told() { expect_equal "what the hook was told" "$1" "$(tail -1 hooks.log)"; } # WHAT
 server_create main
 echo "archive_mode = off" >>main/postgresql.conf
 expect_status 2 dump-push
@@ -61,6 +66,7 @@ expect_status 0 dump-push
 expect_output "warning: database \"closed\" takes no sessions and is left out"
 first=$(tail -1 <<<"$output")
 expect_true "an id" test "${#first}" = 16
+told "dump-push 0  $first here"
 folder=main/$system/dumps/$first
 shop_oid=$(sql main "select oid from pg_database where datname = 'shop'")
 expect_equal "pieces of shop" 2 "$(object_list | grep -c "^$folder/$shop_oid-0000000[12] ")"
@@ -162,6 +168,7 @@ other_piece() { object_get "$folder/$shop_oid-00000001" object; }
 damage "$piece" "instead of" other_piece
 object_get "$piece" object && object_delete "$piece"
 expect_status 1 dump-verify
+told "dump-verify 1 damage  "
 expect_output "has 1 pieces with .* of database \"shop\", instead of 2"
 expect_output "00000002\" is missing"
 expect_status 1 dump-fetch -d shop --to nowhere
@@ -223,6 +230,7 @@ step "pg_dump fails, is not there, hangs: no manifest, and what it said"
 mkdir bin
 cat >bin/pg_dump <<SCRIPT
 #!/bin/bash
+{ printf '%s\n' "\$*" && env; } >>"$T/pg_dump.told"
 case "\$*" in --version | *dbname=\'postgres\'*) exec "$PG_BIN/pg_dump" "\$@" ;; esac
 case \$(cat "$T/mode") in
 fail) "$PG_BIN/pg_dump" "\$@" | head -c 17000000; echo "pg_dump: error: Dumping the contents of table \"orders\" failed" >&2; exit 3 ;;
@@ -232,8 +240,7 @@ warn) echo "pg_dump: warning: something to know" >&2; exec "$PG_BIN/pg_dump" "\$
 esac
 SCRIPT
 chmod 755 bin/pg_dump
-cp "$PG_BIN/pg_dumpall" bin/pg_dumpall.real
-printf '#!/bin/bash\nexec "%s/pg_dumpall" "$@"\n' "$PG_BIN" >bin/pg_dumpall && chmod 755 bin/pg_dumpall
+printf '#!/bin/bash\n{ printf "%%s\\n" "$*" && env; } >>%q\nexec "%s/pg_dumpall" "$@"\n' "$T/pg_dump.told" "$PG_BIN" >bin/pg_dumpall && chmod 755 bin/pg_dumpall
 policy $'keep_dumps = 2\norphan_age = 60 min'
 sed -i "s|^pg_bin = .*|pg_bin = $T/bin|" "$CONFIG"
 dumps() { object_list | sed -n 's|.*/dumps/\(.*\)/manifest.json .*|\1|p'; }
@@ -243,6 +250,7 @@ while read -r mode pattern; do
     expect_status 1 dump-push --database shop --database postgres
     expect_output "$pattern"
     expect_output "pg_dump of database \"shop\""
+    told "dump-push 1 server  "
     expect_same "dumps" dumps.before <(dumps)
 done <<'MODES'
 fail failed with exit status 3: pg_dump: error: Dumping the contents
@@ -252,6 +260,8 @@ echo warn >mode
 expect_status 0 dump-push --database shop
 expect_output "pg_dump: warning: something to know"
 third=$(tail -1 <<<"$output")
+expect_true "what pg_dump was told" grep -q "passfile='/proc/self/fd/" pg_dump.told
+expect_equal "the password in it" 0 "$(grep -cF "${password#* }" pg_dump.told || true)"
 dumps >dumps.before
 echo hang >mode
 stored() { [ "$(object_list | grep -c "/dumps/.*/$shop_oid-00000001 ")" -gt "$1" ]; }
@@ -267,6 +277,7 @@ for signal in TERM KILL; do
     expect_equal "how SIG$signal ended it" $((128 + $(kill -l $signal))) "$status"
     no_dump() { ! grep -lsaF "$T/bin/pg_dump" /proc/[0-9]*/cmdline; }
     wait_until 10 "the end of pg_dump" no_dump
+    [ "$signal" = KILL ] || told "dump-push 1 interrupted  "
     expect_same "dumps after SIG$signal" dumps.before <(dumps)
 done
 sed -i "s|^pg_bin = .*|pg_bin = $T/nowhere|" "$CONFIG"
@@ -307,6 +318,7 @@ expect_status 0 dump-expire
 expect_output "[0-9]+ objects were removed"
 expect_equal "dumps" "$third
 $fourth" "$(dumps)"
+told "dump-expire 0   here"
 expect_equal "of the first" "" "$(object_list | grep "$first" || true)"
 expect_same "the rest of the repository" others.before <(object_list | grep -v /dumps/)
 if [ "$STORE" = file ]; then
