@@ -3,7 +3,7 @@
 # stores:
 # turns: file s3
 # encrypted: file
-# full-versions: file@13 file@16 file@18 file@19
+# full-versions: file@13 file@17 file@18 file@19
 # limit: 300
 . "$(dirname "$0")/../lib.sh"
 
