@@ -74,6 +74,8 @@ roles_in() { # WHAT SETTINGS WHAT-EXPIRY-LACKS: the matrix
     rm -rf restored
     expect_status 0 basebackup-fetch --backup="$id" -D restored
     expect_status 0 recovery-window
+    expect_status 1 walferry-status --html status.html --json # never drilled
+    expect_output '"is_complete": true'
     mkdir -p target/pg_wal target/global
     cp main/global/pg_control target/global/ && cp main/PG_VERSION target/ && touch target/recovery.signal
     cd target
