@@ -39,7 +39,7 @@ static void collect(struct task *task, struct picture *picture, struct picture_r
     }
     picture->is_waited_for = true;
     *out = (struct picture_repository){.settings = task->picture.settings};
-    snprintf(out->error, sizeof out->error, "it gave no answer within %u s",
+    snprintf(out->error, sizeof out->error, "it did not tell all within %u s (timeout of [status])",
              picture->config->status.timeout_seconds);
     log_error("repository \"%s\": %s", out->settings->name, out->error);
 }

@@ -191,7 +191,7 @@ begun=$SECONDS
 expect_status 1 env LD_PRELOAD="$T/hang.so" ASAN_OPTIONS=verify_asan_link_order=0 walferry-status
 expect_true "in $((SECONDS - begun)) s" test $((SECONDS - begun)) -le "$(slowly 8)"
 expect_output "can I recover\? +yes"
-expect_output "repository there: it can't be asked: it gave no answer within 3 s"
+expect_output "repository there: it can't be asked: it did not tell all within 3 s"
 expect_equal "problems" "no_backup" "$(kinds 1)"
 
 step "a directory that is not there"
