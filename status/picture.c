@@ -56,8 +56,10 @@ static int ask_all(struct picture *picture, struct task *tasks)
                                                   .worker_contexts = contexts};
     struct worker_pool *pool = worker_pool_start(&settings);
 
-    if (pool == NULL)
+    if (pool == NULL) {
+        free(tasks);
         return -1;
+    }
     for (size_t i = 0; i < count; i++)
         worker_pool_submit(pool, &tasks[i]);
     bool are_done = worker_pool_wait(pool, picture->config->status.timeout_seconds * 1000);
