@@ -52,7 +52,7 @@ cp -a machines/build machines/image
 
 step "one to build on: docs/install.md, the package"
 mkdir machines/build/root/walferry
-cp -r "$SOURCE/." machines/build/root/walferry
+tar -C "$SOURCE" -c --exclude=./build --exclude=./.git . | tar -C machines/build/root/walferry -x
 blocks_of docs/install.md
 block "Debian package" >machines/build/root/commands
 quietly inside build --chdir=/root/walferry bash -eu /root/commands
@@ -124,13 +124,17 @@ expect_equal "backups" 2 "$(grep -c '"id": *"' <<<"$output")"
 expect_equal "segments that were not archived" 0 "$(there_sql "select failed_count from pg_stat_archiver")"
 there_sql "insert into t values (0)"
 there_sql "select pg_switch_wal()" >switched
-for service in walferry-expire walferry-verify walferry-drill; do
+for service in walferry-expire walferry-verify walferry-dump walferry-drill; do
     expect_status 0 there systemctl start "$service.service"
     expect_status 0 there journalctl --no-pager -u "$service.service"
 done
 expect_output "[0-9]" # the drill's
 expect_true "the drill's report" test -n "$(find machines/db/var/backups/walferry -path '*/reports/*drill*')"
 expect_equal "what the drill left" "" "$(find machines/db/var/lib/postgresql/drill -mindepth 1)"
+expect_true "a dump" test -n "$(find machines/db/var/backups/walferry -path "*/dumps/*")"
+there install -d -g postgres -m 775 /var/lib/prometheus/node-exporter # as docs/monitoring.md says
+expect_status 0 there systemctl start walferry-status.service
+expect_status 0 there runuser -u nobody -- grep -c '^walferry_' /var/lib/prometheus/node-exporter/walferry.prom
 there cp -p /etc/walferry.conf /etc/walferry/main.conf
 expect_status 0 there systemctl start walferry-verify@main.service
 expect_status 0 there systemctl show --property=Environment walferry-verify@main.service

@@ -41,7 +41,12 @@ expect_status 0 systemd-analyze verify --man=no "$units"/walferry-*
 expect_equal "what it says" "" "$output"
 for unit in "$units"/*[a-z].service; do
     name=${unit##*/}
-    expect_true "$name has its program" test -x "$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")"
+    sed -n 's/^ExecStart=//p' "$unit" >commands
+    expect_true "$name does something" test -s commands
+    while read -r program options; do
+        expect_true "$name has its program" test -x "$program"
+        for option in $options; do [[ $option != -* ]] || expect_true "$program has $option" grep -qw -- "$option" <<<"$("$program" --help)"; done
+    done <commands
     expect_true "$name has its timer" test -s "${unit%.service}.timer"
     expect_true "$name for a cluster by its name" grep -qx 'Environment=WALFERRY_CONFIG=/etc/walferry/%i.conf' "${unit%.service}@.service"
     quietly systemd-analyze security --offline=yes --threshold=18 "$unit"
