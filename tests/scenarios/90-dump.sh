@@ -29,6 +29,7 @@ server_start main
 odd=$'o"d\\d \'é/../%s'
 psql -X -q -h "$T/run/main" -v ON_ERROR_STOP=1 -v odd="$odd" -v password="$password" <<'SQL'
 set log_statement = 'none';
+set password_encryption = 'scram-sha-256';
 create role keeper superuser login password :'password';
 create role owner;
 create database shop owner owner;
