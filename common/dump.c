@@ -37,6 +37,15 @@ bool dump_id_is_valid(const char *id)
     return dump_id_parse(id, &time);
 }
 
+bool dump_wish_is_valid(const char *id)
+{
+    if (strcmp(id, "latest") == 0 || dump_id_is_valid(id))
+        return true;
+    log_error("\"%s\" is not the id of a dump", id);
+    log_hint("dump-list shows the ids; \"latest\" is the newest.");
+    return false;
+}
+
 void dump_id_make(int64_t time, char out[DUMP_ID_BYTES])
 {
     char text[TIMESTAMP_TEXT_BYTES];
@@ -117,7 +126,7 @@ const struct dump_stream *dump_find(const struct dump *dump, const char *databas
     return NULL;
 }
 
-static struct json *stream_json(const struct dump_stream *stream)
+struct json *dump_stream_json(const struct dump_stream *stream)
 {
     struct json *object = json_new_object();
     char sha256[SHA256_HEX_BYTES];
@@ -151,9 +160,9 @@ int dump_seal(const struct dump *dump, struct buffer *out)
     json_set_string(document, "codec", codec_name(dump->codec));
     for (size_t i = 0; i < dump->stream_count; i++) {
         if (dump->streams[i].oid == 0)
-            json_set(document, "globals", stream_json(&dump->streams[i]));
+            json_set(document, "globals", dump_stream_json(&dump->streams[i]));
         else
-            json_append(databases, stream_json(&dump->streams[i]));
+            json_append(databases, dump_stream_json(&dump->streams[i]));
     }
     json_set(document, "databases", databases);
     return document_seal(document, out);

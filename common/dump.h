@@ -9,6 +9,7 @@
 #ifndef WALFERRY_DUMP_H
 #define WALFERRY_DUMP_H
 
+#include "json.h"
 #include "repository.h"
 
 #define DUMP_ID_BYTES 24 /* "20261120T020003Z" */
@@ -46,12 +47,16 @@ int dump_seal(const struct dump *dump, struct buffer *out); /* 0, or -1 after lo
 /* 0, or -1 after logging. dump_free in the first case. */
 int dump_parse(const void *data, size_t length, const char *what, struct dump *dump);
 void dump_free(struct dump *dump);
+/* As it stands in a manifest. */
+struct json *dump_stream_json(const struct dump_stream *stream);
 uint64_t dump_bytes(const struct dump *dump);
 uint64_t dump_stored_bytes(const struct dump *dump);
 /* By its name; NULL: the globals. NULL: it has none. */
 const struct dump_stream *dump_find(const struct dump *dump, const char *database);
 
 bool dump_id_is_valid(const char *id);
+/* Is it that, or "latest"? False after logging. */
+bool dump_wish_is_valid(const char *id);
 void dump_id_make(int64_t time, char out[DUMP_ID_BYTES]);
 bool dump_id_parse(const char *id, int64_t *time);
 

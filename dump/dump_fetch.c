@@ -17,15 +17,8 @@ struct request {
 
 static int set_dump(void *context, const char *value)
 {
-    struct request *request = context;
-
-    if (strcmp(value, "latest") != 0 && !dump_id_is_valid(value)) {
-        log_error("\"%s\" is not the id of a dump", value);
-        log_hint("dump-list shows the ids; \"latest\" is the newest.");
-        return -1;
-    }
-    request->id = value;
-    return 0;
+    ((struct request *)context)->id = value;
+    return dump_wish_is_valid(value) ? 0 : -1;
 }
 
 static int set_database(void *context, const char *value)

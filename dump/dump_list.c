@@ -29,13 +29,8 @@ static int set_json(void *context, const char *value)
 
 static int set_dump(void *context, const char *value)
 {
-    if (strcmp(value, "latest") != 0 && !dump_id_is_valid(value)) {
-        log_error("\"%s\" is not the id of a dump", value);
-        log_hint("dump-list without --dump shows the ids; \"latest\" is the newest.");
-        return -1;
-    }
     ((struct request *)context)->id = value;
-    return 0;
+    return dump_wish_is_valid(value) ? 0 : -1;
 }
 
 static const struct option_spec own_options[] = {
@@ -138,24 +133,6 @@ static void print_detail(const struct dump *dump)
 
 /* JSON */
 
-static struct json *stream_json(const struct dump_stream *stream)
-{
-    struct json *object = json_new_object();
-    char sha256[SHA256_HEX_BYTES];
-
-    if (stream->oid != 0) {
-        json_set_uint(object, "oid", stream->oid);
-        json_set_text(object, "name", stream->name);
-    }
-    document_set_time(object, "started", stream->started);
-    json_set_uint(object, "bytes", stream->bytes);
-    json_set_uint(object, "stored_bytes", stream->stored_bytes);
-    json_set_uint(object, "pieces", stream->pieces);
-    hex_encode(stream->sha256, SHA256_BYTES, sha256);
-    json_set_string(object, "sha256", sha256);
-    return object;
-}
-
 static struct json *entry_json(const struct repository_config *settings, const struct dump_entry *entry)
 {
     static const char *const states[] = {"complete", "damaged", "unfinished"};
@@ -181,9 +158,9 @@ static struct json *entry_json(const struct repository_config *settings, const s
     }
     for (size_t i = 0; i < dump->stream_count; i++) {
         if (dump->streams[i].oid == 0)
-            json_set(object, "globals", stream_json(&dump->streams[i]));
+            json_set(object, "globals", dump_stream_json(&dump->streams[i]));
         else
-            json_append(databases, stream_json(&dump->streams[i]));
+            json_append(databases, dump_stream_json(&dump->streams[i]));
     }
     json_set(object, "databases", databases);
     return object;

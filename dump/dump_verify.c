@@ -38,13 +38,8 @@ static int set_no_list(void *context, const char *value)
 
 static int set_dump(void *context, const char *value)
 {
-    if (strcmp(value, "latest") != 0 && !dump_id_is_valid(value)) {
-        log_error("\"%s\" is not the id of a dump", value);
-        log_hint("dump-list shows the ids; \"latest\" is the newest.");
-        return -1;
-    }
     ((struct request *)context)->id = value;
-    return 0;
+    return dump_wish_is_valid(value) ? 0 : -1;
 }
 
 static const struct option_spec own_options[] = {
