@@ -198,6 +198,31 @@ static void look_once(struct targets *targets, struct target *target, struct sea
         target_give_up(targets, target);
 }
 
+/* It was archived when the timeline began, and never again: a repository that was made later lacks it. */
+static void look_for_history(const struct wal_wait *wait, const struct targets *targets,
+                             struct target *target)
+{
+    struct repository *repository = &target->repository;
+    struct timeline_history history;
+    char name[WAL_SEGMENT_NAME_BYTES];
+
+    if (wait->timeline == 1 || !target_is_alive(target))
+        return;
+    bool was_muted =
+        log_mute_thread(true); /* what can't be asked now, or is damaged, is for verify to tell */
+    enum repository_result result =
+        repository_get_history(repository, targets->system_identifier, wait->timeline, &history);
+    log_mute_thread(was_muted);
+    if (result == REPOSITORY_OK)
+        timeline_history_free(&history);
+    if (result != REPOSITORY_ABSENT)
+        return;
+    wal_history_name(wait->timeline, name);
+    log_warning("repository \"%s\" has no %s: without it no recovery finds timeline %u",
+                repository->settings->name, name, wait->timeline);
+    log_hint("Store it, and those before it, as archive_command does: wal-push %s/%s", wait->pg_wal, name);
+}
+
 int wal_wait(const struct wal_wait *wait, struct targets *targets)
 {
     int64_t deadline = monotonic_now() + (int64_t)wait->timeout_seconds * 1000000;
@@ -215,6 +240,7 @@ int wal_wait(const struct wal_wait *wait, struct targets *targets)
                                 (wait->stop_lsn - 1) / wait->segment_bytes, ""};
         if (target_is_alive(&targets->items[i]) && !targets->items[i].is_required)
             look_once(targets, &targets->items[i], &search);
+        look_for_history(wait, targets, &targets->items[i]);
     }
     return 0;
 }

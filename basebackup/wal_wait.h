@@ -21,8 +21,8 @@ struct wal_wait {
 };
 
 /* Waits for every required target that lives; one that cannot be asked, or does not get it within the time,
- * is given up. The others are looked at once: those whose WAL is not there yet get a warning. 0, or -1: no
- * target left (logged), or interrupted. */
+ * is given up. The others are looked at once: those whose WAL is not there yet get a warning; so do all that
+ * lack the history of the timeline. 0, or -1: no target left (logged), or interrupted. */
 int wal_wait(const struct wal_wait *wait, struct targets *targets);
 
 #endif

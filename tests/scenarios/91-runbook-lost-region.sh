@@ -46,6 +46,11 @@ expect_equal "rows" "1002|502503" "$(sql db "select count(*), sum(i) from t")"
 step "and that one was the only one, and is lost, too"
 rm -rf elsewhere/*
 host_config db $'[repository local]\nurl = file:///var/backups/walferry'
+on db repository-init
+expect_status 0 on db basebackup-push --checkpoint=fast # the page's second line forgotten
+expect_output 'warning: repository "local" has no 00000002.history: without it no recovery finds timeline 2'
+rm -rf hosts/db/var/backups/walferry/*
 follow db "If the lost one was the only one"
+! grep -q "has no 0000" <<<"$output" || fail "the history is there, and it is said that it is not"
 expect_status 0 on db basebackup-verify
 page_end
