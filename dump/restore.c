@@ -132,6 +132,8 @@ static void fill_words(char *words[WORDS_MOST], const struct restore_wish *wish,
         add(words, &count, "--no-owner");
         add(words, &count, "--no-privileges");
     }
+    if (wish->table_count > 0 || wish->schema_count > 0)
+        add(words, &count, "--strict-names"); /* else a name that is not there is no error */
     for (size_t i = 0; i < wish->schema_count; i++) {
         add(words, &count, "--schema");
         add(words, &count, wish->schemas[i]);
@@ -153,6 +155,22 @@ static char *target_conninfo(const char *text, const char *passfile)
     return server_conninfo_for("--to", is_name ? "" : text, is_name ? text : NULL, passfile);
 }
 
+/* What whoever is to try again needs to know. */
+static void explain_failure(const struct restore_wish *wish)
+{
+    for (size_t i = 0; i < wish->table_count; i++) {
+        const char *dot = strchr(wish->tables[i], '.');
+        if (dot != NULL) {
+            log_hint("--table takes the name alone: --schema \"%.*s\" --table \"%s\". Nothing was restored.",
+                     (int)(dot - wish->tables[i]), wish->tables[i], dot + 1);
+            return;
+        }
+    }
+    log_hint("%s", wish->creates ? "What was restored until then is there: drop that database before the next "
+                                   "try."
+                                 : "Nothing was restored: it was one transaction.");
+}
+
 int restore_to_database(const struct config *config, struct sources *sources,
                         const struct dump_stream *stream, const struct restore_wish *wish)
 {
@@ -170,9 +188,7 @@ int restore_to_database(const struct config *config, struct sources *sources,
         fill_words(words, wish, path, conninfo);
         result = run(sources, stream, &tool);
         if (result != 0 && interrupt_signal() == 0)
-            log_hint("%s", wish->creates ? "What was restored until then is there: drop that database before "
-                                           "the next try."
-                                         : "Nothing was restored: it was one transaction.");
+            explain_failure(wish);
     }
     if (fd >= 0)
         close(fd);

@@ -1,0 +1,47 @@
+#!/bin/bash
+# goal: dump programs: what goes wrong at night is an error and not a success: a mistyped table, two calls for one file, a newer dump that can't be read, a pg_dump that writes nothing or stands still
+# stores: file
+# limit: 200
+. "$(dirname "$0")/../lib.sh"
+
+step "a cluster with two databases, and a dump of it"
+server_create main
+echo "archive_mode = off" >>main/postgresql.conf
+server_start main
+psql -X -q -h "$T/run/main" -v ON_ERROR_STOP=1 <<'SQL'
+create database shop;
+create database other;
+create database rescue;
+\c shop
+create schema app;
+create table app.orders as select i, repeat(md5(i::text), 4) as text from generate_series(1, 60000) i;
+\c rescue
+create schema app;
+SQL
+system=$(system_identifier main)
+config() { # [LINES OF THE REPOSITORY] [LINES OF DUMP]
+    config_write "${1:-}
+[dump]
+pg_bin = $PG_BIN
+${2:-}"
+}
+config
+export PGHOST=$T/run/main
+expect_status 0 repository-init
+expect_status 0 dump-push
+first=$(tail -1 <<<"$output")
+dumps=$T/repository/main/$system/dumps
+tables() { PGDATABASE=rescue sql main "select relname from pg_class where relnamespace = 'app'::regnamespace"; }
+
+step "a table that is not in the dump is an error, and so is one with its schema in its name"
+for table in app.orders order; do
+    expect_status 1 dump-fetch -d shop --table $table --to rescue
+    expect_output "\"$table\" not found"
+done
+expect_status 1 dump-fetch -d shop --schema App --to rescue
+expect_output "\"App\" not found"
+expect_status 1 dump-fetch -d shop --table app.orders --to rescue
+expect_output "hint: .*--schema \"app\" --table \"orders\""
+expect_equal "restored" "" "$(tables)"
+expect_status 0 dump-fetch -d shop --schema app --table orders --to rescue
+expect_equal "restored" orders "$(tables)"
