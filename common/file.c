@@ -243,6 +243,73 @@ done:
     return result;
 }
 
+static int open_hidden(struct file_new *file)
+{
+    unsigned char random[8];
+    char hex[17];
+
+    if (random_bytes(random, sizeof random) != 0)
+        return -1;
+    hex_encode(random, sizeof random, hex);
+    file->temporary = string_printf("%s/.%s" FILE_TEMPORARY, file->directory, hex);
+    if (file->temporary == NULL)
+        return -1;
+    file->fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file->fd >= 0)
+        return 0;
+    log_error("could not create file \"%s\": %m", file->temporary);
+    free(file->temporary);
+    file->temporary = NULL;
+    return -1;
+}
+
+int file_new_open(const char *path, struct file_new *file)
+{
+    *file = (struct file_new){.path = path, .fd = -1, .directory = path_directory(path)};
+    if (file->directory == NULL)
+        return -1;
+    file->fd = open(file->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (file->fd >= 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
+        log_error("could not create a file in \"%s\": %m", file->directory);
+    else if (open_hidden(file) == 0)
+        return 0;
+    file_new_free(file);
+    return -1;
+}
+
+int file_new_link(struct file_new *file)
+{
+    char descriptor[64];
+
+    if (file->temporary == NULL) {
+        snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", file->fd);
+        return linkat(AT_FDCWD, descriptor, AT_FDCWD, file->path, AT_SYMLINK_FOLLOW);
+    }
+    if (link(file->temporary, file->path) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return -1;
+    if (renameat2(AT_FDCWD, file->temporary, AT_FDCWD, file->path, RENAME_NOREPLACE) != 0)
+        return -1;
+    free(file->temporary);
+    file->temporary = NULL;
+    return 0;
+}
+
+void file_new_free(struct file_new *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    if (file->temporary != NULL)
+        unlink(file->temporary);
+    free(file->temporary);
+    free(file->directory);
+    file->temporary = file->directory = NULL;
+    file->fd = -1;
+}
+
 int file_sync_directory(const char *path)
 {
     int fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);

@@ -36,6 +36,22 @@ int body_read(const struct body *body, uint64_t offset, void *out, size_t length
  * 0, or -1 after logging; the old file is then untouched. */
 int file_replace(const char *path, const void *data, size_t length, mode_t mode);
 
+/* A new file, which gets its name only when it is whole: unnamed until then (O_TMPFILE), or, on file systems
+ * without that, of a hidden name beside it that nobody guesses, which listings pass over. Mode 0600. */
+#define FILE_TEMPORARY ".walferry-tmp" /* how the hidden name ends */
+struct file_new {
+    const char *path; /* its name to be; borrowed */
+    char *directory;
+    char *temporary; /* the hidden name; NULL */
+    int fd;          /* to write to */
+};
+/* 0, or -1 after logging. file_new_free in the first case. */
+int file_new_open(const char *path, struct file_new *file);
+/* Gives it its name, if that is free: 0, or -1 with errno set and nothing logged. Neither it nor the
+ * directory is synced. */
+int file_new_link(struct file_new *file);
+void file_new_free(struct file_new *file);
+
 /* fsync of a directory. 0, or -1 after logging. */
 int file_sync_directory(const char *path);
 /* Like mkdir -p, each new directory synced into its parent. 0, or -1 after logging. */

@@ -37,9 +37,7 @@ enum store_result store_file_list_unfinished(struct store *store, const char *pr
                                              bool (*each)(void *context,
                                                           const struct store_unfinished *unfinished),
                                              void *context);
-/* How a temporary file's name ends, where unnamed ones are not to be had; it begins with a dot. That of what
- * replaces a file (file_replace) does, too, and ends with the second. */
-#define STORE_FILE_TEMPORARY ".walferry-tmp"
+/* How the hidden name of what replaces a file (file_replace) ends; FILE_TEMPORARY: of a new one. */
 #define STORE_FILE_REPLACEMENT ".walferry"
 
 #endif

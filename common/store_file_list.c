@@ -223,8 +223,7 @@ static bool ends_with(const char *name, const char *ending)
 
 static bool is_temporary(const char *name)
 {
-    return name[0] == '.' &&
-           (ends_with(name, STORE_FILE_TEMPORARY) || ends_with(name, STORE_FILE_REPLACEMENT));
+    return name[0] == '.' && (ends_with(name, FILE_TEMPORARY) || ends_with(name, STORE_FILE_REPLACEMENT));
 }
 
 /* One that has been finished meanwhile is none. 0, or -1 after logging. */

@@ -1,14 +1,11 @@
-/* How an object gets into a directory: with its name only when it is whole and on disk. It is written to an
- * unnamed file (O_TMPFILE), synced, linked under its name if that is free, and the directory is synced. On
- * file systems without unnamed files a hidden name takes their place; listings pass over names that begin
- * with a dot. */
-#include "digest.h"
+/* How an object gets into a directory: with its name only when it is whole and on disk. It is written to a
+ * file without a name (file_new), synced, linked under its name if that is free, and the directory is
+ * synced. */
 #include "file.h"
 #include "log.h"
 #include "store_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,42 +15,14 @@
 struct pending { /* a file that has no name yet */
     struct store *store;
     char *path; /* its name to be */
-    char *directory;
-    char *temporary; /* where unnamed files are not to be had; else NULL */
-    int fd;
+    struct file_new file;
     uint64_t length;
     struct buffer gathered; /* not yet written: many small pieces become one call */
 };
 
-static int open_temporary(struct pending *pending)
-{
-    unsigned char random[8];
-    char hex[17];
-
-    if (random_bytes(random, sizeof random) != 0)
-        return -1;
-    hex_encode(random, sizeof random, hex);
-    pending->temporary = string_printf("%s/.%s" STORE_FILE_TEMPORARY, pending->directory, hex);
-    if (pending->temporary == NULL)
-        return -1;
-    pending->fd = open(pending->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (pending->fd < 0) {
-        log_error("could not create file \"%s\": %m", pending->temporary);
-        free(pending->temporary);
-        pending->temporary = NULL;
-        return -1;
-    }
-    return 0;
-}
-
 static void pending_free(struct pending *pending)
 {
-    if (pending->fd >= 0)
-        close(pending->fd);
-    if (pending->temporary != NULL)
-        unlink(pending->temporary);
-    free(pending->temporary);
-    free(pending->directory);
+    file_new_free(&pending->file);
     free(pending->path);
     buffer_free(&pending->gathered);
 }
@@ -95,28 +64,20 @@ static int make_directories(const struct store *store, const char *directory)
 
 static int pending_open(struct store *store, const char *key, struct pending *pending)
 {
-    *pending = (struct pending){.store = store, .fd = -1};
-    pending->path = store_file_path(store, key);
-    pending->directory = pending->path == NULL ? NULL : path_directory(pending->path);
-    if (pending->directory == NULL || !store_file_root_is_there(store) ||
-        make_directories(store, pending->directory) != 0)
-        goto failed;
-    pending->fd = open(pending->directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-    if (pending->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) {
-        log_error("could not create a file in \"%s\": %m", pending->directory);
-        goto failed;
-    }
-    if (pending->fd < 0 && open_temporary(pending) != 0)
-        goto failed;
-    return 0;
-failed:
-    pending_free(pending);
-    return -1;
+    char *path = store_file_path(store, key), *directory = path == NULL ? NULL : path_directory(path);
+
+    *pending = (struct pending){.store = store, .path = path, .file.fd = -1};
+    bool good = directory != NULL && store_file_root_is_there(store) &&
+                make_directories(store, directory) == 0 && file_new_open(path, &pending->file) == 0;
+    free(directory);
+    if (!good)
+        pending_free(pending);
+    return good ? 0 : -1;
 }
 
 static int write_out(struct pending *pending, const void *data, size_t length)
 {
-    if (file_write_fully(pending->fd, data, length) == 0)
+    if (file_write_fully(pending->file.fd, data, length) == 0)
         return 0;
     log_error("could not write file \"%s\": %m", pending->path);
     return -1;
@@ -140,25 +101,6 @@ static int pending_write(struct pending *pending, const void *data, size_t lengt
     if (pending->gathered.data == NULL && buffer_reserve(&pending->gathered, STORE_FILE_CHUNK_BYTES) != 0)
         return -1;
     return buffer_append(&pending->gathered, data, length);
-}
-
-static int link_pending(struct pending *pending)
-{
-    char descriptor[64];
-
-    if (pending->temporary == NULL) {
-        snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", pending->fd);
-        return linkat(AT_FDCWD, descriptor, AT_FDCWD, pending->path, AT_SYMLINK_FOLLOW);
-    }
-    if (link(pending->temporary, pending->path) == 0)
-        return 0;
-    if (errno == EEXIST)
-        return -1;
-    if (renameat2(AT_FDCWD, pending->temporary, AT_FDCWD, pending->path, RENAME_NOREPLACE) != 0)
-        return -1;
-    free(pending->temporary);
-    pending->temporary = NULL;
-    return 0;
 }
 
 /* The directory, and those above it: also when the object or a directory was there already, since another
@@ -187,18 +129,18 @@ static enum store_result pending_publish(struct pending *pending)
 
     if (pending_flush(pending) != 0)
         return STORE_FAILED;
-    if (fsync(pending->fd) != 0) {
+    if (fsync(pending->file.fd) != 0) {
         log_error("could not fsync file \"%s\": %m", pending->path);
         return STORE_FAILED;
     }
-    if (link_pending(pending) != 0) {
+    if (file_new_link(&pending->file) != 0) {
         if (errno != EEXIST) {
             log_error("could not link file \"%s\": %m", pending->path);
             return STORE_FAILED;
         }
         result = STORE_EXISTS;
     }
-    return sync_up_to_root(pending->store, pending->directory) == 0 &&
+    return sync_up_to_root(pending->store, pending->file.directory) == 0 &&
                    store_file_root_is_there(pending->store)
                ? result
                : STORE_FAILED;

@@ -92,7 +92,9 @@ static const struct option_spec own_options[] = {
     {"to", 0, "CONNINFO", set_to,
      "restore it by pg_restore, in one transaction, into the\ndatabase that this leads to (or has this "
      "name)"},
-    {"table", 't', "NAME", add_table, "with --to: only this table's definition and rows; the\nname alone, its schema by --schema (repeatable)"},
+    {"table", 't', "NAME", add_table,
+     "with --to: only this table's definition and rows; the\nname alone, its schema by --schema "
+     "(repeatable)"},
     {"schema", 'n', "NAME", add_schema, "with --to: only what is in this schema (repeatable)"},
     {"no-owner", 0, NULL, set_no_owner, "with --to: without owners and grants"},
     {"create", 'C', NULL, set_create,

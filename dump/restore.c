@@ -47,27 +47,17 @@ static int write_to_standard(struct sources *sources, const struct dump_stream *
     return sources_read(sources, stream, &sink);
 }
 
-/* link(2) puts it in place, since it replaces nothing. */
-static int place(const struct output *output, const char *temporary)
+static int place(struct file_new *file)
 {
-    char *directory = path_directory(output->path);
-    int result = directory == NULL ? -1 : 0;
-
-    if (result == 0 && (fsync(output->fd) != 0 || link(temporary, output->path) != 0)) {
-        log_error("could not create file \"%s\": %m", output->path);
-        result = -1;
-    }
-    if (result == 0)
-        result = file_sync_directory(directory);
-    free(directory);
-    return result;
+    if (fsync(file->fd) == 0 && file_new_link(file) == 0)
+        return file_sync_directory(file->directory);
+    log_error("could not create file \"%s\": %m", file->path);
+    return -1;
 }
 
 int restore_to_file(struct sources *sources, const struct dump_stream *stream, const char *path)
 {
-    struct output output = {-1, path};
-    const struct sink sink = {write_output, &output};
-    int result = -1;
+    struct file_new file;
 
     if (strcmp(path, "-") == 0)
         return write_to_standard(sources, stream);
@@ -76,19 +66,14 @@ int restore_to_file(struct sources *sources, const struct dump_stream *stream, c
         log_hint("Remove it, or name another one.");
         return -1;
     }
-    char *temporary = string_printf("%s.walferry", path);
-    if (temporary == NULL)
+    if (file_new_open(path, &file) != 0)
         return -1;
-    output.fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (output.fd < 0) {
-        log_error("could not create file \"%s\": %m", temporary);
-    } else {
-        if (sources_read(sources, stream, &sink) == 0)
-            result = place(&output, temporary);
-        close(output.fd);
-        unlink(temporary);
-    }
-    free(temporary);
+    struct output output = {file.fd, path};
+    const struct sink sink = {write_output, &output};
+    int result = sources_read(sources, stream, &sink);
+    if (result == 0)
+        result = place(&file);
+    file_new_free(&file);
     return result;
 }
 
@@ -166,9 +151,10 @@ static void explain_failure(const struct restore_wish *wish)
             return;
         }
     }
-    log_hint("%s", wish->creates ? "What was restored until then is there: drop that database before the next "
-                                   "try."
-                                 : "Nothing was restored: it was one transaction.");
+    log_hint("%s", wish->creates
+                       ? "What was restored until then is there: drop that database before the next "
+                         "try."
+                       : "Nothing was restored: it was one transaction.");
 }
 
 int restore_to_database(const struct config *config, struct sources *sources,

@@ -45,3 +45,17 @@ expect_output "hint: .*--schema \"app\" --table \"orders\""
 expect_equal "restored" "" "$(tables)"
 expect_status 0 dump-fetch -d shop --schema app --table orders --to rescue
 expect_equal "restored" orders "$(tables)"
+
+step "two calls for one file: one of them gets it, and it is what that one wrote; a file beside it is nobody's"
+echo mine >x.walferry && chmod 666 x.walferry
+dump-fetch -q -d shop -o x >shop.log 2>&1 &
+fetcher=$!
+status_other=0 status_shop=0
+dump-fetch -q -d other -o x >other.log 2>&1 || status_other=$?
+wait $fetcher || status_shop=$?
+cat shop.log other.log
+expect_equal "failures" 1 $((status_shop + status_other))
+expect_true "what it is" grep -q "dbname: $([ $status_shop = 0 ] && echo shop || echo other)" <<<"$(pg_restore --list x)"
+expect_equal "its mode" 600 "$(stat -c %a x)"
+expect_equal "the file beside it" mine "$(cat x.walferry)"
+rm x x.walferry
