@@ -16,8 +16,10 @@ static void open_one(const struct config *config, const struct repository_config
     struct source *source = &sources->items[sources->count++];
 
     source->is_open = repository_open(config, settings, &sources->state, &limits, &source->repository) == 0;
-    if (source->is_open && repository_load_cluster_to_read(&source->repository) == REPOSITORY_OK)
-        dump_list_load(&source->repository, &source->list);
+    source->settings = settings;
+    source->is_listed = source->is_open &&
+                        repository_load_cluster_to_read(&source->repository) == REPOSITORY_OK &&
+                        dump_list_load(&source->repository, &source->list) == REPOSITORY_OK;
 }
 
 /* The id that is meant. NULL: there is no dump. */
@@ -47,6 +49,28 @@ static void explain_none(const struct sources *sources, const struct config *con
              damaged > 0 ? "; those whose manifest is damaged or can't be read are passed over" : "");
 }
 
+/* The newest is meant, and a newer one than this can't be told from one that is not there. */
+static int check_newest(const struct sources *sources, const char *id)
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct source *source = &sources->items[i];
+        if (!source->is_listed)
+            log_warning("repository \"%s\" could not be asked: a newer dump than %s may be there",
+                        source->settings->name, id);
+        for (size_t k = source->list.count; k > 0; k--) {
+            const struct dump_entry *entry = &source->list.entries[k - 1];
+            if (entry->state != DUMP_DAMAGED || strcmp(entry->dump.id, id) <= 0)
+                continue;
+            log_error("dump %s in repository \"%s\" is newer, but its manifest is damaged or can't be read",
+                      entry->dump.id, source->settings->name);
+            log_tell_kind("damage");
+            log_hint("--dump %s takes the older one, the newest that can be read.", id);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int sources_open(const struct config *config, const struct repository_config *only, const char *id,
                  struct sources *sources)
 {
@@ -66,7 +90,7 @@ int sources_open(const struct config *config, const struct repository_config *on
             sources->dump = source->dump;
     }
     if (sources->dump != NULL)
-        return 0;
+        return strcmp(id, "latest") == 0 ? check_newest(sources, wanted) : 0;
     explain_none(sources, config, id);
     return -1;
 }

@@ -7,7 +7,8 @@
 
 struct source {
     struct repository repository;
-    bool is_open;
+    const struct repository_config *settings;
+    bool is_open, is_listed;
     struct dump_list list;
     const struct dump *dump; /* borrowed from the list; NULL: it does not have it */
 };
@@ -19,7 +20,8 @@ struct sources {
     const struct dump *dump; /* of the first that has it */
 };
 
-/* id: "latest" for the newest that any has. A repository that can't be read is passed over, with its error.
+/* id: "latest" for the newest that any has; it is an error if a newer one has a manifest that is damaged or
+ * can't be read. A repository that can't be read is passed over, with its error.
  * 0, or -1 after logging: none has it. sources_close in any case. */
 int sources_open(const struct config *config, const struct repository_config *only, const char *id,
                  struct sources *sources);

@@ -59,3 +59,25 @@ expect_true "what it is" grep -q "dbname: $([ $status_shop = 0 ] && echo shop ||
 expect_equal "its mode" 600 "$(stat -c %a x)"
 expect_equal "the file beside it" mine "$(cat x.walferry)"
 rm x x.walferry
+
+step "where a newer dump can't be read, the one before is not taken for the newest"
+sleep 1
+expect_status 0 dump-push --database shop
+second=$(tail -1 <<<"$output")
+mv "$dumps/$second/manifest.json" manifest.json && mkdir "$dumps/$second/manifest.json"
+expect_status 1 dump-fetch -d shop -o x
+expect_output "dump $second in repository \"here\" is newer, but its manifest"
+expect_output "hint: --dump $first takes the older one"
+expect_absent x
+rmdir "$dumps/$second/manifest.json"
+sed 's/"databases"/"databasez"/' manifest.json >"$dumps/$second/manifest.json"
+expect_status 1 dump-fetch -d shop --to other
+expect_status 0 dump-fetch --dump "$first" -d shop -o x
+mv manifest.json "$dumps/$second/manifest.json"
+config "[repository away]
+url = file://$T/away"
+rm x
+expect_status 0 dump-fetch -d shop -o x
+expect_output "warning: repository \"away\" could not be asked: a newer dump than $second may be there"
+config
+rm x
