@@ -35,6 +35,8 @@ struct push {
     struct heartbeat heartbeat;
     struct progress progress;
     char *block;
+    char head[5]; /* of the stream that is written */
+    size_t head_length;
 };
 
 /* What is to be dumped */
@@ -122,6 +124,8 @@ static int store_output(struct push *push, struct tool *tool)
     while ((got = tool_read(tool, push->block, BLOCK_BYTES)) > 0) {
         progress_add(&push->progress, (uint64_t)got);
         tick(push);
+        for (ssize_t i = 0; i < got && push->head_length < sizeof push->head; i++)
+            push->head[push->head_length++] = push->block[i];
         if (pieces_write(push->pieces, push->block, (size_t)got) != 0)
             return -1;
     }
@@ -176,6 +180,18 @@ static int run_pg_dumpall(struct push *push, const char *what, const char *conni
     return run_tool(push, what, words);
 }
 
+/* A program may say 0 and have written nothing, or something else. */
+static int check_head(const struct push *push, const struct dump_stream *stream, const char *what)
+{
+    if (stream->oid == 0 ? push->head_length > 0
+                         : push->head_length == sizeof push->head && memcmp(push->head, "PGDMP", 5) == 0)
+        return 0;
+    log_error("%s wrote %s", what, push->head_length == 0 ? "nothing" : "something else than a dump");
+    log_hint("Is it PostgreSQL's own program? A script in its place has to hand on all its arguments, and to "
+             "write nothing else to standard output.");
+    return -1;
+}
+
 static int dump_one(struct push *push, struct dump_stream *stream, uint64_t *stored)
 {
     char passfile[32];
@@ -187,9 +203,11 @@ static int dump_one(struct push *push, struct dump_stream *stream, uint64_t *sto
                                          tool_passfile_path(push->passfile, passfile));
     int result = -1;
 
+    push->head_length = 0;
     if (what != NULL && conninfo != NULL && cluster_clock(push->config->conninfo, &stream->started) == 0 &&
         pieces_begin(push->pieces, stream->oid) == 0 &&
-        (is_database ? run_pg_dump : run_pg_dumpall)(push, what, conninfo) == 0)
+        (is_database ? run_pg_dump : run_pg_dumpall)(push, what, conninfo) == 0 &&
+        check_head(push, stream, what) == 0)
         result = pieces_end(push->pieces, stream, stored);
     if (result == 0)
         log_info("%s: %" PRIu64 " bytes", what, stream->bytes);
@@ -273,6 +291,17 @@ static int check_stored(struct target *target, const struct dump *dump)
     return result;
 }
 
+/* Will it be read? */
+static int check_manifest(const struct buffer *text)
+{
+    struct dump dump;
+
+    if (dump_parse(text->data, text->length, "the manifest to be stored", &dump) != 0)
+        return -1;
+    dump_free(&dump);
+    return 0;
+}
+
 static int put_manifest(struct push *push, struct target *target)
 {
     struct targets *targets = &push->targets;
@@ -282,7 +311,8 @@ static int put_manifest(struct push *push, struct target *target)
     push->dump.codec = targets->lanes[target->lane].codec;
     for (size_t i = 0; i < push->dump.stream_count; i++)
         push->dump.streams[i].stored_bytes = push->stored[i * targets->lane_count + target->lane];
-    if (check_stored(target, &push->dump) == 0 && dump_seal(&push->dump, &text) == 0)
+    if (check_stored(target, &push->dump) == 0 && dump_seal(&push->dump, &text) == 0 &&
+        check_manifest(&text) == 0)
         result = target_put(targets, target, "manifest.json", &text);
     buffer_free(&text);
     return result;
