@@ -47,12 +47,17 @@ static void log_notice(void *context, const char *message)
     log_debug("server: %s", text);
 }
 
-static bool is_given(const PQconninfoOption *options, const char *keyword)
+static const char *find_setting(const PQconninfoOption *options, const char *keyword)
 {
     for (; options != NULL && options->keyword != NULL; options++)
         if (strcmp(options->keyword, keyword) == 0)
-            return options->val != NULL;
-    return false;
+            return options->val;
+    return NULL;
+}
+
+static bool is_given(const PQconninfoOption *options, const char *keyword)
+{
+    return find_setting(options, keyword) != NULL;
 }
 
 /* Caller frees with PQconninfoFree; NULL after logging. */
@@ -102,6 +107,24 @@ static PGconn *connect_with_defaults(const char *key, const char *conninfo)
     return connection;
 }
 
+int server_check_database(const char *key, const char *conninfo)
+{
+    PQconninfoOption *options = parse_conninfo(key, conninfo);
+    const char *name = options == NULL ? NULL : find_setting(options, "dbname");
+    int result = -1;
+
+    if ((name != NULL && *name != '\0') ||
+        (options != NULL && (is_given(options, "service") || getenv("PGSERVICE") != NULL ||
+                             (name == NULL && getenv("PGDATABASE") != NULL))))
+        result = 0;
+    else if (options != NULL)
+        log_error("%s names no database", key);
+    if (options != NULL && result != 0)
+        log_hint("Add dbname=NAME: without it libpq takes the database that has the user's name.");
+    PQconninfoFree(options);
+    return result;
+}
+
 /* name='value', in libpq's quotes. */
 static int append_setting(struct buffer *out, const char *name, const char *value)
 {
@@ -116,14 +139,6 @@ static int append_setting(struct buffer *out, const char *name, const char *valu
 static bool is_secret(const PQconninfoOption *option)
 {
     return strchr(option->dispchar, '*') != NULL;
-}
-
-static const char *find_setting(const PQconninfoOption *options, const char *keyword)
-{
-    for (; options->keyword != NULL; options++)
-        if (strcmp(options->keyword, keyword) == 0)
-            return options->val;
-    return NULL;
 }
 
 static int append_settings(struct buffer *out, const PQconninfoOption *options, bool has_passfile,

@@ -15,6 +15,10 @@ int server_check_conninfo(const char *key, const char *conninfo);
  * nothing else. key: its name in the configuration. NULL after logging. */
 struct server *server_connect(const char *key, const char *conninfo);
 
+/* Does it lead to a database that somebody has named: dbname, a service, or $PGDATABASE? key, conninfo: as in
+ * server_connect. 0, or -1 after logging. */
+int server_check_database(const char *key, const char *conninfo);
+
 /* What a program of PostgreSQL's is told, so that it gets to the server of conninfo (as libpq reads it), into
  * this database (NULL: that of conninfo): without a password, which others could see. passfile: the path of a
  * file that has it, NULL for none. key as in server_connect. Caller frees. NULL after logging. */

@@ -2,6 +2,7 @@
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/server.h"
 #include "restore.h"
 
 #include <stdio.h>
@@ -21,12 +22,6 @@ static int set_dump(void *context, const char *value)
     return dump_wish_is_valid(value) ? 0 : -1;
 }
 
-static int set_database(void *context, const char *value)
-{
-    ((struct request *)context)->database = value;
-    return 0;
-}
-
 static int set_globals(void *context, const char *value)
 {
     (void)value;
@@ -34,16 +29,30 @@ static int set_globals(void *context, const char *value)
     return 0;
 }
 
+/* Empty is what a script makes of a variable that is not set. */
+static int set_text(const char *option, const char **text, const char *value)
+{
+    if (*value == '\0') {
+        log_error("%s is empty", option);
+        return -1;
+    }
+    *text = value;
+    return 0;
+}
+
+static int set_database(void *context, const char *value)
+{
+    return set_text("--database", &((struct request *)context)->database, value);
+}
+
 static int set_output(void *context, const char *value)
 {
-    ((struct request *)context)->output = value;
-    return 0;
+    return set_text("--output", &((struct request *)context)->output, value);
 }
 
 static int set_to(void *context, const char *value)
 {
-    ((struct request *)context)->wish.conninfo = value;
-    return 0;
+    return set_text("--to", &((struct request *)context)->wish.conninfo, value);
 }
 
 static int add_name(const char *option, const char **names, size_t *count, const char *value)
@@ -128,7 +137,9 @@ static int check(const struct request *request)
     else if (wish->creates && (wish->table_count > 0 || wish->schema_count > 0))
         problem = "--create can't be combined with --table or --schema";
     if (problem == NULL)
-        return 0;
+        return wish->conninfo == NULL || restore_is_name(wish->conninfo)
+                   ? 0
+                   : server_check_database("--to", wish->conninfo);
     log_error("%s", problem);
     return -1;
 }

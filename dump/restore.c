@@ -132,10 +132,14 @@ static void fill_words(char *words[WORDS_MOST], const struct restore_wish *wish,
     add(words, &count, NULL);
 }
 
-/* A name alone is that of a database. */
+bool restore_is_name(const char *conninfo)
+{
+    return strchr(conninfo, '=') == NULL && strstr(conninfo, "://") == NULL;
+}
+
 static char *target_conninfo(const char *text, const char *passfile)
 {
-    bool is_name = strchr(text, '=') == NULL && strstr(text, "://") == NULL;
+    bool is_name = restore_is_name(text);
 
     return server_conninfo_for("--to", is_name ? "" : text, is_name ? text : NULL, passfile);
 }
@@ -165,7 +169,7 @@ int restore_to_database(const struct config *config, struct sources *sources,
     int fd = -1, result = -1;
     unsigned major;
     char *path = tool_find(config, "pg_restore", sources->dump->program_major, &major);
-    bool is_name = strchr(wish->conninfo, '=') == NULL && strstr(wish->conninfo, "://") == NULL;
+    bool is_name = restore_is_name(wish->conninfo);
 
     if (what != NULL && path != NULL && tool_open_passfile("--to", is_name ? "" : wish->conninfo, &fd) == 0 &&
         (conninfo = target_conninfo(wish->conninfo, tool_passfile_path(fd, passfile))) != NULL) {

@@ -8,6 +8,9 @@
  * replaced. 0, or -1 after logging. */
 int restore_to_file(struct sources *sources, const struct dump_stream *stream, const char *path);
 
+/* Is it the name of a database, rather than a connection string? */
+bool restore_is_name(const char *conninfo);
+
 #define RESTORE_NAMES_MOST 200
 struct restore_wish {
     const char *conninfo; /* the database to restore into, as libpq reads it; or its name alone */

@@ -81,3 +81,33 @@ expect_status 0 dump-fetch -d shop -o x
 expect_output "warning: repository \"away\" could not be asked: a newer dump than $second may be there"
 config
 rm x
+
+step "no database that nobody has named is restored into"
+for wrong in "" "host=$T/run/main" "postgresql://%2ftmp/" "dbname=''"; do
+    expect_status 2 env -u PGDATABASE dump-fetch --dump "$first" -d other --to "$wrong"
+    expect_output "--to is empty|--to names no database"
+done
+expect_status 2 dump-fetch -d shop --output ""
+expect_status 2 dump-fetch -d "" --output x
+expect_status 0 dump-fetch --dump "$first" -d other --to "host=$T/run/main" # PGDATABASE
+
+step "a pg_dump that writes nothing, or something else, and says 0"
+mkdir bin
+for program in pg_dump pg_dumpall pg_restore; do
+    printf '#!/bin/bash\ncase "$*:$(cat %q)" in --version:* | *:whole) exec %q "$@" ;; *:%s) shift ;; *) exec %q "$@" ;; esac\n' "$T/mode" "$PG_BIN/$program" "$program-*" "$PG_BIN/$program" >bin/$program
+    cat >>bin/$program <<SCRIPT
+case \$(cat $T/mode) in
+*-text) echo "something to say" ;;
+*-stall) echo \$\$ >$T/stalled; exec sleep 1000 ;;
+esac
+SCRIPT
+    chmod 755 bin/$program
+done
+config "" "" && sed -i "s|^pg_bin = .*|pg_bin = $T/bin|" "$CONFIG"
+for mode in pg_dump-nothing pg_dump-text pg_dumpall-nothing; do
+    echo $mode >mode
+    expect_status 1 dump-push
+    expect_output "error: ${mode%-*} of .* wrote (nothing|something else than a dump)"
+done
+expect_status 0 dump-list
+expect_equal "dumps" 2 "$(ls "$dumps"/*/manifest.json | wc -l)"
