@@ -60,16 +60,42 @@ static bool is_given(const PQconninfoOption *options, const char *keyword)
     return find_setting(options, keyword) != NULL;
 }
 
+/* libpq's words may quote any part of it, and so may those of who fails to find a host that a password with
+ * an '@' has become. */
+static bool may_hold_password(const char *conninfo)
+{
+    return strcasestr(conninfo, "password") != NULL || strchr(conninfo, '@') != NULL;
+}
+
+static void log_malformed(const char *key, const char *conninfo, const char *problem)
+{
+    const char *where = strncmp(key, "--", 2) == 0 ? "" : " in section [cluster] of the configuration";
+    char text[1024];
+
+    one_line(problem, text, sizeof text);
+    if (!may_hold_password(conninfo)) {
+        log_error("%s%s is malformed: %s", key, where, text);
+        return;
+    }
+    log_error("%s%s is malformed", key, where);
+    log_hint(
+        "Put values with blanks into single quotes, and write %%40 for @ and the like in the password of a "
+        "URI. What libpq says of it is not shown, since it may quote the password.");
+}
+
 /* Caller frees with PQconninfoFree; NULL after logging. */
 static PQconninfoOption *parse_conninfo(const char *key, const char *conninfo)
 {
-    char *problem = NULL, text[1024];
+    char *problem = NULL;
     PQconninfoOption *options = PQconninfoParse(conninfo, &problem);
+    const char *host = find_setting(options, "host");
 
     if (options == NULL) {
-        one_line(problem == NULL ? "out of memory" : problem, text, sizeof text);
-        log_error("%s%s is malformed: %s", key,
-                  strncmp(key, "--", 2) == 0 ? "" : " in section [cluster] of the configuration", text);
+        log_malformed(key, conninfo, problem == NULL ? "out of memory" : problem);
+    } else if (host != NULL && *host != '/' && *host != '@' && strchr(host, '@') != NULL) {
+        log_malformed(key, conninfo, "");
+        PQconninfoFree(options);
+        options = NULL;
     }
     PQfreemem(problem);
     return options;

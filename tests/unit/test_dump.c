@@ -180,6 +180,9 @@ static void test_policy(void)
 
 static void test_conninfo(void)
 {
+    static const char *const malformed[] = {
+        "host=db1 password=correct horse", "host=db1 password='correct horse", "host=db1 PassWord correct",
+        "postgresql://me:correct@horse@db1/x", "postgresql://me:correct@horse/db1:x:y?a"};
     char *text, *line;
 
     unsetenv("PGPASSWORD");
@@ -206,6 +209,17 @@ static void test_conninfo(void)
     unit_listen();
     CHECK(server_passfile_line("--to", "host=db1 nonsense", &line) == -1);
     CHECK(unit_heard("--to is malformed"));
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        unit_listen();
+        CHECK(server_check_conninfo("conninfo", malformed[i]) == -1);
+        const char *said = unit_listened();
+        CHECK(strstr(said, "is malformed") != NULL);
+        CHECK(strstr(said, "horse") == NULL && strstr(said, "correct") == NULL);
+    }
+    CHECK(server_check_conninfo("conninfo", "postgresql://me:correct%40horse@db1/x") == 0);
+    unit_listen();
+    CHECK(server_check_conninfo("conninfo", "host=db1 prot=5433") == -1);
+    CHECK(unit_heard("prot"));
 }
 
 int main(void)
