@@ -333,6 +333,18 @@ static int check_drill(struct config *config)
     return 0;
 }
 
+/* Else programs of whatever directory somebody stands in are run. */
+static int check_dump(struct config *config)
+{
+    if (config->dump_pg_bin == NULL)
+        return 0;
+    cut_slashes(config->dump_pg_bin);
+    if (*config->dump_pg_bin == '/')
+        return 0;
+    log_error("configuration file \"%s\": [dump] pg_bin must be an absolute path", config->path);
+    return -1;
+}
+
 /* Not at the end of a night's backup. */
 static int check_hook(const struct config *config, const char *name, const char *line)
 {
@@ -352,7 +364,7 @@ static int check_hook(const struct config *config, const char *name, const char 
 int config_check(struct config *config, const struct config_seen *repositories_seen)
 {
     if (check_cluster(config) != 0 || check_compression(config) != 0 || check_drill(config) != 0 ||
-        check_hook(config, "on_success", config->hook_on_success) != 0 ||
+        check_dump(config) != 0 || check_hook(config, "on_success", config->hook_on_success) != 0 ||
         check_hook(config, "on_failure", config->hook_on_failure) != 0)
         return -1;
     if (config->repository_count == 0) {

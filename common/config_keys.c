@@ -63,7 +63,8 @@ static const struct config_key keys[] = {
     {"hooks", "on_failure", VALUE_TEXT, CONFIG(hook_on_failure), 0, 0, NULL, NULL},
     {"hooks", "timeout", VALUE_NUMBER, CONFIG(hook_timeout_seconds), 1, 3600, NULL, NULL},
     {"dump", "pg_bin", VALUE_TEXT, CONFIG(dump_pg_bin), 0, 0, NULL, NULL},
-    {"dump", "lock_timeout", VALUE_DURATION, CONFIG(dump_lock_timeout_seconds), 1, 0, NULL, NULL},
+    {"dump", "lock_timeout", VALUE_DURATION, CONFIG(dump_lock_timeout_seconds), 1, 34560, NULL,
+     NULL}, /* 24 days: as milliseconds it has to fit an int */
     {"repository", "url", VALUE_TEXT, REPOSITORY(url), 0, 0, NULL, NULL},
     {"repository", "region", VALUE_TEXT, REPOSITORY(region), 0, 0, NULL, NULL},
     {"repository", "endpoint", VALUE_TEXT, REPOSITORY(endpoint), 0, 0, NULL, NULL},
@@ -286,6 +287,9 @@ static char *explain(const struct config_key *key, const char *value)
         return string_printf("\"%s\" must be 0, or a whole number with a unit (kB, MB, GB), not \"%s\"",
                              key->name, value);
     case VALUE_DURATION:
+        if (key->most > 0)
+            return string_printf("\"%s\" must be a duration from %u to %u min, as in 2 hours, not \"%s\"",
+                                 key->name, key->least, key->most, value);
         return string_printf(
             "\"%s\" must be a duration of at least %u min, as in 36 hours, 7 days or 2 weeks, "
             "not \"%s\"",
@@ -320,7 +324,8 @@ static bool parse(const struct config_key *key, const char *value, void *member)
     case VALUE_BYTES:
         return config_bytes_parse(value, member) && *(uint64_t *)member >= (uint64_t)key->least << 20;
     case VALUE_DURATION:
-        return config_duration_parse(value, member) && *(uint64_t *)member >= (uint64_t)key->least * 60;
+        return config_duration_parse(value, member) && *(uint64_t *)member >= (uint64_t)key->least * 60 &&
+               (key->most == 0 || *(uint64_t *)member <= (uint64_t)key->most * 60);
     case VALUE_SWITCH:
         return parse_switch(value, member);
     case VALUE_CODEC:

@@ -240,6 +240,8 @@ static void test_bad(void)
         BASE "[wal-fetch]\nparallel = 17\n",
         BASE "[drill]\nscratch = drills\n",
         BASE "[drill]\npg_bin = bin\n",
+        BASE "[dump]\npg_bin = bin\n",
+        BASE "[dump]\nlock_timeout = 25 days\n",
         BASE "[drill]\nscan = all\n",
         BASE "[drill]\ntimeout = 59\n",
         BASE "[drill]\nreport = maybe\n",
