@@ -100,11 +100,11 @@ void cluster_facts_free(struct cluster_facts *facts)
     *facts = (struct cluster_facts){0};
 }
 
-int cluster_clock(const char *conninfo, int64_t *time)
+#define MICROSECONDS(time)                                                                                   \
+    "(pg_catalog.date_part('epoch', " time ") OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8"
+
+static int ask_time(const char *conninfo, const char *sql, int64_t *time)
 {
-    static const char sql[] =
-        "SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) "
-        "1000000)::pg_catalog.int8";
     struct server *server = server_connect("conninfo", conninfo);
     struct server_rows rows;
     int result = -1;
@@ -116,4 +116,29 @@ int cluster_clock(const char *conninfo, int64_t *time)
     }
     server_close(server);
     return result;
+}
+
+int cluster_clock(const char *conninfo, int64_t *time)
+{
+    return ask_time(conninfo, "SELECT " MICROSECONDS("pg_catalog.clock_timestamp()"), time);
+}
+
+/* A standby that has replayed no commit since it was started is beyond its last checkpoint at least. */
+int cluster_committed(const char *conninfo, int64_t *time)
+{
+    return ask_time(
+        conninfo,
+        "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN " MICROSECONDS(
+            "LEAST(pg_catalog.clock_timestamp(), COALESCE(pg_catalog.pg_last_xact_replay_timestamp(),"
+            " (SELECT checkpoint_time FROM pg_catalog.pg_control_checkpoint())))") " ELSE " MICROSECONDS("pg_"
+                                                                                                         "cat"
+                                                                                                         "alo"
+                                                                                                         "g."
+                                                                                                         "clo"
+                                                                                                         "ck_"
+                                                                                                         "tim"
+                                                                                                         "est"
+                                                                                                         "amp"
+                                                                                                         "()") " END",
+        time);
 }

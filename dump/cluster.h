@@ -26,5 +26,7 @@ void cluster_facts_free(struct cluster_facts *facts);
 
 /* The server's clock now, in a session of its own: nothing is left open for hours. 0, or -1 after logging. */
 int cluster_clock(const char *conninfo, int64_t *time);
+/* The same, of what the server has: a standby has only what it has replayed. */
+int cluster_committed(const char *conninfo, int64_t *time);
 
 #endif

@@ -116,6 +116,8 @@ static void print_detail(const struct dump *dump)
 
     print_titles();
     print_row(dump);
+    if (dump->from_standby)
+        printf("from a standby\n");
     printf("\n%-20s  %10s  %10s  %s\n", "committed until", "size", "stored", "database");
     for (size_t i = 0; i < dump->stream_count; i++) {
         const struct dump_stream *stream = &dump->streams[i];

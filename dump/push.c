@@ -204,7 +204,8 @@ static int dump_one(struct push *push, struct dump_stream *stream, uint64_t *sto
     int result = -1;
 
     push->head_length = 0;
-    if (what != NULL && conninfo != NULL && cluster_clock(push->config->conninfo, &stream->started) == 0 &&
+    if (what != NULL && conninfo != NULL &&
+        cluster_committed(push->config->conninfo, &stream->started) == 0 &&
         pieces_begin(push->pieces, stream->oid) == 0 &&
         (is_database ? run_pg_dump : run_pg_dumpall)(push, what, conninfo) == 0 &&
         check_head(push, stream, what) == 0)
