@@ -23,7 +23,8 @@
 struct dump_stream {
     uint32_t oid;    /* of the database; 0: the globals */
     char *name;      /* of the database; NULL: the globals. Owned */
-    int64_t started; /* by the server's clock, just before: what was committed until then is in it */
+    int64_t started; /* just before: what was committed until then is in it. By the server's clock, of
+                        a standby the last commit it had replayed */
     uint64_t pieces;
     uint64_t bytes, stored_bytes;
     unsigned char sha256[SHA256_BYTES]; /* of all its plain bytes */
@@ -100,11 +101,18 @@ struct dump_list {
     size_t count, capacity;
     size_t damaged;
     bool keeps_versions; /* the bucket does */
+    int64_t now;         /* by the store's clock */
 };
 /* The repository's cluster must be loaded. OK or FAILED. */
 enum repository_result dump_list_load(struct repository *repository, struct dump_list *list);
+/* Of a dump that has no manifest: started.json, the heartbeat, else what is there at all: whoever copies a
+ * repository may bring the pieces first. *heard 0: nothing is there. 0, or -1 after logging. */
+int dump_last_sign(struct repository *repository, const struct dump *dump, int64_t *heard);
 void dump_list_free(struct dump_list *list);
-/* Complete, and of this id; "latest": the newest. NULL: there is none. */
+/* Ended later than now: the server's clock was wrong. */
+bool dump_is_in_future(const struct dump *dump, int64_t now);
+/* Complete, and of this id; "latest": the newest, one in the future only if there is no other. NULL: there is
+ * none. */
 const struct dump *dump_list_find(const struct dump_list *list, const char *id);
 
 #endif

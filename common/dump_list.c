@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLOCKS_APART_MICROSECONDS 60000000 /* is no wrong clock */
+
 struct id_reading {
     struct dump_list *list;
     uint64_t system_identifier;
@@ -93,11 +95,62 @@ static enum repository_result load_manifest(struct repository *repository, struc
     return result;
 }
 
+/* The keys of a folder that are first and last in order: one of them came last, if they came in order. */
+struct ends {
+    char *keys[2];
+    bool failed;
+};
+
+static bool take_end(void *context, const char *key, uint64_t bytes)
+{
+    struct ends *ends = context;
+    size_t i = ends->keys[0] != NULL;
+
+    (void)bytes;
+    free(ends->keys[i]);
+    ends->keys[i] = string_copy(key);
+    ends->failed = ends->failed || ends->keys[i] == NULL;
+    return !ends->failed;
+}
+
+static int newest_object(struct repository *repository, const struct dump *dump, int64_t *time)
+{
+    struct ends ends = {{NULL, NULL}, false};
+    char *prefix = dump_key(repository, dump->system_identifier, dump->id, "");
+    const struct store_listing listing = {.prefix = prefix, .each = take_end, .context = &ends};
+    int result = -1;
+
+    if (prefix != NULL) {
+        enum store_result listed = store_list(repository->store, &listing);
+        result = (listed == STORE_OK || listed == STORE_ABSENT) && !ends.failed ? 0 : -1;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        int64_t stored = 0;
+        if (result == 0 && ends.keys[i] != NULL &&
+            store_time_of(repository->store, ends.keys[i], &stored) < 0)
+            result = -1;
+        *time = stored > *time ? stored : *time;
+        free(ends.keys[i]);
+    }
+    free(prefix);
+    return result;
+}
+
+int dump_last_sign(struct repository *repository, const struct dump *dump, int64_t *heard)
+{
+    char folder[DUMP_ID_BYTES + 8];
+
+    *heard = 0;
+    snprintf(folder, sizeof folder, "dumps/%s", dump->id);
+    if (sign_last(repository, dump->system_identifier, folder, heard) != 0)
+        return -1;
+    return *heard != 0 ? 0 : newest_object(repository, dump, heard);
+}
+
 static enum repository_result load_entry(struct repository *repository, struct dump_list *list,
                                          struct dump_entry *entry)
 {
     enum repository_result result = load_manifest(repository, entry, &list->keeps_versions);
-    char folder[DUMP_ID_BYTES + 8];
 
     if (result == REPOSITORY_FAILED && !repository_answers(repository))
         return REPOSITORY_FAILED;
@@ -107,10 +160,7 @@ static enum repository_result load_entry(struct repository *repository, struct d
     list->damaged += entry->state == DUMP_DAMAGED;
     if (entry->state != DUMP_UNFINISHED)
         return REPOSITORY_OK;
-    snprintf(folder, sizeof folder, "dumps/%s", entry->dump.id);
-    return sign_last(repository, entry->dump.system_identifier, folder, &entry->heard) == 0
-               ? REPOSITORY_OK
-               : REPOSITORY_FAILED;
+    return dump_last_sign(repository, &entry->dump, &entry->heard) == 0 ? REPOSITORY_OK : REPOSITORY_FAILED;
 }
 
 static int compare_ids(const void *left, const void *right)
@@ -130,6 +180,13 @@ enum repository_result dump_list_load(struct repository *repository, struct dump
         result = load_ids(repository, repository->cluster.generations[i].system_identifier, list);
     for (size_t i = 0; result == REPOSITORY_OK && i < list->count; i++)
         result = load_entry(repository, list, &list->entries[i]);
+    list->now = store_now(repository->store);
+    for (size_t i = 0; result == REPOSITORY_OK && i < list->count; i++)
+        if (list->entries[i].state == DUMP_COMPLETE && dump_is_in_future(&list->entries[i].dump, list->now))
+            log_warning(
+                "dump %s in repository \"%s\" ended in the future, by the server's clock of then: it is "
+                "not taken for the latest",
+                list->entries[i].dump.id, repository->settings->name);
     if (result != REPOSITORY_OK)
         dump_list_free(list);
     else if (list->count > 1)
@@ -142,15 +199,26 @@ void dump_list_free(struct dump_list *list)
     for (size_t i = 0; i < list->count; i++)
         dump_free(&list->entries[i].dump);
     free(list->entries);
-    *list = (struct dump_list){NULL, 0, 0, 0, false};
+    *list = (struct dump_list){.entries = NULL};
+}
+
+bool dump_is_in_future(const struct dump *dump, int64_t now)
+{
+    return dump->ended > now + CLOCKS_APART_MICROSECONDS;
 }
 
 const struct dump *dump_list_find(const struct dump_list *list, const char *id)
 {
+    bool wants_latest = strcmp(id, "latest") == 0;
+    const struct dump *future = NULL;
+
     for (size_t i = list->count; i > 0; i--) {
         const struct dump_entry *entry = &list->entries[i - 1];
-        if (entry->state == DUMP_COMPLETE && (strcmp(id, "latest") == 0 || strcmp(id, entry->dump.id) == 0))
+        if (entry->state != DUMP_COMPLETE || (!wants_latest && strcmp(id, entry->dump.id) != 0))
+            continue;
+        if (!wants_latest || !dump_is_in_future(&entry->dump, list->now))
             return &entry->dump;
+        future = future == NULL ? &entry->dump : future;
     }
-    return NULL;
+    return future; /* if there is no other */
 }

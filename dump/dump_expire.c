@@ -1,6 +1,5 @@
 /* dump-expire: removes the dumps that a repository's policy no longer wants, and what was given up. Says
  * first what goes, what stays, and why. */
-#include "common/backup_sign.h"
 #include "common/interrupt.h"
 #include "common/log.h"
 #include "common/options.h"
@@ -135,12 +134,10 @@ static int is_still_given_up(struct plan *plan, const struct dump_entry *entry)
 {
     struct repository *repository = &plan->repository;
     char *key = dump_key(repository, entry->dump.system_identifier, entry->dump.id, "manifest.json");
-    char folder[DUMP_ID_BYTES + 8];
     int64_t heard = 0, stored = 0;
     int result = -1;
 
-    snprintf(folder, sizeof folder, "dumps/%s", entry->dump.id);
-    if (key != NULL && sign_last(repository, entry->dump.system_identifier, folder, &heard) == 0) {
+    if (key != NULL && dump_last_sign(repository, &entry->dump, &heard) == 0) {
         int found = store_time_of(repository->store, key, &stored);
         result = found < 0 ? -1 : heard == entry->heard && found == 0;
     }
@@ -198,8 +195,11 @@ static int expire_planned(struct plan *plan, struct request *request, struct jso
     plan->reasons = calloc(plan->list.count + 1, sizeof *plan->reasons);
     if (plan->reasons == NULL)
         return log_out_of_memory();
-    dump_policy_plan(&plan->repository.settings->retention, &plan->list, store_now(plan->repository.store),
-                     plan->reasons);
+    if (dump_policy_plan(&plan->repository.settings->retention, &plan->list,
+                         store_now(plan->repository.store), plan->reasons) != 0) {
+        free(plan->reasons);
+        return -1;
+    }
     if (object != NULL)
         fill_json(plan, object);
     else

@@ -111,3 +111,37 @@ for mode in pg_dump-nothing pg_dump-text pg_dumpall-nothing; do
 done
 expect_status 0 dump-list
 expect_equal "dumps" 2 "$(ls "$dumps"/*/manifest.json | wc -l)"
+
+step "what a standby has not replayed is not claimed"
+config
+pg_basebackup -h "$T/run/main" -D standby -R -c fast
+server_start standby
+replayed() { [ "$(sql main "select replay_lsn >= pg_current_wal_lsn() from pg_stat_replication")" = t ]; }
+sql main "create table until as select now()" >/dev/null
+wait_until 30 "the standby" replayed
+sql standby "select pg_wal_replay_pause()" >/dev/null
+sleep 2
+sql main "insert into until select now()" >/dev/null
+sed -i "s|^conninfo = .*|conninfo = host=$T/run/standby user=postgres|" "$CONFIG"
+expect_status 0 dump-push --database postgres
+expect_status 0 dump-list --dump latest
+expect_output "from a standby"
+expect_status 0 dump-list --dump latest --json
+until=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["dumps"][-1]["databases"][0]["started"])' <<<"$output")
+expect_equal "claims the commit that it lacks" f "$(sql main "select '$until'::timestamptz >= max(now) from until")"
+expect_equal "claims the one that it has" t "$(sql main "select '$until'::timestamptz >= min(now) from until")"
+server_stop standby
+config
+
+step "pieces that came before the rest are no rubbish yet; a dump of one database pushes out none of another"
+config $'keep_dumps = 1\norphan_age = 60 min'
+copied=$dumps/20261101T000000Z
+mkdir "$copied" && cp "$dumps/$first"/*-0000* "$copied"
+expect_status 0 dump-expire --dry-run
+expect_output "20261101T000000Z stays: unfinished"
+expect_output "$first stays: keep_dumps, the newest of a database"
+find "$copied" -exec touch -d '2 hours ago' {} +
+expect_status 0 dump-expire
+expect_absent "$copied"
+config
+server_stop main

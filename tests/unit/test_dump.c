@@ -123,6 +123,7 @@ static void test_names(void)
 
 #define ENTRIES_MOST 16
 static struct dump_entry entries[ENTRIES_MOST];
+static struct dump_stream both[] = {{.oid = 0}, {.oid = 5, .name = (char *)"shop"}};
 static unsigned reasons[ENTRIES_MOST];
 
 static struct dump_entry *entry_of(struct dump_list *list, enum dump_state state, int64_t ended)
@@ -130,7 +131,11 @@ static struct dump_entry *entry_of(struct dump_list *list, enum dump_state state
     struct dump_entry *entry = &entries[list->count++];
 
     *entry = (struct dump_entry){.state = state, .heard = ended};
-    entry->dump.ended = state == DUMP_COMPLETE ? ended : 0;
+    if (state == DUMP_COMPLETE) {
+        entry->dump.ended = ended;
+        entry->dump.streams = both;
+        entry->dump.stream_count = 2;
+    }
     return entry;
 }
 
@@ -174,6 +179,41 @@ static void test_policy(void)
     CHECK(reasons[0] == 0 && reasons[1] == DUMP_KEPT_MONTHLY && reasons[2] == 0 &&
           reasons[3] == (DUMP_KEPT_MONTHLY | DUMP_KEPT_NEWEST));
     CHECK_TEXT(dump_reason_name(DUMP_KEPT_MONTHLY), "keep_dumps_monthly");
+}
+
+/* Dumps of one database push out none of another, nor the globals; by name, whatever the oid. */
+static void test_policy_of_databases(void)
+{
+    static struct dump_stream small[] = {{.oid = 7, .name = (char *)"small"}},
+                              anew[] = {{.oid = 9, .name = (char *)"shop"}};
+    struct retention_policy policy = {.keep_dumps = 2};
+    struct dump_list list = {.entries = entries};
+
+    for (int i = 0; i < 4; i++)
+        entry_of(&list, DUMP_COMPLETE, NOW - (20 - i) * DAY);
+    for (int i = 0; i < 5; i++) {
+        struct dump_entry *entry = entry_of(&list, DUMP_COMPLETE, NOW - (10 - i) * DAY);
+        entry->dump.streams = i == 0 ? anew : small;
+        entry->dump.stream_count = 1;
+    }
+    CHECK(dump_policy_plan(&policy, &list, NOW, reasons) == 0);
+    CHECK(reasons[0] == 0 && reasons[1] == 0 && reasons[2] == DUMP_KEPT_COUNT);
+    CHECK(reasons[3] == (DUMP_KEPT_COUNT | DUMP_KEPT_LAST)); /* of the globals */
+    CHECK(reasons[4] == (DUMP_KEPT_COUNT | DUMP_KEPT_LAST)); /* of shop */
+    CHECK(reasons[5] == 0 && reasons[6] == 0 && reasons[7] == DUMP_KEPT_COUNT);
+    CHECK(reasons[8] == (DUMP_KEPT_COUNT | DUMP_KEPT_NEWEST));
+    policy = (struct retention_policy){.keep_dumps_monthly = 1}; /* of November, each */
+    CHECK(dump_policy_plan(&policy, &list, NOW, reasons) == 0);
+    CHECK(reasons[3] == (DUMP_KEPT_MONTHLY | DUMP_KEPT_LAST) && reasons[2] == 0 &&
+          reasons[4] == (DUMP_KEPT_MONTHLY | DUMP_KEPT_LAST) && reasons[7] == 0);
+
+    /* the newest is none that is in the future, while there is another */
+    list.now = NOW;
+    CHECK(dump_list_find(&list, "latest") == &entries[8].dump);
+    entries[8].dump.ended = NOW + 3600 * 1000000ll;
+    CHECK(dump_list_find(&list, "latest") == &entries[7].dump);
+    list.now = 0;
+    CHECK(dump_list_find(&list, "latest") == &entries[8].dump);
 }
 
 /* What the programs are told */
@@ -229,6 +269,7 @@ int main(void)
     test_refusals();
     test_names();
     test_policy();
+    test_policy_of_databases();
     test_conninfo();
     return unit_done("dump");
 }
