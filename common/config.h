@@ -191,6 +191,7 @@ struct config {
     unsigned hook_timeout_seconds; /* [hooks] timeout = 60 */
 
     char *dump_pg_bin;                  /* [dump] pg_bin: directory of pg_dump and pg_restore; NULL */
+    unsigned dump_stall_timeout_seconds; /* [dump] stall_timeout; 0: by lock_timeout */
     uint64_t dump_lock_timeout_seconds; /* [dump] lock_timeout = 30 min: for each table's lock */
 };
 

@@ -65,6 +65,7 @@ static const struct config_key keys[] = {
     {"dump", "pg_bin", VALUE_TEXT, CONFIG(dump_pg_bin), 0, 0, NULL, NULL},
     {"dump", "lock_timeout", VALUE_DURATION, CONFIG(dump_lock_timeout_seconds), 1, 34560, NULL,
      NULL}, /* 24 days: as milliseconds it has to fit an int */
+    {"dump", "stall_timeout", VALUE_NUMBER, CONFIG(dump_stall_timeout_seconds), 1, 2592000, NULL, NULL},
     {"repository", "url", VALUE_TEXT, REPOSITORY(url), 0, 0, NULL, NULL},
     {"repository", "region", VALUE_TEXT, REPOSITORY(region), 0, 0, NULL, NULL},
     {"repository", "endpoint", VALUE_TEXT, REPOSITORY(endpoint), 0, 0, NULL, NULL},

@@ -190,6 +190,20 @@ static int append_settings(struct buffer *out, const PQconninfoOption *options, 
     return result;
 }
 
+/* So that a peer that is gone is noticed in minutes. No tcp_user_timeout: Linux counts the time in which a
+ * server takes no more, while it is busy, against it. */
+static int append_keepalives(struct buffer *out, const PQconninfoOption *options)
+{
+    static const char *const settings[][2] = {
+        {"keepalives_idle", "60"}, {"keepalives_interval", "10"}, {"keepalives_count", "6"}};
+    int result = 0;
+
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && result == 0; i++)
+        if (!is_given(options, settings[i][0]))
+            result = append_setting(out, settings[i][0], settings[i][1]);
+    return result;
+}
+
 char *server_conninfo_for(const char *key, const char *conninfo, const char *database, const char *passfile)
 {
     PQconninfoOption *options = parse_conninfo(key, conninfo);
@@ -200,7 +214,8 @@ char *server_conninfo_for(const char *key, const char *conninfo, const char *dat
         (passfile == NULL || append_setting(&text, "passfile", passfile) == 0) &&
         (database == NULL || append_setting(&text, "dbname", database) == 0) &&
         (is_given(options, "connect_timeout") || getenv("PGCONNECT_TIMEOUT") != NULL ||
-         append_setting(&text, "connect_timeout", "30") == 0))
+         append_setting(&text, "connect_timeout", "30") == 0) &&
+        append_keepalives(&text, options) == 0)
         copy = string_copy(buffer_string(&text));
     PQconninfoFree(options);
     buffer_free(&text);

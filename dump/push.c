@@ -20,6 +20,7 @@
 #define BLOCK_BYTES (256 * 1024)
 #define CLAIMS_MOST 60
 #define WORDS_MOST 16
+#define STALL_SECONDS 7200
 
 struct push {
     const struct push_settings *settings;
@@ -132,12 +133,23 @@ static int store_output(struct push *push, struct tool *tool)
     return got < 0 ? -1 : 0;
 }
 
+/* While it waits for a lock it writes nothing. */
+static unsigned stall_seconds(const struct config *config)
+{
+    uint64_t lock = config->dump_lock_timeout_seconds + 60;
+
+    if (config->dump_stall_timeout_seconds > 0)
+        return config->dump_stall_timeout_seconds;
+    return lock > STALL_SECONDS ? (unsigned)lock : STALL_SECONDS;
+}
+
 static int run_tool(struct push *push, const char *what, char *const *words)
 {
     const struct tool_wish wish = {.what = what,
                                    .words = words,
                                    .side = TOOL_WRITES,
                                    .inherited = push->passfile < 0 ? 0 : push->passfile,
+                                   .stall_seconds = stall_seconds(push->config),
                                    .tick = tick,
                                    .context = push};
     struct tool tool;

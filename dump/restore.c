@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LIST_STALL_SECONDS 600
+#define RESTORE_STALL_SECONDS 86400 /* while it makes an index it reads nothing */
 #define WORDS_MOST (2 * RESTORE_NAMES_MOST + 16)
 
 /* A file */
@@ -173,8 +175,12 @@ int restore_to_database(const struct config *config, struct sources *sources,
 
     if (what != NULL && path != NULL && tool_open_passfile("--to", is_name ? "" : wish->conninfo, &fd) == 0 &&
         (conninfo = target_conninfo(wish->conninfo, tool_passfile_path(fd, passfile))) != NULL) {
-        const struct tool_wish tool = {
-            .what = what, .words = words, .side = TOOL_READS, .out = -1, .inherited = fd < 0 ? 0 : fd};
+        const struct tool_wish tool = {.what = what,
+                                       .words = words,
+                                       .side = TOOL_READS,
+                                       .out = -1,
+                                       .inherited = fd < 0 ? 0 : fd,
+                                       .stall_seconds = RESTORE_STALL_SECONDS};
         fill_words(words, wish, path, conninfo);
         result = run(sources, stream, &tool);
         if (result != 0 && interrupt_signal() == 0)
@@ -209,7 +215,8 @@ static int list_through(struct sources *sources, const struct dump_stream *strea
 {
     struct listing listing = {.has_stopped = false};
     const struct sink sink = {feed_listing, &listing};
-    const struct tool_wish wish = {.what = what, .words = words, .side = TOOL_READS, .out = null};
+    const struct tool_wish wish = {
+        .what = what, .words = words, .side = TOOL_READS, .out = null, .stall_seconds = LIST_STALL_SECONDS};
 
     if (tool_start(&wish, &listing.tool) != 0)
         return -1;

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/pg_programs.h"
 #include "common/server.h"
+#include "common/timestamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 
 #define LOOK_MILLISECONDS 50
 #define END_SECONDS 10
+#define VERSION_SECONDS 60
 #define PIPE_BYTES (1 << 20) /* so that it works on while we store */
 
 static void close_one(int *fd)
@@ -37,8 +39,12 @@ int tool_start(const struct tool_wish *wish, struct tool *tool)
     int pipes[2] = {-1, -1}, complaints[2] = {-1, -1};
     bool it_writes = wish->side == TOOL_WRITES;
 
-    *tool = (struct tool){
-        .what = wish->what, .pipe = -1, .complaints = -1, .tick = wish->tick, .context = wish->context};
+    *tool = (struct tool){.what = wish->what,
+                          .pipe = -1,
+                          .complaints = -1,
+                          .stall_seconds = wish->stall_seconds,
+                          .tick = wish->tick,
+                          .context = wish->context};
     if (pipe2(pipes, O_CLOEXEC) != 0 || pipe2(complaints, O_CLOEXEC) != 0) {
         log_error("could not make a pipe: %m");
         close_one(&pipes[0]);
@@ -82,13 +88,18 @@ static bool take_messages(struct tool *tool)
     return got < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-/* Until the pipe is ready, or a while. -1: we are to end. */
-static int wait_for(struct tool *tool, short events)
+/* Until the pipe is ready, or a while. since: when we began to wait. -1: we are to end, or it stands still,
+ * which is logged. */
+static int wait_for(struct tool *tool, short events, int64_t since)
 {
     struct pollfd ends[2] = {{tool->pipe, events, 0}, {tool->complaints, POLLIN, 0}};
 
     if (interrupt_requested())
         return -1;
+    if (tool->stall_seconds > 0 && monotonic_now() > since + (int64_t)tool->stall_seconds * 1000000) {
+        log_error("%s has stood still for %u seconds and is ended", tool->what, tool->stall_seconds);
+        return -1;
+    }
     if (tool->tick != NULL)
         tool->tick(tool->context);
     if (poll(ends, 2, LOOK_MILLISECONDS) > 0 && ends[1].revents != 0 && !take_messages(tool))
@@ -98,6 +109,8 @@ static int wait_for(struct tool *tool, short events)
 
 ssize_t tool_read(struct tool *tool, void *out, size_t size)
 {
+    int64_t since = monotonic_now();
+
     for (;;) {
         ssize_t got = read(tool->pipe, out, size);
         if (got >= 0)
@@ -106,13 +119,14 @@ ssize_t tool_read(struct tool *tool, void *out, size_t size)
             log_error("could not read from %s: %m", tool->what);
             return -1;
         }
-        if (wait_for(tool, POLLIN) != 0)
+        if (wait_for(tool, POLLIN, since) != 0)
             return -1;
     }
 }
 
 int tool_write(struct tool *tool, const void *data, size_t length)
 {
+    int64_t since = monotonic_now();
     const char *bytes = data;
 
     while (length > 0) {
@@ -120,12 +134,13 @@ int tool_write(struct tool *tool, const void *data, size_t length)
         if (done > 0) {
             bytes += done;
             length -= (size_t)done;
+            since = monotonic_now();
         } else if (done < 0 && errno == EPIPE) {
             return 1;
         } else if (done < 0 && errno != EAGAIN && errno != EINTR) {
             log_error("could not write to %s: %m", tool->what);
             return -1;
-        } else if (wait_for(tool, POLLOUT) != 0) {
+        } else if (wait_for(tool, POLLOUT, since) != 0) {
             return -1;
         }
     }
@@ -173,11 +188,12 @@ static int judge(struct tool *tool, int status)
 
 int tool_end(struct tool *tool)
 {
+    int64_t since = monotonic_now();
     int status;
 
     close_one(&tool->pipe);
     while (!child_has_ended(tool->pid, &status))
-        if (wait_for(tool, 0) != 0) {
+        if (wait_for(tool, 0, since) != 0) {
             tool_stop(tool);
             return -1;
         }
@@ -226,19 +242,23 @@ const char *tool_passfile_path(int fd, char out[32])
     return out;
 }
 
-static int look_for_signal(void *context)
+/* context: until when it may take. */
+static int look_at_clock(void *context)
 {
-    (void)context;
-    return interrupt_requested() ? -1 : 0;
+    return interrupt_requested() || monotonic_now() > *(const int64_t *)context ? -1 : 0;
 }
 
 char *tool_find(const struct config *config, const char *program, unsigned least, unsigned *major)
 {
-    const struct look look = {look_for_signal, NULL};
+    int64_t deadline = monotonic_now() + VERSION_SECONDS * 1000000ll;
+    const struct look look = {look_at_clock, &deadline};
     unsigned number; /* as PG_VERSION_NUM */
     char *directory =
         pg_programs_find(program, least, PG_PROGRAMS_NEWEST, config->dump_pg_bin, &look, &number);
     *major = number / 10000;
+    if (*major == 0 && directory != NULL && monotonic_now() > deadline)
+        log_warning("%s in \"%s\" has not told its version within %d seconds", program, directory,
+                    VERSION_SECONDS);
     char *path = directory == NULL || *major < least ? NULL : path_join(directory, program);
 
     if (path == NULL && *major != 0 && *major < least)

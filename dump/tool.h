@@ -15,6 +15,7 @@ struct tool {
     int complaints;                     /* its standard error; -1 */
     char messages[TOOL_MESSAGES_BYTES]; /* the first ones */
     size_t length;
+    unsigned stall_seconds;
     void (*tick)(void *context); /* several times a second; NULL */
     void *context;
 };
@@ -25,8 +26,10 @@ struct tool_wish {
     const char *what;
     char *const *words;
     enum tool_side side;
-    int out;       /* TOOL_READS: its standard output; -1: ours */
-    int inherited; /* as in child.h */
+    int out;                /* TOOL_READS: its standard output; -1: ours */
+    int inherited;          /* as in child.h */
+    unsigned stall_seconds; /* it is ended when it has neither written nor read, nor ended, for so long; 0:
+                               never */
     void (*tick)(void *context);
     void *context;
 };

@@ -144,4 +144,14 @@ find "$copied" -exec touch -d '2 hours ago' {} +
 expect_status 0 dump-expire
 expect_absent "$copied"
 config
+
+step "a program that stands still is ended, and nothing of it is left"
+config "" "stall_timeout = 2" && sed -i "s|^pg_bin = .*|pg_bin = $T/bin|" "$CONFIG"
+for mode in pg_dump-stall pg_dumpall-stall; do
+    echo $mode >mode
+    expect_status 1 timeout 30 dump-push --database shop
+    expect_output "error: ${mode%-*} of .* has stood still for 2 seconds"
+    wait_until 10 "the end of ${mode%-*}" test ! -d "/proc/$(cat stalled)"
+done
+config
 server_stop main

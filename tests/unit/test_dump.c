@@ -230,10 +230,12 @@ static void test_conninfo(void)
     text = server_conninfo_for("conninfo", "host=/tmp user=me password=geheim dbname=x passfile=/old",
                                "o'd\\d", "/proc/self/fd/5");
     CHECK_TEXT(text,
-               "user='me' host='/tmp' passfile='/proc/self/fd/5' dbname='o\\'d\\\\d' connect_timeout='30'");
+               "user='me' host='/tmp' passfile='/proc/self/fd/5' dbname='o\\'d\\\\d' connect_timeout='30'"
+               " keepalives_idle='60' keepalives_interval='10' keepalives_count='6'");
     free(text);
-    text = server_conninfo_for("conninfo", "postgresql://me:geheim@db1/x?connect_timeout=3", NULL, NULL);
-    CHECK_TEXT(text, "user='me' connect_timeout='3' dbname='x' host='db1'");
+    text = server_conninfo_for("conninfo", "postgresql://me:geheim@db1/x?connect_timeout=3&keepalives_idle=9", NULL, NULL);
+    CHECK_TEXT(text, "user='me' connect_timeout='3' dbname='x' host='db1' keepalives_idle='9'"
+                     " keepalives_interval='10' keepalives_count='6'");
     free(text);
     unit_listen();
     CHECK(server_conninfo_for("conninfo", "host=db1 sslpassword=geheim", NULL, NULL) == NULL);
