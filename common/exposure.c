@@ -67,34 +67,25 @@ static int open_waiting(const struct server *server, uint64_t number, struct pg_
     return opened;
 }
 
-static int look_at_segment(const struct pg_wal_segment *segment, struct wal_scan *scan,
-                           struct exposure *exposure)
+static int summarize(const struct pg_wal_segment *segment, struct wal_scan *scan, struct wal_summary *summary)
 {
     const struct wal_restore_point *ignored;
-    struct wal_summary summary;
 
     wal_scan_begin(scan);
     int result = pg_wal_feed(segment, scan);
-    wal_scan_end(scan, &summary, &ignored);
-    if (result == 0 && summary.transactions > 0) {
-        exposure->has_newer = true;
-        exposure->newest = summary.most_time;
-    }
+    wal_scan_end(scan, summary, &ignored);
     return result;
 }
 
-/* From the newest on: only as far as the newest commit is read. */
-static int look_at_pg_wal(const struct server *server, struct exposure *exposure)
+/* From the newest on: only as far as the newest commit is read. *newest: the index of its segment. */
+static int find_newest(const struct server *server, struct wal_scan *scan, const struct pg_wal_name *names,
+                       size_t count, struct exposure *exposure, size_t *newest)
 {
-    struct wal_scan *scan = wal_scan_new();
-    struct pg_wal_name *names = NULL;
-    size_t count = 0;
-    int result = scan == NULL ? -1
-                              : pg_wal_list(server->pg_wal, server->timeline, server->archive->segment_bytes,
-                                            &names, &count);
+    int result = 0;
 
     for (size_t i = count; result == 0 && i > 0; i--) {
         struct pg_wal_segment segment;
+        struct wal_summary summary = {.transactions = 0};
         int opened = open_waiting(server, names[i - 1].number, &segment);
         if (opened != 0) {
             result = opened < 0 ? -1 : 0;
@@ -102,9 +93,55 @@ static int look_at_pg_wal(const struct server *server, struct exposure *exposure
         }
         exposure->waiting++;
         if (!exposure->has_newer)
-            result = look_at_segment(&segment, scan, exposure);
+            result = summarize(&segment, scan, &summary);
         pg_wal_close(&segment);
+        if (result != 0 || summary.transactions == 0)
+            continue;
+        exposure->has_newer = true;
+        exposure->newest = summary.most_time;
+        exposure->oldest = summary.least_time;
+        *newest = i - 1;
     }
+    return result;
+}
+
+/* From the oldest on, in the segments before the one that has the newest commit. */
+static int find_oldest(const struct server *server, struct wal_scan *scan, const struct pg_wal_name *names,
+                       size_t newest, struct exposure *exposure)
+{
+    bool is_found = false;
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && !is_found && i < newest; i++) {
+        struct pg_wal_segment segment;
+        struct wal_summary summary = {.transactions = 0};
+        int opened = open_waiting(server, names[i].number, &segment);
+        if (opened == 0) {
+            result = summarize(&segment, scan, &summary);
+            pg_wal_close(&segment);
+        } else if (opened < 0) {
+            result = -1;
+        }
+        is_found = result == 0 && summary.transactions > 0;
+        if (is_found && summary.least_time < exposure->oldest)
+            exposure->oldest = summary.least_time;
+    }
+    return result;
+}
+
+static int look_at_pg_wal(const struct server *server, struct exposure *exposure)
+{
+    struct wal_scan *scan = wal_scan_new();
+    struct pg_wal_name *names = NULL;
+    size_t count = 0, newest = 0;
+    int result = scan == NULL ? -1
+                              : pg_wal_list(server->pg_wal, server->timeline, server->archive->segment_bytes,
+                                            &names, &count);
+
+    if (result == 0)
+        result = find_newest(server, scan, names, count, exposure, &newest);
+    if (result == 0 && exposure->has_newer)
+        result = find_oldest(server, scan, names, newest, exposure);
     free(names);
     wal_scan_free(scan);
     return result;
@@ -211,4 +248,21 @@ int64_t exposure_behind(const struct exposure *exposure)
     if (exposure->has_cut_off && exposure->cut_off_time > newest)
         newest = exposure->cut_off_time;
     return newest - exposure->safe;
+}
+
+bool exposure_has_unsafe(const struct exposure *exposure)
+{
+    return exposure->has_newer || exposure->has_cut_off;
+}
+
+int64_t exposure_unsafe_for(const struct exposure *exposure, int64_t now)
+{
+    int64_t oldest = now;
+
+    if (exposure->has_newer && exposure->oldest < oldest)
+        oldest = exposure->oldest;
+    /* behind a hole: none of them is older than the newest safe one */
+    if (exposure->has_cut_off && exposure->has_safe && exposure->safe < oldest)
+        oldest = exposure->safe;
+    return now - oldest;
 }

@@ -11,8 +11,9 @@ struct exposure {
     size_t waiting;    /* segments in pg_wal that are not in the repository, with the one being written */
     bool has_safe; /* something can be recovered along that timeline, with all that was committed until: */
     int64_t safe;
-    bool has_newer; /* the newest one in those segments: */
-    int64_t newest;
+    bool has_newer; /* the newest commit in those segments, and the oldest in the first of them that has any:
+                     */
+    int64_t newest, oldest;
     size_t cut_off;   /* segments in the repository behind a hole that no backup leads past: lost, too */
     bool has_cut_off; /* the newest commit in them: */
     int64_t cut_off_time;
@@ -27,7 +28,13 @@ int exposure_find(const char *pgdata, struct wal_archive *archive, const struct 
  * any. */
 int64_t exposure_safe_until(const struct window_stretch *stretch);
 
-/* How much the newest safe commit is behind the server's newest; 0: nothing is missing. Microseconds. */
+/* How much the newest safe commit is behind the server's newest; 0: nothing is missing, or nothing is safe.
+ * Microseconds. After an idle night that is the night, when only one commit is not safe: see below. */
 int64_t exposure_behind(const struct exposure *exposure);
+
+/* For how long the oldest commit has not been safe, as far as that is known: what the recovery point
+ * objective limits. Microseconds; 0: all commits are safe. A commit's time is that of the server's clock. */
+int64_t exposure_unsafe_for(const struct exposure *exposure, int64_t now);
+bool exposure_has_unsafe(const struct exposure *exposure);
 
 #endif

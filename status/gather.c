@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/survey.h"
+#include "common/timestamp.h"
 #include "gather_plan.h"
 #include "gather_proof.h"
 
@@ -87,6 +88,10 @@ static int take_newest_segment(struct survey *survey, const struct survey_system
 static void take_exposure(const struct exposure *exposure, struct picture_repository *picture)
 {
     picture->is_exposed = exposure->is_known;
+    picture->server_timeline = exposure->timeline;
+    picture->has_safe = exposure->has_safe;
+    picture->has_unsafe = exposure_has_unsafe(exposure);
+    picture->unsafe_seconds = (double)exposure_unsafe_for(exposure, timestamp_now()) / 1e6;
     picture->unstored = exposure->waiting;
     picture->behind_seconds = (double)exposure_behind(exposure) / 1e6;
 }

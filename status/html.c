@@ -41,7 +41,7 @@ static void end_answer(struct page *page)
 static void answer_recovery(struct page *page)
 {
     const struct picture_repository *best = picture_best(page->picture);
-    char begin[WORDS_BYTES], end[WORDS_BYTES], age[WORDS_BYTES], lost[WORDS_BYTES];
+    char begin[WORDS_BYTES], end[WORDS_BYTES], age[WORDS_BYTES], lost[WORDS_LONG_BYTES];
 
     write_answer(page, "Can I recover?");
     if (best == NULL) {
@@ -55,10 +55,7 @@ static void answer_recovery(struct page *page)
     html_text(&page->html, best->settings->name);
     end_answer(page);
     write_answer(page, "Newest safe commit");
-    html_markup(&page->html, "%s ago", ago(page, window->end, age));
-    if (best->is_exposed)
-        html_markup(&page->html, "; %s of commits would be lost with the server",
-                    words_seconds(best->behind_seconds, lost));
+    html_markup(&page->html, "%s ago%s", ago(page, window->end, age), words_exposure(best, lost));
     end_answer(page);
 }
 

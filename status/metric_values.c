@@ -228,7 +228,12 @@ static double value_of_wal_unstored_segments(const struct picture_repository *re
 
 static double value_of_wal_behind_seconds(const struct picture_repository *repository)
 {
-    return repository->is_exposed && picture_window(repository) != NULL ? repository->behind_seconds : NAN;
+    return repository->is_exposed && repository->has_safe ? repository->behind_seconds : NAN;
+}
+
+static double value_of_wal_unsafe_seconds(const struct picture_repository *repository)
+{
+    return !repository->is_exposed ? NAN : repository->has_unsafe ? repository->unsafe_seconds : 0;
 }
 
 static double value_of_verification_time(const struct picture_repository *repository)
@@ -327,6 +332,9 @@ const struct repository_metric repository_metrics[] = {
      value_of_wal_unstored_segments, false},
     {"walferry_wal_behind_seconds", "From the newest commit that it can bring back to the newest in pg_wal.",
      value_of_wal_behind_seconds, false},
+    {"walferry_wal_unsafe_seconds",
+     "How old the oldest commit in pg_wal is that it can't bring back; 0: there is none.",
+     value_of_wal_unsafe_seconds, false},
     {"walferry_verification_timestamp_seconds", "When a full verification last came to the end of something.",
      value_of_verification_time, false},
     {"walferry_verification_ok", "1: nothing that was verified is known to be damaged.",

@@ -58,8 +58,12 @@ struct picture_repository {
     uint64_t segments, wal_stored_bytes;
     int64_t newest_segment_time; /* when it was stored, by the store's clock; 0: not known */
     bool is_exposed;             /* this machine has the server's pg_wal: */
+    uint32_t server_timeline;    /* that of the server */
+    bool has_safe;               /* something can be recovered along that timeline */
+    bool has_unsafe;             /* and pg_wal has commits that can't */
     size_t unstored;             /* segments in it that are not here */
-    double behind_seconds;       /* from the newest commit here to the newest there */
+    double behind_seconds;       /* if has_safe: from the newest commit here to the newest there */
+    double unsafe_seconds;       /* if has_unsafe: how old the oldest of those commits is */
 
     int64_t verification_time;   /* when one last came to the end of something; 0 */
     size_t damaged_units;        /* backups, logs of WAL and folders that were found damaged */

@@ -214,10 +214,22 @@ static void look_at_server(struct finding *finding)
     uint64_t limit = picture->config->status.wal_age_seconds;
     char text[WORDS_BYTES], segments[WORDS_BYTES];
 
-    if (!repository->is_exposed || limit == 0 || repository->behind_seconds <= (double)limit)
+    if (!repository->is_exposed || !repository->has_unsafe || limit == 0 ||
+        repository->unsafe_seconds <= (double)limit)
         return;
-    found(finding, PROBLEM_LAGGING, "it is %s of commits behind this server's pg_wal (%s)",
-          words_seconds(repository->behind_seconds, text),
+    if (!repository->has_safe) {
+        found(
+            finding, PROBLEM_LAGGING,
+            "this server is on timeline %u, of which nothing can be recovered from here: for %s its commits "
+            "have been in pg_wal only (%s)",
+            (unsigned)repository->server_timeline, words_seconds(repository->unsafe_seconds, text),
+            words_count(repository->unstored, "segment", segments));
+        advise(finding, "Is archive_mode on? recovery-config switches it off unless told --archive=keep. Set "
+                        "archive_mode and archive_command, restart the server, and run basebackup-push.");
+        return;
+    }
+    found(finding, PROBLEM_LAGGING, "commits of the last %s are in this server's pg_wal only (%s)",
+          words_seconds(repository->unsafe_seconds, text),
           words_count(repository->unstored, "segment", segments));
     advise(
         finding,

@@ -81,7 +81,10 @@ static void set_sizes(struct json *object, const struct picture_repository *repo
     }
     if (repository->is_exposed) {
         json_set_uint(object, "unstored_segments", repository->unstored);
-        json_set_real(object, "behind_seconds", repository->behind_seconds);
+        json_set_uint(object, "server_timeline", repository->server_timeline);
+        if (repository->has_safe)
+            json_set_real(object, "behind_seconds", repository->behind_seconds);
+        json_set_real(object, "unsafe_seconds", repository->has_unsafe ? repository->unsafe_seconds : 0);
     }
 }
 

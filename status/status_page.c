@@ -100,18 +100,12 @@ static void print_recovery(const struct page *page)
 static void print_safe_commit(const struct page *page)
 {
     const struct picture_repository *best = picture_best(page->picture);
-    char age[WORDS_BYTES], text[WORDS_BYTES];
+    char age[WORDS_BYTES], text[WORDS_LONG_BYTES];
 
     if (best == NULL)
         return;
     label("newest safe commit");
-    printf("%s ago", ago(page, picture_window(best)->end, age));
-    if (best->is_exposed && best->behind_seconds > 0)
-        printf("; with the server %s of commits would be lost now",
-               words_seconds(best->behind_seconds, text));
-    else if (best->is_exposed)
-        printf("; the server has no later one");
-    putchar('\n');
+    printf("%s ago%s\n", ago(page, picture_window(best)->end, age), words_exposure(best, text));
 }
 
 static void print_lag(const struct page *page)

@@ -2,6 +2,7 @@
 
 #include "common/progress.h"
 #include "common/timestamp.h"
+#include "picture.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,5 +51,24 @@ const char *words_bytes(uint64_t bytes, char *out)
 const char *words_count(uint64_t count, const char *what, char *out)
 {
     snprintf(out, WORDS_BYTES, "%" PRIu64 " %s%s", count, what, count == 1 ? "" : "s");
+    return out;
+}
+
+const char *words_exposure(const struct picture_repository *repository, char *out)
+{
+    char age[WORDS_BYTES];
+
+    out[0] = '\0';
+    if (!repository->is_exposed)
+        return out;
+    if (!repository->has_safe)
+        snprintf(out, WORDS_LONG_BYTES,
+                 "; this server is on timeline %u, of which nothing can be recovered from here",
+                 (unsigned)repository->server_timeline);
+    else if (repository->has_unsafe)
+        snprintf(out, WORDS_LONG_BYTES, "; with the server, commits of the last %s would be lost now",
+                 words_seconds(repository->unsafe_seconds, age));
+    else
+        snprintf(out, WORDS_LONG_BYTES, "; the server has no later one");
     return out;
 }

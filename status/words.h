@@ -5,6 +5,9 @@
 #include <stdint.h>
 
 #define WORDS_BYTES 64
+#define WORDS_LONG_BYTES 160
+
+struct picture_repository;
 
 /* "2026-11-22 09:30:00", in UTC. out has room for WORDS_BYTES, here and below. Returns out. */
 const char *words_time(int64_t time, char *out);
@@ -14,5 +17,8 @@ const char *words_seconds(double seconds, char *out);
 const char *words_bytes(uint64_t bytes, char *out);
 /* "1 backup", "3 backups" */
 const char *words_count(uint64_t count, const char *what, char *out);
+/* Behind "the newest safe commit is 5 s old": "; the server has no later one", or what of its commits is not
+ * safe; "" where that is not known. out has room for WORDS_LONG_BYTES. */
+const char *words_exposure(const struct picture_repository *repository, char *out);
 
 #endif

@@ -115,7 +115,7 @@ find main/pg_wal/archive_status -name '*.ready' -exec touch -d '5 minutes ago' {
 expect_equal "problems" "wal_lag" "$(kinds 1)"
 status 1
 expect_output "waits? in pg_wal, and the oldest has waited for archive_command for 5 min"
-expect_output "of commits would be lost now"
+expect_output "with the server, commits of the last .* would be lost now"
 sed -i "/^archive_command = 'false'/d" main/postgresql.conf
 pg_ctl -D main -s reload
 archived main
@@ -198,4 +198,23 @@ step "a directory that is not there"
 config $'drill_age = 0 days\nverify_age = 0 days' "[repository there]
 url = file://$T/nowhere"
 expect_equal "problems" "unreachable" "$(kinds 1)"
+
+step "a server that was opened on a timeline of which the repository knows nothing, and does not archive"
+config $'drill_age = 0 days\nverify_age = 0 days'
+archived main
+status 0
+expect_output "newest safe commit .*; the server has no later one"
+server_stop main
+printf "archive_mode = off\n" >>main/postgresql.conf
+touch main/standby.signal
+server_start main
+pg_ctl -D main -s -w promote
+sql main checkpoint "insert into t values (6)" >/dev/null
+status 0 # not yet for longer than the RPO
+expect_output "newest safe commit .*; this server is on timeline 2, of which nothing can be recovered from here"
+later=$(($(date +%s) + 3600))
+expect_status 1 env LD_PRELOAD="$T/clock.so" ASAN_OPTIONS=verify_asan_link_order=0 WALFERRY_TEST_TIME=${later}000000 walferry-status
+expect_output "repository here.*: this server is on timeline 2, of which nothing can be recovered from here: for .* its commits"
+walferry-status --prometheus metrics
+expect_equal "it is not behind by 0 s" 0 "$(grep -c '^walferry_wal_behind_seconds{' metrics)"
 server_stop main

@@ -1,6 +1,7 @@
 /* walferry-status: what counts as wrong, its words, and the text format of metrics. */
 #include "unit.h"
 
+#include "common/exposure.h"
 #include "common/log.h"
 #include "status/metrics.h"
 #include "status/pushgateway.h"
@@ -45,7 +46,10 @@ static void make(struct well *well)
                                                    .stretches = &well->stretch,
                                                    .stretch_count = 1,
                                                    .is_exposed = true,
+                                                   .has_safe = true,
+                                                   .has_unsafe = true,
                                                    .behind_seconds = 60,
+                                                   .unsafe_seconds = 30,
                                                    .verification_time = NOW - 100 * HOUR,
                                                    .good_drill = {.time = NOW - 200 * HOUR},
                                                    .last_drill = {.time = NOW - 200 * HOUR},
@@ -113,9 +117,12 @@ static void test_problems(void)
     EXPECT(well.repository.good_drill.time = NOW - 35 * 24 * HOUR - 1, "drill_old");
     EXPECT(well.repository.good_drill.time = 0, "drill_old");
     EXPECT((well.repository.good_drill.time = 0, well.config.status.drill_age_seconds = 0), "");
-    EXPECT(well.repository.behind_seconds = 900, "");
-    EXPECT(well.repository.behind_seconds = 900.5, "lagging");
-    EXPECT((well.repository.behind_seconds = 901, well.repository.is_exposed = false), "");
+    EXPECT(well.repository.unsafe_seconds = 900, "");
+    EXPECT(well.repository.unsafe_seconds = 900.5, "lagging");
+    EXPECT((well.repository.unsafe_seconds = 901, well.repository.is_exposed = false), "");
+    EXPECT(well.repository.behind_seconds = 8 * 3600, ""); /* an idle night, and a commit of just now */
+    EXPECT((well.repository.has_safe = false, well.repository.unsafe_seconds = 901), "lagging");
+    EXPECT((well.repository.has_safe = well.repository.has_unsafe = false), "");
     EXPECT(well.repository.disk_free_bytes = 10, "");
     EXPECT(well.repository.disk_free_bytes = 9, "disk_full");
     EXPECT((well.repository.disk_free_bytes = 0, well.repository.has_disk = false), "");
@@ -179,8 +186,41 @@ static void test_metrics(void)
     free(well.picture.problems);
 }
 
+static void test_exposure(void)
+{
+    struct exposure exposure = {.is_known = true, .has_safe = true, .safe = NOW - 8 * HOUR};
+
+    CHECK(!exposure_has_unsafe(&exposure) && exposure_unsafe_for(&exposure, NOW) == 0);
+    exposure.has_newer = true; /* the first commit of the day */
+    exposure.oldest = exposure.newest = NOW - 1000000;
+    CHECK(exposure_has_unsafe(&exposure) && exposure_unsafe_for(&exposure, NOW) == 1000000);
+    CHECK(exposure_behind(&exposure) == 8 * HOUR - 1000000);
+    exposure.has_safe = false; /* of a timeline that is not known */
+    exposure.oldest = NOW - HOUR;
+    CHECK(exposure_unsafe_for(&exposure, NOW) == HOUR && exposure_behind(&exposure) == 0);
+    exposure.oldest = exposure.newest = NOW + HOUR; /* a clock that was set back */
+    CHECK(exposure_unsafe_for(&exposure, NOW) == 0);
+    exposure = (struct exposure){.has_safe = true, .safe = NOW - HOUR, .has_cut_off = true};
+    CHECK(exposure_unsafe_for(&exposure, NOW) == HOUR);
+}
+
 static void test_words(void)
 {
+    struct well well;
+    char sentence[WORDS_LONG_BYTES];
+
+    make(&well);
+    CHECK_TEXT(words_exposure(&well.repository, sentence),
+               "; with the server, commits of the last 30 s would be lost now");
+    well.repository.has_unsafe = false;
+    CHECK_TEXT(words_exposure(&well.repository, sentence), "; the server has no later one");
+    well.repository.has_safe = false;
+    well.repository.server_timeline = 2;
+    CHECK_TEXT(words_exposure(&well.repository, sentence),
+               "; this server is on timeline 2, of which nothing can be recovered from here");
+    well.repository.is_exposed = false;
+    CHECK_TEXT(words_exposure(&well.repository, sentence), "");
+
     char text[WORDS_BYTES];
 
     CHECK_TEXT(words_seconds(0.44, text), "0.4 s");
@@ -211,6 +251,7 @@ int main(void)
     log_open("test_status", LOG_ERROR + 1, false);
     test_problems();
     test_metrics();
+    test_exposure();
     test_words();
     test_pushgateway();
     return unit_done("status");
