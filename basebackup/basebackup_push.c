@@ -150,26 +150,6 @@ static const struct program program = {
     .epilogue = "Prints the new backup's id. Exit status: 0 done, 1 failed, 2 usage or configuration error.",
 };
 
-/* What there is to note, as --json tells it. */
-static void take_result(struct outcome *outcome, const struct json *document)
-{
-    struct outcome_run *run = &outcome->run;
-    const struct json *list = json_list(document, "repositories");
-    const char *id = json_text(document, "id");
-
-    if (id != NULL)
-        snprintf(run->backup, sizeof run->backup, "%s", id);
-    run->has_bytes = json_uint(document, "plain_bytes", &run->bytes) == 0 &&
-                     json_uint(document, "stored_bytes", &run->stored_bytes) == 0;
-    for (size_t i = 0; i < json_array_length(list); i++) {
-        const char *name = json_text(json_array_item(list, i), "name");
-        bool is_complete = false;
-        json_bool(json_array_item(list, i), "complete", &is_complete);
-        if (name != NULL)
-            outcome_add_repository(outcome, name, is_complete);
-    }
-}
-
 static int run(const struct options *options, const struct arguments *arguments, struct result *result,
                struct outcome *outcome)
 {
@@ -225,7 +205,7 @@ int main(int argc, char **argv)
     status = run(&options, &arguments, &result, &outcome);
     if (status != 0 && interrupt_signal() != 0)
         log_error("interrupted by signal %d: no backup was made", interrupt_signal());
-    take_result(&outcome, result.document);
+    outcome_take_push(&outcome, result.document, "id", "plain_bytes");
     status = result_end(&result, status);
     outcome_end(&outcome, status);
     if (status != 0 && interrupt_signal() != 0)

@@ -50,6 +50,26 @@ void outcome_add_repository(struct outcome *outcome, const char *name, bool is_d
     repository->is_done = is_done;
 }
 
+void outcome_take_push(struct outcome *outcome, const struct json *document, const char *id_member,
+                       const char *bytes_member)
+{
+    struct outcome_run *run = &outcome->run;
+    const struct json *list = json_list(document, "repositories");
+    const char *id = json_text(document, id_member);
+
+    if (id != NULL)
+        snprintf(run->backup, sizeof run->backup, "%s", id);
+    run->has_bytes = json_uint(document, bytes_member, &run->bytes) == 0 &&
+                     json_uint(document, "stored_bytes", &run->stored_bytes) == 0;
+    for (size_t i = 0; i < json_array_length(list); i++) {
+        const char *name = json_text(json_array_item(list, i), "name");
+        bool is_complete = false;
+        json_bool(json_array_item(list, i), "complete", &is_complete);
+        if (name != NULL)
+            outcome_add_repository(outcome, name, is_complete);
+    }
+}
+
 /* What came of it */
 
 static const char *kind_of(const struct outcome *outcome)

@@ -27,6 +27,10 @@ void outcome_begin(struct outcome *outcome, const char *program);
 /* Without it, as when the configuration cannot be read, nothing is noted and there is no hook. */
 void outcome_configure(struct outcome *outcome, const struct config *config);
 void outcome_add_repository(struct outcome *outcome, const char *name, bool is_done);
+/* What a push has made, as its --json tells it; id_member, bytes_member: how its id and size are called
+ * there. */
+void outcome_take_push(struct outcome *outcome, const struct json *document, const char *id_member,
+                       const char *bytes_member);
 /* The last thing that a program does, but for ending by the signal that came. Frees what outcome owns. */
 void outcome_end(struct outcome *outcome, int status);
 
