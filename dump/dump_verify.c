@@ -19,7 +19,8 @@ struct request {
     const char *id; /* NULL: all; "latest" */
     bool as_json;
     bool without_list;
-    uint64_t bytes; /* stored, that were read */
+    char newest[DUMP_ID_BYTES]; /* of those that any repository has, for "latest" */
+    uint64_t bytes;             /* stored, that were read */
 };
 
 static int set_json(void *context, const char *value)
@@ -127,8 +128,13 @@ static int verify_list(const struct config *config, struct source *source, struc
     int result = source->list.damaged == 0 ? 0 : -1;
 
     if (request->id != NULL && wanted == NULL) {
-        log_error("there is no complete dump \"%s\" in repository \"%s\"", request->id,
-                  source->repository.settings->name);
+        const struct repository_config *settings = source->repository.settings;
+        if (strcmp(request->id, request->newest) == 0 && !settings->required) {
+            log_warning("dump %s, the newest, is not in repository \"%s\", which need not have it",
+                        request->id, settings->name);
+            return result;
+        }
+        log_error("there is no complete dump \"%s\" in repository \"%s\"", request->id, settings->name);
         return -1;
     }
     if (!request->without_list && dump_list_find(&source->list, "latest") != NULL &&
@@ -169,12 +175,29 @@ static int verify_repository(const struct config *config, const struct repositor
     return result;
 }
 
+/* One that got no dump for months must not be right by its old one. What can't be read is told later. */
+static void find_newest(const struct config *config, const struct repository_config *only,
+                        struct request *request)
+{
+    struct sources sources;
+    bool was_muted = log_mute_thread(true);
+
+    if (sources_open(config, only, "latest", &sources) == 0) {
+        snprintf(request->newest, sizeof request->newest, "%s", sources.dump->id);
+        request->id = request->newest;
+    }
+    sources_close(&sources);
+    log_mute_thread(was_muted);
+}
+
 static int run(const struct config *config, const struct repository_config *only, struct request *request,
                struct outcome *outcome)
 {
     struct json *array = request->as_json ? json_new_array() : NULL;
     int result = 0;
 
+    if (request->id != NULL && strcmp(request->id, "latest") == 0)
+        find_newest(config, only, request);
     for (size_t i = 0; i < config->repository_count && !interrupt_requested(); i++) {
         const struct repository_config *settings = &config->repositories[i];
         struct json *object = array == NULL ? NULL : json_new_object();
