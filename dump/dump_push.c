@@ -112,7 +112,8 @@ int main(int argc, char **argv)
     result_begin(&result, program.name, arguments.wants_json);
     status = run(&options, &arguments, &result, &outcome);
     if (status != 0 && interrupt_signal() != 0)
-        log_error("interrupted by signal %d: no dump was made", interrupt_signal());
+        log_error("interrupted by signal %d%s", interrupt_signal(),
+                  json_text(result.document, "dump") == NULL ? ": no dump was made" : "");
     outcome_take_push(&outcome, result.document, "dump", "bytes");
     status = result_end(&result, status);
     outcome_end(&outcome, status);

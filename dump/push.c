@@ -93,9 +93,15 @@ static int choose_streams(struct push *push)
         result = add_stream(push, NULL);
     for (size_t i = 0; i < cluster->database_count && result == 0; i++) {
         const struct cluster_database *database = &cluster->databases[i];
-        if (push->settings->database_count > 0 ? !is_named(push->settings, database->name)
-                                               : database->is_template)
+        if (push->settings->database_count > 0 && !is_named(push->settings, database->name))
             continue;
+        if (push->settings->database_count == 0 && database->is_template) {
+            if (strcmp(database->name, "template0") != 0 && strcmp(database->name, "template1") != 0)
+                log_warning(
+                    "database \"%s\" is a template and is left out, since --database does not name it",
+                    database->name);
+            continue;
+        }
         if (database->takes_sessions)
             result = add_stream(push, database);
         else
@@ -352,6 +358,10 @@ static int find_programs(struct push *push)
     if (push->pg_dump == NULL)
         return -1;
     push->dump.program_major = major;
+    if (major > least)
+        log_warning(
+            "pg_dump is of PostgreSQL %u and the server of %u: the dump may not restore into that version",
+            major, least);
     if (push->settings->without_globals)
         return 0;
     push->pg_dumpall = tool_find(push->config, "pg_dumpall", least, &other);
@@ -396,8 +406,14 @@ static void tell_repositories(const struct push *push, bool is_over)
         const struct target *target = &push->targets.items[i];
         struct json *object = json_new_object();
         json_set_string(object, "name", target->repository.settings->name);
-        json_set_bool(object, "complete", is_over && target_is_alive(target));
+        bool is_complete = is_over && target_is_alive(target);
+        json_set_bool(object, "complete", is_complete);
         json_append(list, object);
+        if (is_complete && targets_outcome(&push->targets) != 0)
+            log_warning("dump %s is complete in repository \"%s\" all the same", push->dump.id,
+                        target->repository.settings->name);
+        if (is_complete)
+            json_set_string(push->settings->result->document, "dump", push->dump.id);
     }
     json_set(push->settings->result->document, "repositories", list);
 }
@@ -406,7 +422,6 @@ static void tell(const struct push *push)
 {
     struct json *document = push->settings->result->document;
 
-    json_set_string(document, "dump", push->dump.id);
     json_set_uint(document, "databases", push->dump.stream_count - (dump_find(&push->dump, NULL) != NULL));
     json_set_uint(document, "bytes", dump_bytes(&push->dump));
     json_set_uint(document, "stored_bytes", dump_stored_bytes(&push->dump));

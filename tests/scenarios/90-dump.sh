@@ -224,6 +224,8 @@ expect_output "has no globals"
 mv second second.away
 expect_status 1 dump-push --database postgres
 expect_output "the dump to repository \"second\" has failed"
+half=$(sed -n 's/.*dump \([0-9TZ]*\) is complete in repository "here" all the same$/\1/p' <<<"$output")
+expect_true "it is there" object_exists "main/$system/dumps/$half/manifest.json"
 sed -i 's/^codec = zstd/required = no/' "$CONFIG"
 expect_status 0 dump-push --database postgres
 expect_output "which the configuration allows"
@@ -237,7 +239,7 @@ case "\$*" in --version | *dbname=\'postgres\'*) exec "$PG_BIN/pg_dump" "\$@" ;;
 case \$(cat "$T/mode") in
 fail) "$PG_BIN/pg_dump" "\$@" | head -c 17000000; echo "pg_dump: error: Dumping the contents of table \"orders\" failed" >&2; exit 3 ;;
 kill) "$PG_BIN/pg_dump" "\$@" | head -c 17000000; kill -9 \$\$ ;;
-hang) "$PG_BIN/pg_dump" "\$@" | head -c 17000000; exec sleep 1000 ;;
+hang) "$PG_BIN/pg_dump" "\$@" | head -c 17000000; echo \$\$ >"$T/hanging"; exec sleep 1000 ;;
 warn) echo "pg_dump: warning: something to know" >&2; exec "$PG_BIN/pg_dump" "\$@" ;;
 esac
 SCRIPT
@@ -277,7 +279,7 @@ for signal in TERM KILL; do
     wait $pusher || status=$?
     cat push.log
     expect_equal "how SIG$signal ended it" $((128 + $(kill -l $signal))) "$status"
-    no_dump() { ! grep -lsaF "$T/bin/pg_dump" /proc/[0-9]*/cmdline; }
+    no_dump() { [ -s hanging ] && [ ! -d "/proc/$(cat hanging)" ]; }
     wait_until 10 "the end of pg_dump" no_dump
     [ "$signal" = KILL ] || told "dump-push 1 interrupted  "
     expect_same "dumps after SIG$signal" dumps.before <(dumps)
