@@ -190,9 +190,9 @@ struct config {
     char *hook_on_failure;
     unsigned hook_timeout_seconds; /* [hooks] timeout = 60 */
 
-    char *dump_pg_bin;                  /* [dump] pg_bin: directory of pg_dump and pg_restore; NULL */
+    char *dump_pg_bin;                   /* [dump] pg_bin: directory of pg_dump and pg_restore; NULL */
     unsigned dump_stall_timeout_seconds; /* [dump] stall_timeout; 0: by lock_timeout */
-    uint64_t dump_lock_timeout_seconds; /* [dump] lock_timeout = 30 min: for each table's lock */
+    uint64_t dump_lock_timeout_seconds;  /* [dump] lock_timeout = 30 min: for each table's lock */
 };
 
 /* option_path (from --config), else $WALFERRY_CONFIG, else CONFIG_DEFAULT_PATH. An unknown section or key, a

@@ -28,12 +28,18 @@ static int write_output(void *context, const void *data, size_t length)
 {
     const struct output *output = context;
 
-    if (interrupt_requested())
-        return -1;
-    if (file_write_fully(output->fd, data, length) == 0)
-        return 0;
-    log_error("could not write to %s: %m", output->path);
-    return -1;
+    for (const char *next = data; length > 0;) {
+        if (interrupt_requested()) /* also where nobody reads the pipe */
+            return -1;
+        ssize_t written = write(output->fd, next, length);
+        if (written < 0 && errno != EINTR) {
+            log_error("could not write to %s: %m", output->path);
+            return -1;
+        }
+        next += written > 0 ? written : 0;
+        length -= written > 0 ? (size_t)written : 0;
+    }
+    return 0;
 }
 
 static int write_to_standard(struct sources *sources, const struct dump_stream *stream)
@@ -86,7 +92,9 @@ static int feed(void *context, const void *data, size_t length)
     return tool_write(context, data, length);
 }
 
-static int run(struct sources *sources, const struct dump_stream *stream, const struct tool_wish *wish)
+/* *is_over: it has failed, but pg_restore had ended by itself before, with all it wanted. */
+static int run(struct sources *sources, const struct dump_stream *stream, const struct tool_wish *wish,
+               bool *is_over)
 {
     struct tool tool;
     const struct sink sink = {feed, &tool};
@@ -95,6 +103,7 @@ static int run(struct sources *sources, const struct dump_stream *stream, const 
         return -1;
     if (sources_read(sources, stream, &sink) >= 0)
         return tool_end(&tool);
+    *is_over = tool_has_succeeded(&tool);
     tool_stop(&tool); /* before its input ends: it must not take what it has for all */
     return -1;
 }
@@ -169,6 +178,7 @@ int restore_to_database(const struct config *config, struct sources *sources,
     char *words[WORDS_MOST], passfile[32];
     char *what = string_printf("pg_restore of database \"%s\"", stream->name), *conninfo = NULL;
     int fd = -1, result = -1;
+    bool is_over = false;
     unsigned major;
     char *path = tool_find(config, "pg_restore", sources->dump->program_major, &major);
     bool is_name = restore_is_name(wish->conninfo);
@@ -182,8 +192,12 @@ int restore_to_database(const struct config *config, struct sources *sources,
                                        .inherited = fd < 0 ? 0 : fd,
                                        .stall_seconds = RESTORE_STALL_SECONDS};
         fill_words(words, wish, path, conninfo);
-        result = run(sources, stream, &tool);
-        if (result != 0 && interrupt_signal() == 0)
+        result = run(sources, stream, &tool, &is_over);
+        if (is_over)
+            log_hint(
+                "pg_restore had got all that it wanted by then, each piece verified, and has committed it: "
+                "it is restored.");
+        else if (result != 0 && interrupt_signal() == 0)
             explain_failure(wish);
     }
     if (fd >= 0)

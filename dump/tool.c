@@ -32,7 +32,9 @@ static void close_one(int *fd)
 
 int tool_start(const struct tool_wish *wish, struct tool *tool)
 {
+    static char *const own[] = {"LC_ALL=C", "LANGUAGE=C", NULL}; /* messages that find_reason understands */
     struct child_wish child = {.words = wish->words,
+                               .extra = own,
                                .out = wish->out,
                                .environment = ENVIRONMENT_CLEAN,
                                .inherited = wish->inherited};
@@ -73,7 +75,7 @@ int tool_start(const struct tool_wish *wish, struct tool *tool)
     return -1;
 }
 
-/* The first of them are kept. False: there will be no more. */
+/* The first of them are kept, and the last. False: there will be no more. */
 static bool take_messages(struct tool *tool)
 {
     char block[1024];
@@ -81,9 +83,14 @@ static bool take_messages(struct tool *tool)
 
     while ((got = read(tool->complaints, block, sizeof block)) > 0) {
         size_t room = sizeof tool->messages - 1 - tool->length;
-        size_t take = (size_t)got < room ? (size_t)got : room;
-        memcpy(tool->messages + tool->length, block, take);
-        tool->length += take;
+        size_t gone = (size_t)got > room ? (size_t)got - room : 0;
+        char *tail = tool->messages + sizeof tool->messages / 2;
+        if (gone > 0) {
+            tool->length -= gone;
+            memmove(tail, tail + gone, (size_t)(tool->messages + tool->length - tail));
+        }
+        memcpy(tool->messages + tool->length, block, (size_t)got);
+        tool->length += (size_t)got;
     }
     return got < 0 && (errno == EAGAIN || errno == EINTR);
 }
@@ -202,6 +209,16 @@ int tool_end(struct tool *tool)
         take_messages(tool);
     close_one(&tool->complaints);
     return judge(tool, status);
+}
+
+bool tool_has_succeeded(struct tool *tool)
+{
+    int status;
+
+    if (tool->pid == 0 || !child_has_ended(tool->pid, &status))
+        return false;
+    tool->pid = 0;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void tool_stop(struct tool *tool)

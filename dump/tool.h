@@ -13,7 +13,7 @@ struct tool {
     pid_t pid;                          /* 0: it does not run */
     int pipe;                           /* its standard output, or input; -1 */
     int complaints;                     /* its standard error; -1 */
-    char messages[TOOL_MESSAGES_BYTES]; /* the first ones */
+    char messages[TOOL_MESSAGES_BYTES]; /* the first ones, and the last */
     size_t length;
     unsigned stall_seconds;
     void (*tick)(void *context); /* several times a second; NULL */
@@ -45,6 +45,8 @@ int tool_write(struct tool *tool, const void *data, size_t length);
 /* Closes the pipe and waits for its end. 0: it has ended with status 0, its warnings are logged; -1 after
  * logging what it said. */
 int tool_end(struct tool *tool);
+/* Has it ended by itself, with status 0? */
+bool tool_has_succeeded(struct tool *tool);
 /* Ends it, at once: nothing of what it wrote or read is of use. NULL-safe for one that does not run. */
 void tool_stop(struct tool *tool);
 

@@ -153,5 +153,50 @@ for mode in pg_dump-stall pg_dumpall-stall; do
     expect_output "error: ${mode%-*} of .* has stood still for 2 seconds"
     wait_until 10 "the end of ${mode%-*}" test ! -d "/proc/$(cat stalled)"
 done
+
+step "the newest dump is missing in one repository: that one is not right by its old one"
+mkdir second
+config "[repository second]
+url = file://$T/second"
+expect_status 0 repository-init
+expect_status 0 dump-push --database postgres
+sleep 1
+expect_status 0 dump-push --database postgres
+newest=$(tail -1 <<<"$output")
+rm -r "second/main/$system/dumps/$newest"
+expect_status 1 dump-verify --dump latest
+expect_output "no complete dump \"$newest\" in repository \"second\""
+expect_status 0 dump-verify --dump latest --repository second
+sed -i "s|^url = .*/second|&\nrequired = no|" "$CONFIG"
+expect_status 0 dump-verify --dump latest
+expect_output "warning: dump $newest, the newest, is not in repository \"second\""
+
+step "what a template has is not left out without a word; a message behind many others is found; a reader that stands does not hold us"
 config
+sql main "create database tenant is_template true" >/dev/null
+expect_status 0 dump-push
+expect_output "warning: database \"tenant\" is a template and is left out"
+cat >bin/pg_dump <<SCRIPT
+#!/bin/bash
+case "\$*" in --version) exec "$PG_BIN/pg_dump" "\$@" ;; esac
+for i in {1..400}; do echo "pg_dump: warning: there are circular foreign-key constraints on this table"; done >&2
+echo "pg_dump: error: the reason, in \$LC_ALL" >&2
+exit 1
+SCRIPT
+sed -i "s|^pg_bin = .*|pg_bin = $T/bin|" "$CONFIG"
+echo whole >mode
+expect_status 1 env LC_ALL=C.UTF-8 dump-push --database shop
+expect_output "failed with exit status 1: pg_dump: error: the reason, in C$"
+config
+mkfifo pipe
+exec {reading}<>pipe # it is open, and nobody reads it
+dump-fetch -q -d shop -o - >pipe 2>fetch.log &
+fetcher=$!
+sleep 1
+expect_true "dump-fetch waits" kill -0 $fetcher
+kill -TERM $fetcher
+gone() { ! kill -0 $fetcher; }
+wait_until 5 "the end of dump-fetch" gone
+exec {reading}>&-
+
 server_stop main
