@@ -2,6 +2,7 @@
 
 #include "log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static size_t count_backups(const struct backup_list *backups, uint64_t system)
@@ -24,8 +25,10 @@ static int load_system(struct survey *survey, const struct config *config,
     if (result == REPOSITORY_FAILED || wal_archive_settle(&system->archive) != 0 ||
         windows_find(&system->archive, &survey->backups, &system->windows) != REPOSITORY_OK)
         return -1;
-    int exposed = exposure_find(config->pgdata, &system->archive, &system->windows, &system->exposure);
-    return exposed != 0 || system->archive.damaged_count > 0;
+    if (exposure_find(config->pgdata, &system->archive, &system->windows, &system->exposure) != 0)
+        snprintf(survey->server_error, sizeof survey->server_error, "%s",
+                 log_last_error() != NULL ? log_last_error() : "pg_wal could not be read");
+    return system->archive.damaged_count > 0;
 }
 
 static int load_systems(const struct config *config, struct survey *survey)
@@ -64,7 +67,7 @@ int survey_load(const struct config *config, const struct repository_config *set
         return -1;
     survey->is_read = true;
     survey->is_complete = load_systems(config, survey) == 0 && survey->backups.damaged == 0;
-    return survey->is_complete ? 0 : -1;
+    return survey->is_complete && survey->server_error[0] == '\0' ? 0 : -1;
 }
 
 void survey_close(struct survey *survey)

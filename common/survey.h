@@ -6,6 +6,8 @@
 #include "exposure.h"
 #include "window.h"
 
+#define SURVEY_TEXT_BYTES 1024
+
 struct survey_system {
     const struct generation *generation; /* of the repository's cluster */
     size_t backup_count;
@@ -18,15 +20,16 @@ struct survey {
     const struct repository_config *settings;
     struct repository repository;
     bool is_open;
-    bool is_read;     /* its cluster and its backups could be */
-    bool is_complete; /* all could be read */
+    bool is_read;                         /* its cluster and its backups could be */
+    bool is_complete;                     /* all could be read */
+    char server_error[SURVEY_TEXT_BYTES]; /* what of this machine's pg_wal could not be read; "" */
     struct backup_list backups;
     struct survey_system *systems; /* owned; the oldest first */
     size_t count;                  /* of those that could be read */
 };
 
-/* 0, or -1 after logging: it could not be read at all, or not everything in it. To be closed in both cases.
- */
+/* 0, or -1 after logging: it could not be read at all, or not everything in it, or not this machine's pg_wal.
+ * To be closed in all cases. */
 int survey_load(const struct config *config, const struct repository_config *settings, struct survey *survey);
 void survey_close(struct survey *survey);
 

@@ -224,7 +224,9 @@ void gather_repository(const struct config *config, const struct repository_conf
     struct survey survey;
 
     *picture = (struct picture_repository){.settings = settings};
-    bool is_complete = survey_load(config, settings, &survey) == 0;
+    survey_load(config, settings, &survey);
+    bool is_complete = survey.is_complete;
+    snprintf(picture->server_error, sizeof picture->server_error, "%s", survey.server_error);
     picture->is_up = survey.is_read;
     if (picture->is_up && gather_all(&survey, with_plan, picture) != 0)
         is_complete = false;

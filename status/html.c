@@ -64,10 +64,12 @@ static void answer_lag(struct page *page)
     const struct picture_lag *lag = &page->picture->lag;
     char count[WORDS_BYTES], size[WORDS_BYTES], age[WORDS_BYTES];
 
-    if (!lag->is_known)
+    if (!lag->is_known && *page->picture->lag_unknown == '\0')
         return;
     write_answer(page, "Archiving");
-    if (lag->segments == 0)
+    if (!lag->is_known)
+        html_markup(&page->html, "<span class=\"wrong\">not known</span>, see below");
+    else if (lag->segments == 0)
         html_markup(&page->html, "nothing waits");
     else
         html_markup(&page->html, "%s wait%s, %s, the oldest for %s",

@@ -1,11 +1,11 @@
 #include "lag.h"
 
 #include "common/file.h"
-#include "common/log.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,23 +52,19 @@ static void take_directory(DIR *directory, struct picture_lag *lag)
             take_file(dirfd(directory), entry->d_name, lag);
 }
 
-int lag_find(const char *pgdata, struct picture_lag *lag)
+void lag_find(const char *pgdata, struct picture_lag *lag, char *unknown, size_t size)
 {
     *lag = (struct picture_lag){.is_known = false};
     char *path = pgdata == NULL ? NULL : path_join(pgdata, "pg_wal/archive_status");
 
     if (path == NULL)
-        return pgdata == NULL ? 0 : -1;
+        return;
     DIR *directory = opendir(path);
-    int result = directory != NULL || errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -1;
     if (directory != NULL) {
         take_directory(directory, lag);
         closedir(directory);
-    } else if (result != 0) {
-        log_error("could not open directory \"%s\": %m", path);
     } else {
-        log_debug("\"%s\" is not looked into: %m", path);
+        snprintf(unknown, size, "could not open directory \"%s\": %s", path, strerror(errno));
     }
     free(path);
-    return result;
 }

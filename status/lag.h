@@ -4,8 +4,8 @@
 
 #include "picture.h"
 
-/* pgdata: NULL when it is not configured. Not known: there is no server here, or this user may not look. 0,
- * or -1 after logging that it could not be read. */
-int lag_find(const char *pgdata, struct picture_lag *lag);
+/* pgdata: NULL when it is not configured. Where it is, and can't be looked into, unknown says why, else it is
+ * left as it is. */
+void lag_find(const char *pgdata, struct picture_lag *lag, char *unknown, size_t size);
 
 #endif

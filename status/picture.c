@@ -1,11 +1,10 @@
 #include "picture.h"
 
 #include "common/log.h"
-#include "common/outcome.h"
 #include "common/timestamp.h"
 #include "common/worker_pool.h"
 #include "gather.h"
-#include "lag.h"
+#include "machine.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,7 +14,7 @@
 
 /* What a thread is at work on: its own until is_done, so that nobody has to wait for it. */
 struct task {
-    const struct config *config;
+    struct config config; /* of its own, since pgdata may be left out; what it points to is borrowed */
     bool with_plan;
     struct picture_repository picture;
     atomic_bool is_done;
@@ -26,7 +25,7 @@ static int work(void *context, void *item)
     struct task *task = item;
 
     (void)context;
-    gather_repository(task->config, task->picture.settings, task->with_plan, &task->picture);
+    gather_repository(&task->config, task->picture.settings, task->with_plan, &task->picture);
     atomic_store(&task->is_done, true);
     return 0; /* the others are asked all the same */
 }
@@ -73,7 +72,8 @@ static int ask_all(struct picture *picture, struct task *tasks)
     return 0;
 }
 
-static int take_repositories(const struct repository_config *only, bool with_plan, struct picture *picture)
+static int take_repositories(const struct repository_config *only, bool with_plan, bool with_server,
+                             struct picture *picture)
 {
     const struct config *config = picture->config;
     size_t count = only != NULL ? 1 : config->repository_count;
@@ -85,7 +85,9 @@ static int take_repositories(const struct repository_config *only, bool with_pla
         return log_out_of_memory();
     }
     for (size_t i = 0; i < count; i++) {
-        tasks[i].config = config;
+        tasks[i].config = *config;
+        if (!with_server)
+            tasks[i].config.pgdata = NULL;
         tasks[i].with_plan = with_plan;
         tasks[i].picture.settings = only != NULL ? only : &config->repositories[i];
     }
@@ -93,35 +95,15 @@ static int take_repositories(const struct repository_config *only, bool with_pla
     return ask_all(picture, tasks);
 }
 
-static int take_runs(struct picture *picture)
-{
-    size_t count = 0;
-    struct state state;
-
-    while (outcome_programs[count] != NULL)
-        count++;
-
-    picture->runs = calloc(count, sizeof *picture->runs);
-    if (picture->runs == NULL)
-        return log_out_of_memory();
-    state_open_existing(picture->config, &state);
-    for (size_t i = 0; i < count; i++) {
-        picture->runs[i].program = outcome_programs[i];
-        outcome_note_read(&state, outcome_programs[i], picture->config->cluster_name, &picture->runs[i].note);
-    }
-    picture->run_count = count;
-    state_close(&state);
-    return 0;
-}
-
 int picture_take(const struct config *config, const struct repository_config *only, bool with_plan,
                  struct picture *picture)
 {
     int64_t begun = monotonic_now();
+    bool pgdata_hangs;
 
     *picture = (struct picture){.config = config};
-    if (take_repositories(only, with_plan, picture) != 0 || take_runs(picture) != 0 ||
-        lag_find(config->pgdata, &picture->lag) != 0)
+    if (machine_ask(picture, &pgdata_hangs) != 0 ||
+        take_repositories(only, with_plan, !pgdata_hangs, picture) != 0)
         return -1;
     picture->now = timestamp_now();
     picture->seconds = (double)(monotonic_now() - begun) / 1e6;

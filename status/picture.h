@@ -46,6 +46,7 @@ struct picture_repository {
     bool is_up;                               /* it could be asked */
     bool is_complete;                         /* and all that was wanted could be read */
     char error[PICTURE_TEXT_BYTES];           /* else: why not */
+    char server_error[PICTURE_TEXT_BYTES];    /* what of this machine's pg_wal could not be read; "" */
 
     struct picture_backup *backups; /* owned; the oldest first, of all systems */
     size_t backup_count;
@@ -108,6 +109,7 @@ enum problem_kind {
     PROBLEM_DRILL_OLD,
     PROBLEM_WAL_LAG,
     PROBLEM_RUN_FAILED,
+    PROBLEM_BLIND,
     PROBLEM_KINDS
 };
 /* "backup_old": as in docs/monitoring.md. */
@@ -129,9 +131,11 @@ struct picture {
     struct picture_repository *repositories; /* owned; in the order of the configuration */
     size_t repository_count;
     struct picture_lag lag;
-    struct picture_run *runs; /* owned */
+    char lag_unknown[PICTURE_TEXT_BYTES]; /* why not, where pgdata is configured; "" */
+    struct picture_run *runs;             /* owned */
     size_t run_count;
-    struct problem *problems; /* owned; filled by picture_find_problems */
+    char runs_unknown[PICTURE_TEXT_BYTES]; /* why nothing is known of runs; "": what there is is known */
+    struct problem *problems;              /* owned; filled by picture_find_problems */
     size_t problem_count;
     bool is_waited_for; /* a thread still waits for a repository: the process must end with _exit */
 };

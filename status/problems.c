@@ -12,7 +12,7 @@
 static const char *const names[PROBLEM_KINDS] = {
     "unreachable", "unreadable", "no_backup",   "not_recoverable",  "backup_old",   "incomplete_backup",
     "hole",        "damaged",    "page_errors", "verification_old", "drill_failed", "lagging",
-    "disk_full",   "drill_old",  "wal_lag",     "run_failed"};
+    "disk_full",   "drill_old",  "wal_lag",     "run_failed",       "blind"};
 
 const char *problem_kind_name(enum problem_kind kind)
 {
@@ -323,6 +323,30 @@ static void look_at_run(struct finding *finding, const struct picture_run *run)
     advise(finding, "Put that right and run %s again; docs/exit-status.md has the ways out.", run->program);
 }
 
+/* What can't be looked at is not well. */
+static void look_at_blindness(struct finding *finding)
+{
+    const struct picture *picture = finding->picture;
+    const char *server_error = "";
+
+    for (size_t i = 0; i < picture->repository_count && *server_error == '\0'; i++)
+        server_error = picture->repositories[i].server_error;
+    if (*picture->lag_unknown != '\0' || *server_error != '\0') {
+        found(finding, PROBLEM_BLIND,
+              "whether WAL waits, or what would be lost with the server, is not known: %s",
+              *picture->lag_unknown != '\0' ? picture->lag_unknown : server_error);
+        advise(finding,
+               "Run walferry-status as the user of the archiver, on the server. Is pgdata right in the "
+               "configuration? Where there is no server leave it out.");
+    }
+    if (*picture->runs_unknown != '\0') {
+        found(finding, PROBLEM_BLIND,
+              "whether the last backup, verification or drill failed is not known: %s",
+              picture->runs_unknown);
+        advise(finding, "Run walferry-status as the user of the archiver, whose state_dir it is.");
+    }
+}
+
 int picture_find_problems(struct picture *picture)
 {
     struct finding finding = {.picture = picture};
@@ -337,6 +361,7 @@ int picture_find_problems(struct picture *picture)
     finding.repository = NULL;
     look_at_drills(&finding);
     look_at_lag(&finding);
+    look_at_blindness(&finding);
     for (size_t i = 0; i < picture->run_count; i++)
         look_at_run(&finding, &picture->runs[i]);
     return finding.has_failed ? -1 : 0;

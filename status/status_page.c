@@ -113,10 +113,12 @@ static void print_lag(const struct page *page)
     const struct picture_lag *lag = &page->picture->lag;
     char count[WORDS_BYTES], size[WORDS_BYTES], age[WORDS_BYTES];
 
-    if (!lag->is_known)
+    if (!lag->is_known && *page->picture->lag_unknown == '\0')
         return;
     label("archiving");
-    if (lag->segments == 0)
+    if (!lag->is_known)
+        printf("%snot known%s, see below\n", colour(page, RED), colour(page, PLAIN));
+    else if (lag->segments == 0)
         printf("nothing waits\n");
     else
         printf("%s wait%s, %s, the oldest for %s\n", words_count(lag->segments, "file", count),

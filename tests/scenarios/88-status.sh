@@ -194,6 +194,86 @@ expect_output "can I recover\? +yes"
 expect_output "repository there: it can't be asked: it did not tell all within 3 s"
 expect_equal "problems" "no_backup" "$(kinds 1)"
 
+step "pg_wal or state_dir hang: this machine is told as not known, and the repository all the same"
+cat >hang.c <<'C'
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static void hang_at(const char *path)
+{
+    while (strstr(path, getenv("HANGS")) != NULL)
+        pause();
+}
+DIR *opendir(const char *path)
+{
+    hang_at(path);
+    return ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
+}
+int access(const char *path, int mode)
+{
+    hang_at(path);
+    return ((int (*)(const char *, int))dlsym(RTLD_NEXT, "access"))(path, mode);
+}
+int lstat64(const char *path, struct stat64 *out)
+{
+    hang_at(path);
+    return ((int (*)(const char *, struct stat64 *))dlsym(RTLD_NEXT, "lstat64"))(path, out);
+}
+C
+cc -shared -fPIC -o hang.so hang.c -ldl
+config $'drill_age = 0 days\nverify_age = 0 days\ntimeout = 3'
+for hangs in main/pg_wal state; do
+    begun=$SECONDS
+    expect_status 1 env HANGS="$T/$hangs" LD_PRELOAD="$T/hang.so" ASAN_OPTIONS=verify_asan_link_order=0 timeout 60 walferry-status
+    expect_true "in $((SECONDS - begun)) s" test $((SECONDS - begun)) -le "$(slowly 8)"
+    expect_output "cluster main, .*: 1 problem, see below"
+    expect_output "can I recover\? +yes"
+    expect_output "blind.*: whe.* is not known: no answer within 1 s"
+done
+
+step "what may not be looked at is not well: pgdata that is not there, a state_dir of somebody else"
+config $'drill_age = 0 days\nverify_age = 0 days'
+expect_equal "problems" "" "$(kinds 0)"
+sed -i "s|^pgdata = .*|pgdata = $T/mian|" "$CONFIG"
+expect_equal "problems" "blind" "$(kinds 1)"
+status 1
+expect_output "archiving +not known"
+expect_output "blind.*: whether WAL waits.*mian/pg_wal/archive_status.*: No such file or directory"
+sed -i "/^pgdata = /d" "$CONFIG"
+expect_equal "no server is here: nothing is hidden" "" "$(kinds 0)"
+config $'drill_age = 0 days\nverify_age = 0 days'
+chmod 750 state
+expect_equal "problems" "blind" "$(kinds 1)"
+status 1
+expect_output "blind.*: whether the last backup, verification or drill failed is not known: state directory"
+chmod 700 state
+
+step "a file of this machine's pg_wal that can't be read is not the repository's fault"
+cat >deny.c <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+int open64(const char *path, int flags, ...)
+{
+    if (strstr(path, "/pg_control") != NULL) {
+        errno = EIO;
+        return -1;
+    }
+    return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open64"))(path, flags, 0600);
+}
+C
+cc -shared -fPIC -U_FORTIFY_SOURCE -o deny.so deny.c -ldl
+expect_status 1 env LD_PRELOAD="$T/deny.so" ASAN_OPTIONS=verify_asan_link_order=0 walferry-status --prometheus metrics
+expect_equal "it is up" " 1" "$(sed -n 's/^walferry_repository_up{.*}//p' metrics)"
+expect_equal "problems" blind "$(sed -n 's/^walferry_problem{.*kind="\(.*\)"} 1$/\1/p' metrics | tr '\n' ' ' | sed 's/ $//')"
+
 step "a directory that is not there"
 config $'drill_age = 0 days\nverify_age = 0 days' "[repository there]
 url = file://$T/nowhere"

@@ -130,6 +130,9 @@ static void test_problems(void)
     EXPECT((well.picture.lag.segments = 1, well.picture.lag.oldest = NOW - 900000001), "wal_lag");
     EXPECT(well.run.note.failure.ended = NOW - 11 * HOUR, "");
     EXPECT(well.run.note.failure.ended = NOW - 9 * HOUR, "run_failed");
+    EXPECT(*well.picture.lag_unknown = '?', "blind");
+    EXPECT(*well.picture.runs_unknown = '?', "blind");
+    EXPECT(*well.repository.server_error = '?', "blind");
     /* a repository that can't be asked may have the report of a drill */
     EXPECT((well.repository.good_drill.time = 0, well.repository.is_up = false), "unreachable");
 #undef EXPECT
