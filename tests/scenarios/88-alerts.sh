@@ -144,14 +144,14 @@ if sys.argv[2] == "rules":
 PY
 wait_until 30 "Prometheus to have the numbers" python3 ask.py "$prometheus_address" ready
 evaluated() { [ "$(python3 ask.py "$prometheus_address" rules 2>&1)" = "$1" ]; } # ALERTS: that fire, or are about to
-wait_until 30 "the rules" evaluated ""
+wait_until 30 "the rules" evaluated WalferryNeverDrilled # no drill has passed: in a day it fires
 python3 ask.py "$prometheus_address" expressions >silent
 echo "no answer to:" && sed 's/^/    /' silent
 none=drill # what there was none of; a bucket has no disk
 [ "$STORE" = file ] || none+='|_disk_'
 expect_equal "expressions of the dashboard without an answer" "" "$(grep -Ev "$none" silent || true)"
 sed -i 's/^walferry_run_ok{\(.*\)} 1$/walferry_run_ok{\1} 0/; s/^\(walferry_wal_holes{.*}\) 0$/\1 2/' scraped/metrics
-wait_until 30 "alerts" evaluated $'WalferryHole\nWalferryBackupFailed\nWalferryRunFailed'
+wait_until 30 "alerts" evaluated $'WalferryHole\nWalferryBackupFailed\nWalferryNeverDrilled\nWalferryRunFailed'
 kill $prometheus_pid $exporter_pid
 wait $prometheus_pid $exporter_pid || true
 server_stop main
