@@ -117,6 +117,7 @@ static int take_systems(struct survey *survey, struct picture_repository *pictur
     const struct cluster *cluster = &survey->repository.cluster;
     int result = 0;
 
+    picture->system_identifier = cluster->generations[cluster->generation_count - 1].system_identifier;
     for (size_t i = 0; i < survey->count; i++) {
         const struct survey_system *system = &survey->systems[i];
         picture->segments += system->archive.segment_count;

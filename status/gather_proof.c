@@ -15,6 +15,7 @@ struct unit {
 
 struct proof {
     const struct survey_system *system;
+    bool is_newest; /* of the systems: the one that is backed up now, which alone counts as proven or not */
     struct picture_repository *picture;
     struct unit *units; /* owned; in no order */
     size_t unit_count, unit_capacity;
@@ -57,7 +58,7 @@ static bool take_verified(void *context, const struct verified *verified)
         return false;
     }
     verified_take(&unit->state, verified, proof->now);
-    if (*verified->last == '\0' && verified->time > proof->picture->verification_time &&
+    if (proof->is_newest && *verified->last == '\0' && verified->time > proof->picture->verification_time &&
         verified->time <= proof->now + REPORT_AHEAD_MICROSECONDS)
         proof->picture->verification_time = verified->time;
     return true;
@@ -174,16 +175,27 @@ static int gather_system(struct repository *repository, struct proof *proof)
         return -1;
     for (size_t i = 0; i < proof->unit_count; i++)
         judge_unit(proof, &proof->units[i]);
-    return describe_last_drills(proof, repository, first);
+    return proof->is_newest ? describe_last_drills(proof, repository, first) : 0;
+}
+
+static int by_time(const void *one, const void *other)
+{
+    const struct drill_report *a = one, *b = other;
+
+    return (a->time > b->time) - (a->time < b->time);
 }
 
 int gather_proof(struct survey *survey, struct picture_repository *picture)
 {
+    const struct cluster *cluster = &survey->repository.cluster;
     size_t drill_capacity = 0;
     int result = 0;
 
     for (size_t i = 0; i < survey->count && result == 0; i++) {
-        struct proof proof = {.system = &survey->systems[i],
+        const struct survey_system *system = &survey->systems[i];
+        struct proof proof = {.system = system,
+                              .is_newest =
+                                  system->generation == &cluster->generations[cluster->generation_count - 1],
                               .picture = picture,
                               .drill_capacity = drill_capacity,
                               .now = store_now(survey->repository.store)};
@@ -191,5 +203,7 @@ int gather_proof(struct survey *survey, struct picture_repository *picture)
         drill_capacity = proof.drill_capacity;
         free(proof.units);
     }
+    if (picture->drill_count > 0)
+        qsort(picture->drills, picture->drill_count, sizeof *picture->drills, by_time);
     return result;
 }

@@ -57,18 +57,6 @@ const struct cluster_metric cluster_metrics[] = {
 
 /* A repository */
 
-/* The one before the newest; NULL: there is none. */
-static const struct picture_backup *previous_backup(const struct picture_repository *repository)
-{
-    const struct picture_backup *newest = picture_newest_backup(repository), *previous = NULL;
-
-    for (size_t i = 0; i < repository->backup_count; i++)
-        if (&repository->backups[i] != newest &&
-            (previous == NULL || repository->backups[i].stop_time >= previous->stop_time))
-            previous = &repository->backups[i];
-    return previous;
-}
-
 static double value_of_repository_up(const struct picture_repository *repository)
 {
     return repository->is_up && repository->is_complete;
@@ -185,14 +173,14 @@ static double value_of_backup_newest_page_errors(const struct picture_repository
 
 static double value_of_backup_previous_bytes(const struct picture_repository *repository)
 {
-    const struct picture_backup *previous = previous_backup(repository);
+    const struct picture_backup *previous = picture_previous_backup(repository);
 
     return previous == NULL ? NAN : (double)previous->plain_bytes;
 }
 
 static double value_of_backup_previous_stored_bytes(const struct picture_repository *repository)
 {
-    const struct picture_backup *previous = previous_backup(repository);
+    const struct picture_backup *previous = picture_previous_backup(repository);
 
     return previous == NULL ? NAN : (double)previous->stored_bytes;
 }
@@ -253,7 +241,9 @@ static double value_of_verified_until_time(const struct picture_repository *repo
     double newest = NAN;
 
     for (size_t i = 0; i < repository->backup_count; i++)
-        if (repository->backups[i].verified != 0 && !(seconds_of(repository->backups[i].stop_time) < newest))
+        if (repository->backups[i].verified != 0 &&
+            repository->backups[i].system_identifier == repository->system_identifier &&
+            !(seconds_of(repository->backups[i].stop_time) < newest))
             newest = seconds_of(repository->backups[i].stop_time);
     return newest;
 }

@@ -122,14 +122,30 @@ void picture_free(struct picture *picture)
 
 /* Questions that several ask */
 
-const struct picture_backup *picture_newest_backup(const struct picture_repository *repository)
+static const struct picture_backup *newest_but(const struct picture_repository *repository,
+                                               const struct picture_backup *other)
 {
     const struct picture_backup *newest = NULL;
 
-    for (size_t i = 0; i < repository->backup_count; i++)
-        if (newest == NULL || repository->backups[i].stop_time >= newest->stop_time)
-            newest = &repository->backups[i];
+    for (size_t i = 0; i < repository->backup_count; i++) {
+        const struct picture_backup *backup = &repository->backups[i];
+        if (backup != other && backup->system_identifier == repository->system_identifier &&
+            (newest == NULL || backup->stop_time >= newest->stop_time))
+            newest = backup;
+    }
     return newest;
+}
+
+const struct picture_backup *picture_newest_backup(const struct picture_repository *repository)
+{
+    return newest_but(repository, NULL);
+}
+
+const struct picture_backup *picture_previous_backup(const struct picture_repository *repository)
+{
+    const struct picture_backup *newest = picture_newest_backup(repository);
+
+    return newest == NULL ? NULL : newest_but(repository, newest);
 }
 
 const struct picture_backup *picture_newest_of_all(const struct picture *picture)

@@ -48,6 +48,7 @@ struct picture_repository {
     char error[PICTURE_TEXT_BYTES];           /* else: why not */
     char server_error[PICTURE_TEXT_BYTES];    /* what of this machine's pg_wal could not be read; "" */
 
+    uint64_t system_identifier;     /* of the newest system, which is the one that is backed up now */
     struct picture_backup *backups; /* owned; the oldest first, of all systems */
     size_t backup_count;
     size_t damaged_manifests;
@@ -66,11 +67,11 @@ struct picture_repository {
     double behind_seconds;       /* if has_safe: from the newest commit here to the newest there */
     double unsafe_seconds;       /* if has_unsafe: how old the oldest of those commits is */
 
-    int64_t verification_time;   /* when one last came to the end of something; 0 */
+    int64_t verification_time;   /* of the newest system: when one last came to the end of something; 0 */
     size_t damaged_units;        /* backups, logs of WAL and folders that were found damaged */
-    struct drill_report *drills; /* owned; in the order of their time */
+    struct drill_report *drills; /* owned; in the order of their time, of all systems */
     size_t drill_count;
-    struct picture_drill last_drill, good_drill;
+    struct picture_drill last_drill, good_drill; /* of the newest system */
 
     uint64_t objects, object_bytes;
     bool has_disk; /* it is a directory: */
@@ -150,8 +151,9 @@ void picture_free(struct picture *picture);
 /* Judges by [status] of the configuration; pure. 0, or -1 after logging. */
 int picture_find_problems(struct picture *picture);
 
-/* The newest backup; NULL: there is none. */
+/* The newest backup of the newest system; NULL: there is none. The same of the one before it. */
 const struct picture_backup *picture_newest_backup(const struct picture_repository *repository);
+const struct picture_backup *picture_previous_backup(const struct picture_repository *repository);
 /* Of all repositories; NULL: there is none. */
 const struct picture_backup *picture_newest_of_all(const struct picture *picture);
 /* When a full verification of any repository last came to the end of something; 0: never. */

@@ -134,7 +134,10 @@ static void look_at_backups(struct finding *finding)
 
     if (newest == NULL) {
         found(finding, PROBLEM_NO_BACKUP,
-              "there is no complete base backup: nothing can be recovered from it");
+              "there is no complete base backup%s: nothing %scan be recovered from it",
+              repository->backup_count > 0 ? " of the present system, only from before a pg_upgrade or initdb"
+                                           : "",
+              repository->backup_count > 0 ? "newer " : "");
         advise(finding, "Run basebackup-push, or repository-sync --to %s.", repository_name(finding));
         return;
     }
@@ -187,7 +190,7 @@ static void look_at_proof(struct finding *finding)
                "repository that is whole, and take a base backup.",
                repository_name(finding), repository_name(finding));
     }
-    if (repository->backup_count > 0 &&
+    if (picture_newest_backup(repository) != NULL &&
         is_older(picture, repository->verification_time, picture->config->status.verify_age_seconds)) {
         if (repository->verification_time == 0)
             found(finding, PROBLEM_VERIFICATION_OLD, "it was never verified in full");
@@ -280,7 +283,7 @@ static void look_at_drills(struct finding *finding)
     for (size_t i = 0; i < picture->repository_count; i++) {
         if (!picture->repositories[i].is_up)
             return;
-        has_backup = has_backup || picture->repositories[i].backup_count > 0;
+        has_backup = has_backup || picture_newest_backup(&picture->repositories[i]) != NULL;
     }
     if (!has_backup || !is_older(picture, time, picture->config->status.drill_age_seconds))
         return;

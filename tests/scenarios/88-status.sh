@@ -298,3 +298,17 @@ expect_output "repository here.*: this server is on timeline 2, of which nothing
 walferry-status --prometheus metrics
 expect_equal "it is not behind by 0 s" 0 "$(grep -c '^walferry_wal_behind_seconds{' metrics)"
 server_stop main
+
+step "after pg_upgrade nothing is proven of the new system by what was of the old one"
+config ''
+walferry-status >page || true
+expect_true "the old one was verified and drilled" grep -Eq 'last drill passed +[0-9]' page
+server_create upgraded --wal-segsize=1
+sed -i "s|^pgdata = .*|pgdata = $T/upgraded|" "$CONFIG"
+expect_status 0 repository-init --add-generation
+expect_equal "problems" "no_backup" "$(kinds 1)"
+status 1
+expect_output "there is no complete base backup of the present system"
+expect_output "last verified +never"
+expect_output "last drill passed +never"
+expect_equal "what there is of the old one is listed" 1 "$(picture 1 'len(r["backups"])')"

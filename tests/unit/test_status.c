@@ -133,6 +133,7 @@ static void test_problems(void)
     EXPECT(*well.picture.lag_unknown = '?', "blind");
     EXPECT(*well.picture.runs_unknown = '?', "blind");
     EXPECT(*well.repository.server_error = '?', "blind");
+    EXPECT(well.repository.system_identifier = 7, "no_backup"); /* the backup is from before a pg_upgrade */
     /* a repository that can't be asked may have the report of a drill */
     EXPECT((well.repository.good_drill.time = 0, well.repository.is_up = false), "unreachable");
 #undef EXPECT
