@@ -109,6 +109,7 @@ static int take_newest_system(struct survey *survey, const struct survey_system 
     for (size_t i = 0; i < windows->count; i++)
         if (windows->items[i].timeline == windows->latest && take_stretches(&windows->items[i], picture) != 0)
             return -1;
+    picture->is_wal_known = true;
     return take_newest_segment(survey, system, picture);
 }
 
@@ -210,8 +211,11 @@ static int gather_all(struct survey *survey, bool with_plan, struct picture_repo
         result = -1;
     if (result == 0 && gather_proof(survey, picture) != 0)
         result = -1;
+    picture->is_proof_known = result == 0 && picture->is_wal_known; /* else its reports were not looked at */
     if (count_objects(&survey->repository, picture) != 0)
         result = -1;
+    else
+        picture->is_counted = survey->count == survey->repository.cluster.generation_count;
     if (look_at_disk(picture->settings, picture) != 0)
         result = -1;
     if (with_plan && result == 0 && gather_plan(&survey->repository, picture) != 0)

@@ -44,8 +44,15 @@ static void answer_recovery(struct page *page)
     char begin[WORDS_BYTES], end[WORDS_BYTES], age[WORDS_BYTES], lost[WORDS_LONG_BYTES];
 
     write_answer(page, "Can I recover?");
+    if (picture_is_best_unknown(page->picture)) {
+        html_markup(&page->html,
+                    "<span class=\"wrong\">not known</span>: not all repositories could be read, "
+                    "and the others can't bring it back");
+        end_answer(page);
+        return;
+    }
     if (best == NULL) {
-        html_markup(&page->html, "<b class=\"wrong\">No</b>, not from any repository that could be asked");
+        html_markup(&page->html, "<b class=\"wrong\">No</b>, not from any repository");
         end_answer(page);
         return;
     }
@@ -180,14 +187,19 @@ static void write_facts(struct page *page, const struct picture_repository *repo
 
     html_markup(&page->html, "<dl>");
     write_answer(page, "Size");
-    html_markup(&page->html, "%s in %" PRIu64 " objects; %" PRIu64 " WAL segments, %s",
-                words_bytes(repository->object_bytes, size), repository->objects, repository->segments,
-                words_bytes(repository->wal_stored_bytes, wal));
+    if (!repository->is_counted || !repository->is_wal_known)
+        html_markup(&page->html, "not known");
+    else
+        html_markup(&page->html, "%s in %" PRIu64 " objects; %" PRIu64 " WAL segments, %s",
+                    words_bytes(repository->object_bytes, size), repository->objects, repository->segments,
+                    words_bytes(repository->wal_stored_bytes, wal));
     if (repository->has_disk)
         html_markup(&page->html, "; %s free", words_bytes(repository->disk_free_bytes, room));
     end_answer(page);
     write_answer(page, "Verified");
-    if (repository->verification_time == 0)
+    if (!repository->is_proof_known)
+        html_markup(&page->html, "not known");
+    else if (repository->verification_time == 0)
         html_markup(&page->html, "never in full");
     else
         html_markup(&page->html, "%s ago", ago(page, repository->verification_time, age));

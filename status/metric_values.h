@@ -11,10 +11,14 @@ struct cluster_metric {
 };
 extern const struct cluster_metric cluster_metrics[];
 
+/* What must be known of a repository, else it has no sample. */
+enum metric_needs { NEEDS_NOTHING, NEEDS_ACCESS, NEEDS_WAL, NEEDS_PROOF, NEEDS_COUNT };
+bool repository_knows(const struct picture_repository *repository, enum metric_needs needs);
+
 struct repository_metric {
     const char *name, *help;
     double (*value)(const struct picture_repository *repository);
-    bool also_if_down; /* else it is asked of repositories that are up only */
+    enum metric_needs needs;
 };
 extern const struct repository_metric repository_metrics[];
 

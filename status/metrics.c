@@ -91,7 +91,7 @@ static void write_of_repositories(struct writer *writer)
         for (size_t i = 0; i < writer->picture->repository_count; i++) {
             const struct picture_repository *repository = &writer->picture->repositories[i];
             const struct label labels[] = {{"repository", repository->settings->name}, {NULL, NULL}};
-            if (repository->is_up || metric->also_if_down)
+            if (repository_knows(repository, metric->needs))
                 sample(writer, metric->name, labels, metric->value(repository));
         }
     }
@@ -132,7 +132,26 @@ static void write_problems(struct writer *writer)
     }
 }
 
-/* Of one that can't be asked, nothing else is known. */
+/* To know that there is no such problem. */
+static enum metric_needs needs_of(enum problem_kind kind)
+{
+    switch (kind) {
+    case PROBLEM_UNREACHABLE:
+        return NEEDS_NOTHING;
+    case PROBLEM_NOT_RECOVERABLE:
+    case PROBLEM_INCOMPLETE_BACKUP:
+    case PROBLEM_HOLE:
+    case PROBLEM_LAGGING:
+        return NEEDS_WAL;
+    case PROBLEM_DAMAGED:
+    case PROBLEM_VERIFICATION_OLD:
+    case PROBLEM_DRILL_FAILED:
+        return NEEDS_PROOF;
+    default:
+        return NEEDS_ACCESS;
+    }
+}
+
 static void write_repository_problems(struct writer *writer)
 {
     begin(writer, "walferry_repository_problem", "1: the repository has such a problem.");
@@ -143,7 +162,8 @@ static void write_repository_problems(struct writer *writer)
                                            {"kind", problem_kind_name((enum problem_kind)kind)},
                                            {NULL, NULL}};
             if (problem_is_of_repository((enum problem_kind)kind) &&
-                (repository->is_up || kind == PROBLEM_UNREACHABLE))
+                (repository_knows(repository, needs_of((enum problem_kind)kind)) ||
+                 has_problem(writer->picture, (enum problem_kind)kind, repository) != 0))
                 sample(writer, "walferry_repository_problem", labels,
                        has_problem(writer->picture, (enum problem_kind)kind, repository));
         }

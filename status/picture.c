@@ -192,6 +192,15 @@ const struct picture_repository *picture_best(const struct picture *picture)
     return best;
 }
 
+bool picture_is_best_unknown(const struct picture *picture)
+{
+    bool is_unknown = false;
+
+    for (size_t i = 0; i < picture->repository_count; i++)
+        is_unknown = is_unknown || !picture->repositories[i].is_wal_known;
+    return is_unknown && picture_best(picture) == NULL;
+}
+
 const struct picture_drill *picture_good_drill(const struct picture *picture)
 {
     static const struct picture_drill none = {.time = 0};

@@ -45,6 +45,9 @@ struct picture_repository {
     const struct repository_config *settings; /* borrowed */
     bool is_up;                               /* it could be asked */
     bool is_complete;                         /* and all that was wanted could be read */
+    bool is_wal_known;                        /* of the newest system: windows, holes, what is exposed */
+    bool is_proof_known;                      /* verifications and drills */
+    bool is_counted;                          /* objects and their bytes */
     char error[PICTURE_TEXT_BYTES];           /* else: why not */
     char server_error[PICTURE_TEXT_BYTES];    /* what of this machine's pg_wal could not be read; "" */
 
@@ -162,6 +165,8 @@ int64_t picture_last_verification(const struct picture *picture);
 const struct picture_stretch *picture_window(const struct picture_repository *repository);
 /* The repository that brings back the most; NULL: none brings back anything. */
 const struct picture_repository *picture_best(const struct picture *picture);
+/* Whether there is one that does is not known: of one of them nothing is known, and the others don't. */
+bool picture_is_best_unknown(const struct picture *picture);
 /* The last drill of any repository that passed; time 0: none did. */
 const struct picture_drill *picture_good_drill(const struct picture *picture);
 /* The last run of the two; NULL: nothing is known. */

@@ -141,7 +141,7 @@ static void look_at_backups(struct finding *finding)
         advise(finding, "Run basebackup-push, or repository-sync --to %s.", repository_name(finding));
         return;
     }
-    if (picture_window(repository) == NULL) {
+    if (repository->is_wal_known && picture_window(repository) == NULL) {
         found(finding, PROBLEM_NOT_RECOVERABLE, "no backup leads to the latest timeline, %u",
               (unsigned)repository->timeline);
         advise(finding,
@@ -190,7 +190,7 @@ static void look_at_proof(struct finding *finding)
                "repository that is whole, and take a base backup.",
                repository_name(finding), repository_name(finding));
     }
-    if (picture_newest_backup(repository) != NULL &&
+    if (repository->is_proof_known && picture_newest_backup(repository) != NULL &&
         is_older(picture, repository->verification_time, picture->config->status.verify_age_seconds)) {
         if (repository->verification_time == 0)
             found(finding, PROBLEM_VERIFICATION_OLD, "it was never verified in full");
@@ -281,7 +281,7 @@ static void look_at_drills(struct finding *finding)
     char text[WORDS_BYTES];
 
     for (size_t i = 0; i < picture->repository_count; i++) {
-        if (!picture->repositories[i].is_up)
+        if (!picture->repositories[i].is_proof_known)
             return;
         has_backup = has_backup || picture_newest_backup(&picture->repositories[i]) != NULL;
     }

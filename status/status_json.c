@@ -70,10 +70,14 @@ static void set_proof(struct json *object, const struct picture_repository *repo
 
 static void set_sizes(struct json *object, const struct picture_repository *repository)
 {
-    json_set_uint(object, "objects", repository->objects);
-    json_set_uint(object, "stored_bytes", repository->object_bytes);
-    json_set_uint(object, "wal_segments", repository->segments);
-    json_set_uint(object, "wal_stored_bytes", repository->wal_stored_bytes);
+    if (repository->is_counted) {
+        json_set_uint(object, "objects", repository->objects);
+        json_set_uint(object, "stored_bytes", repository->object_bytes);
+    }
+    if (repository->is_wal_known) {
+        json_set_uint(object, "wal_segments", repository->segments);
+        json_set_uint(object, "wal_stored_bytes", repository->wal_stored_bytes);
+    }
     set_time(object, "newest_segment_stored", repository->newest_segment_time);
     if (repository->has_disk) {
         json_set_uint(object, "disk_free_bytes", repository->disk_free_bytes);
@@ -86,6 +90,15 @@ static void set_sizes(struct json *object, const struct picture_repository *repo
             json_set_real(object, "behind_seconds", repository->behind_seconds);
         json_set_real(object, "unsafe_seconds", repository->has_unsafe ? repository->unsafe_seconds : 0);
     }
+}
+
+static void set_recovery(struct json *object, const struct picture_repository *repository)
+{
+    json_set_uint(object, "timeline", repository->timeline);
+    json_set_bool(object, "is_recoverable", picture_window(repository) != NULL);
+    json_set(object, "windows", windows_json(repository));
+    json_set_uint(object, "holes", repository->hole_count);
+    json_set_uint(object, "gap_markers", repository->gap_markers);
 }
 
 static struct json *repository_json(const struct picture_repository *repository)
@@ -103,15 +116,13 @@ static struct json *repository_json(const struct picture_repository *repository)
         json_free(backups);
         return object;
     }
-    json_set_uint(object, "timeline", repository->timeline);
-    json_set_bool(object, "is_recoverable", picture_window(repository) != NULL);
-    json_set(object, "windows", windows_json(repository));
-    json_set_uint(object, "holes", repository->hole_count);
-    json_set_uint(object, "gap_markers", repository->gap_markers);
+    if (repository->is_wal_known)
+        set_recovery(object, repository);
     for (size_t i = 0; i < repository->backup_count; i++)
         json_append(backups, backup_json(&repository->backups[i]));
     json_set(object, "backups", backups);
-    set_proof(object, repository);
+    if (repository->is_proof_known)
+        set_proof(object, repository);
     set_sizes(object, repository);
     return object;
 }
@@ -168,7 +179,8 @@ struct json *status_json(const struct picture *picture)
     document_set_time(object, "time", picture->now);
     json_set_real(object, "seconds", picture->seconds);
     json_set_bool(object, "is_ok", picture->problem_count == 0);
-    json_set_bool(object, "is_recoverable", picture_best(picture) != NULL);
+    if (!picture_is_best_unknown(picture))
+        json_set_bool(object, "is_recoverable", picture_best(picture) != NULL);
     for (size_t i = 0; i < picture->problem_count; i++)
         json_append(problems, problem_json(&picture->problems[i]));
     json_set(object, "problems", problems);

@@ -84,9 +84,13 @@ static void print_recovery(const struct page *page)
     char begin[WORDS_BYTES], end[WORDS_BYTES], length[WORDS_BYTES];
 
     label("can I recover?");
+    if (picture_is_best_unknown(page->picture)) {
+        printf("%snot known%s: not all repositories could be read, and the others can't bring it back\n",
+               colour(page, RED), colour(page, PLAIN));
+        return;
+    }
     if (best == NULL) {
-        printf("%sNO%s, not from any repository that could be asked\n", colour(page, RED),
-               colour(page, PLAIN));
+        printf("%sNO%s, not from any repository\n", colour(page, RED), colour(page, PLAIN));
         return;
     }
     const struct picture_stretch *window = picture_window(best);
@@ -215,8 +219,8 @@ static void print_repository(const struct page *page, const struct picture_repos
            repository->backup_count, age_cell(page, newest == NULL ? 0 : newest->stop_time, backup),
            age_cell(page, window == NULL ? 0 : window->end, safe),
            age_cell(page, repository->verification_time, verified),
-           age_cell(page, repository->good_drill.time, drill), words_bytes(repository->object_bytes, size),
-           room);
+           age_cell(page, repository->good_drill.time, drill),
+           repository->is_counted ? words_bytes(repository->object_bytes, size) : "-", room);
 }
 
 static void print_repositories(const struct page *page)

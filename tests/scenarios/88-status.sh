@@ -140,6 +140,19 @@ object_put "main/$system/base/$id/manifest.json" shorter
 expect_equal "problems" "damaged no_backup unreadable" "$(kinds 1)"
 object_put "main/$system/base/$id/manifest.json" manifest
 
+if [ "$STORE" = file ]; then
+    step "WAL that can't be listed: whether it can be recovered is not known, and not told as NO and 0"
+    chmod 000 "repository/main/$system/wal"
+    walferry-status --prometheus metrics || true
+    expect_equal "problems" "unreadable" "$(kinds 1)"
+    expect_equal "what is not known is missing" "False False False" "$(picture 1 'str("is_recoverable" in d) + " " + str("holes" in r) + " " + str("wal_segments" in r)')"
+    status 1
+    chmod 700 "repository/main/$system/wal"
+    expect_output "can I recover\? +not known"
+    expect_equal "samples" 0 "$(grep -Ec '^walferry_(recoverable|wal_holes|wal_segments)\{' metrics)"
+    expect_equal "problems" "" "$(kinds 0)"
+fi
+
 step "a repository that does not answer keeps nobody from being told of the others"
 python3 - >silent.port <<'PY' &
 import socket, time

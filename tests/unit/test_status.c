@@ -41,6 +41,9 @@ static void make(struct well *well)
     well->repository = (struct picture_repository){.settings = &well->settings,
                                                    .is_up = true,
                                                    .is_complete = true,
+                                                   .is_wal_known = true,
+                                                   .is_proof_known = true,
+                                                   .is_counted = true,
                                                    .backups = &well->backup,
                                                    .backup_count = 1,
                                                    .stretches = &well->stretch,
@@ -135,7 +138,15 @@ static void test_problems(void)
     EXPECT(*well.repository.server_error = '?', "blind");
     EXPECT(well.repository.system_identifier = 7, "no_backup"); /* the backup is from before a pg_upgrade */
     /* a repository that can't be asked may have the report of a drill */
-    EXPECT((well.repository.good_drill.time = 0, well.repository.is_up = false), "unreachable");
+    EXPECT((well.repository.is_up = well.repository.is_wal_known = well.repository.is_proof_known = false,
+            well.repository.good_drill.time = 0),
+           "unreachable");
+    /* cluster.json and manifests could be read, wal/ not: whether it can be recovered is not known */
+    EXPECT(
+        (well.repository.is_complete = well.repository.is_wal_known = well.repository.is_proof_known = false,
+         well.repository.stretch_count = 0, well.repository.verification_time = 0,
+         well.repository.good_drill.time = 0),
+        "unreadable");
 #undef EXPECT
 }
 
@@ -176,6 +187,17 @@ static void test_metrics(void)
     CHECK_TEXT(line(text, "walferry_backup_previous_bytes{"), ""); /* not known: no sample */
     CHECK_TEXT(line(text, "walferry_drill_rpo_seconds{"), "");
 #undef LABEL
+    buffer_clear(&out);
+    well.repository.is_wal_known = well.repository.is_proof_known = well.repository.is_counted = false;
+    well.config.cluster_name = "main";
+    REQUIRE(picture_find_problems(&well.picture) == 0 && metrics_write(&well.picture, &out) == 0);
+    text = buffer_string(&out);
+    CHECK_TEXT(line(text, "walferry_recoverable{"), "");
+    CHECK_TEXT(line(text, "walferry_wal_holes{"), "");
+    CHECK_TEXT(line(text, "walferry_verification_ok{"), "");
+    CHECK_TEXT(line(text, "walferry_repository_objects{"), "");
+    CHECK(strstr(text, "repository=\"here\",kind=\"hole\"") == NULL);
+    CHECK_TEXT(line(text, "walferry_backups{"), "walferry_backups{cluster=\"main\",repository=\"here\"} 1");
     buffer_clear(&out);
     well.repository.is_up = false;
     well.config.cluster_name = "main";
