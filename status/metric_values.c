@@ -138,7 +138,7 @@ static double value_of_backup_oldest_time(const struct picture_repository *repos
 
 static double value_of_backup_newest_time(const struct picture_repository *repository)
 {
-    const struct picture_backup *newest = picture_newest_backup(repository);
+    const struct picture_backup *newest = picture_usable_backup(repository);
 
     return newest == NULL ? NAN : seconds_of(newest->stop_time);
 }

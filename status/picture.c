@@ -141,6 +141,19 @@ const struct picture_backup *picture_newest_backup(const struct picture_reposito
     return newest_but(repository, NULL);
 }
 
+const struct picture_backup *picture_usable_backup(const struct picture_repository *repository)
+{
+    const struct picture_backup *newest = NULL;
+
+    for (size_t i = 0; i < repository->backup_count; i++) {
+        const struct picture_backup *backup = &repository->backups[i];
+        if (backup->system_identifier == repository->system_identifier && !backup->is_incomplete &&
+            !backup->found_damaged && (newest == NULL || backup->stop_time >= newest->stop_time))
+            newest = backup;
+    }
+    return newest;
+}
+
 const struct picture_backup *picture_previous_backup(const struct picture_repository *repository)
 {
     const struct picture_backup *newest = picture_newest_backup(repository);
@@ -153,7 +166,7 @@ const struct picture_backup *picture_newest_of_all(const struct picture *picture
     const struct picture_backup *newest = NULL;
 
     for (size_t i = 0; i < picture->repository_count; i++) {
-        const struct picture_backup *backup = picture_newest_backup(&picture->repositories[i]);
+        const struct picture_backup *backup = picture_usable_backup(&picture->repositories[i]);
         if (backup != NULL && (newest == NULL || backup->stop_time > newest->stop_time))
             newest = backup;
     }

@@ -156,8 +156,10 @@ int picture_find_problems(struct picture *picture);
 
 /* The newest backup of the newest system; NULL: there is none. The same of the one before it. */
 const struct picture_backup *picture_newest_backup(const struct picture_repository *repository);
+/* The newest that no WAL is missing of, and that was not found damaged; NULL: there is none. */
+const struct picture_backup *picture_usable_backup(const struct picture_repository *repository);
 const struct picture_backup *picture_previous_backup(const struct picture_repository *repository);
-/* Of all repositories; NULL: there is none. */
+/* The newest usable one of all repositories; NULL: there is none. */
 const struct picture_backup *picture_newest_of_all(const struct picture *picture);
 /* When a full verification of any repository last came to the end of something; 0: never. */
 int64_t picture_last_verification(const struct picture *picture);

@@ -108,11 +108,13 @@ static void look_at_access(struct finding *finding)
 static void look_at_newest_backup(struct finding *finding, const struct picture_backup *newest)
 {
     const struct picture *picture = finding->picture;
+    const struct picture_backup *usable = picture_usable_backup(finding->repository);
     char text[WORDS_BYTES];
 
-    if (is_older(picture, newest->stop_time, picture->config->status.backup_age_seconds)) {
-        found(finding, PROBLEM_BACKUP_OLD, "the newest backup ended %s ago: %s",
-              ago(picture, newest->stop_time, text), newest->id);
+    /* that none is usable is told by what makes them so */
+    if (usable != NULL && is_older(picture, usable->stop_time, picture->config->status.backup_age_seconds)) {
+        found(finding, PROBLEM_BACKUP_OLD, "the newest backup%s ended %s ago: %s",
+              usable == newest ? "" : " that is whole", ago(picture, usable->stop_time, text), usable->id);
         advise(finding, "Run basebackup-push, and see why the nightly one did not: its message, its timer or "
                         "crontab.");
     }

@@ -203,7 +203,7 @@ static const char *age_cell(const struct page *page, int64_t time, char *out)
 
 static void print_repository(const struct page *page, const struct picture_repository *repository)
 {
-    const struct picture_backup *newest = picture_newest_backup(repository);
+    const struct picture_backup *newest = picture_usable_backup(repository);
     const struct picture_stretch *window = picture_window(repository);
     char backup[WORDS_BYTES], safe[WORDS_BYTES], verified[WORDS_BYTES], drill[WORDS_BYTES], size[WORDS_BYTES],
         room[WORDS_BYTES] = "-";

@@ -230,6 +230,27 @@ static void test_exposure(void)
     CHECK(exposure_unsafe_for(&exposure, NOW) == HOUR);
 }
 
+/* A backup of last night that lacks WAL does not make that of three weeks ago a young one. */
+static void test_usable(void)
+{
+    struct picture_backup backups[2];
+    struct well well;
+
+    for (int damaged = 0; damaged < 2; damaged++) {
+        make(&well);
+        backups[0] = backups[1] = well.backup;
+        backups[0].stop_time = NOW - 500 * HOUR;
+        backups[1].is_incomplete = damaged == 0;
+        backups[1].found_damaged = damaged == 1;
+        well.repository.backups = backups;
+        well.repository.backup_count = 2;
+        CHECK_TEXT(kinds(&well), "backup_old");
+        CHECK(picture_newest_of_all(&well.picture) == &backups[0]);
+        CHECK(picture_newest_backup(&well.repository) == &backups[1]);
+        free(well.picture.problems);
+    }
+}
+
 static void test_words(void)
 {
     struct well well;
@@ -278,6 +299,7 @@ int main(void)
     test_problems();
     test_metrics();
     test_exposure();
+    test_usable();
     test_words();
     test_pushgateway();
     return unit_done("status");
