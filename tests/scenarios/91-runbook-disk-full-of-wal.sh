@@ -42,7 +42,20 @@ else
 fi
 wait_until 30 "the end of the server" on db bash -c "! $PG_BIN/pg_ctl -D /var/lib/postgresql/$major/main status"
 follow db "Look"
+data=hosts/db/var/lib/postgresql/$major
+step "the new disk is too small, or the server runs: nothing is moved"
+mount -t tmpfs -o size=1m,mode=700 small "$T/room"
+paste db "If the server is down: room first"
+expect_output "No space left on device"
+umount "$T/room"
+expect_equal "pg_wal leads to" /mnt/wal/pg_wal "$(readlink "$data/main/pg_wal")"
+echo $$ >"$data/main/postmaster.pid" # a living process: pg_ctl takes it for the server
+paste db "If the server is down: room first"
+rm "$data/main/postmaster.pid"
+expect_equal "pg_wal leads to" /mnt/wal/pg_wal "$(readlink "$data/main/pg_wal")"
+expect_equal "what is in the room" "" "$(ls room)"
 follow db "If the server is down: room first"
+expect_output "pg_wal is now in"
 chmod -R u+w hosts/db/var/backups/walferry
 follow db "Start, and let it drain"
 follow db "How to know that it worked"
