@@ -14,7 +14,7 @@ host_config db "$sections"$'[repository offsite]\nurl = file:///mnt/offsite'
 host_cluster db
 on db repository-init
 sql db "create table t (i int)"
-on db basebackup-push --checkpoint=fast
+backup=$(on db basebackup-push --checkpoint=fast | tail -1)
 for i in 1 2 3 4; do
     sql db "insert into t values ($i)" "select pg_walfile_name(pg_current_wal_lsn())" >"segment.$i"
     sql db "select pg_switch_wal()" >switched
@@ -29,6 +29,13 @@ page docs/runbooks/hole.md
 page_says 00000001000000000000000A "$hole"
 follow db "Where is it, and who has it?" 1
 expect_output "$hole.*missing|missing.*$hole"
+follow db "First: does the server still have it?"
+expect_status 0 on db basebackup-verify --wal
+follow db "Then, at once: a base backup"
+expect_true "that has removed it from pg_wal" test ! -e "hosts/db/var/lib/postgresql/$major/main/pg_wal/$hole"
+
+step "a repository loses it, and the server has it no more"
+take hosts/db/var/backups/walferry
 follow db "Another repository has it"
 expect_output "0 errors"
 
@@ -51,10 +58,9 @@ recovered() { # ROWS
     on db rm -r "$data/restored.external"
 }
 recovered 1,2
-on db basebackup-fetch --unproven -D "$data/restored"
+on db basebackup-fetch --unproven --backup "$backup" -D "$data/restored"
 on db recovery-config --unproven -D "$data/restored"
 follow db "A pg_wal has it"
 recovered 1,2,3,4
-follow db "At once: a base backup"
 follow db "How to know that it worked"
 page_end

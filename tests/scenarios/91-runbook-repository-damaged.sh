@@ -23,8 +23,17 @@ page docs/runbooks/repository-damaged.md
 page_says main/7710922405769216092/wal/0000000100000000/00000001000000000000000A "$object"
 follow db "What is damaged?" 1
 expect_output "$segment.*damaged"
+page_says 00000001000000000000000A "$segment"
+follow db "First: WAL that the server still has"
+follow db "Then a base backup"
+expect_true "that has removed it from pg_wal" test ! -e "hosts/db/var/lib/postgresql/$major/main/pg_wal/$segment"
 follow db "Another repository has it"
-follow db "At once: a base backup"
 follow db "How to know that it worked"
 expect_true "it is the other's" cmp "hosts/db/var/backups/walferry/$object" "offsite/$object"
+
+step "no other has it"
+for place in hosts/db/var/backups/walferry offsite; do rm -f "$place/$object"; done
+expect_status 1 on db basebackup-verify --wal
+follow db "No other has it"
+expect_status 0 on db basebackup-verify --wal
 page_end
