@@ -205,6 +205,14 @@ const struct picture_repository *picture_best(const struct picture *picture)
     return best;
 }
 
+bool picture_is_as_good(const struct picture_repository *repository, const struct picture_repository *best)
+{
+    const struct picture_stretch *window = picture_window(repository), *whole = picture_window(best);
+
+    return window != NULL && whole != NULL && repository->timeline == best->timeline &&
+           window->begin <= whole->begin && window->end >= whole->end;
+}
+
 bool picture_is_best_unknown(const struct picture *picture)
 {
     bool is_unknown = false;

@@ -167,6 +167,8 @@ int64_t picture_last_verification(const struct picture *picture);
 const struct picture_stretch *picture_window(const struct picture_repository *repository);
 /* The repository that brings back the most; NULL: none brings back anything. */
 const struct picture_repository *picture_best(const struct picture *picture);
+/* Does it bring back all that the best one does? Else the page says up to when it does. */
+bool picture_is_as_good(const struct picture_repository *repository, const struct picture_repository *best);
 /* Whether there is one that does is not known: of one of them nothing is known, and the others don't. */
 bool picture_is_best_unknown(const struct picture *picture);
 /* The last drill of any repository that passed; time 0: none did. */

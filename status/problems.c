@@ -212,6 +212,27 @@ static void look_at_proof(struct finding *finding)
     }
 }
 
+/* Also where no pg_wal is at hand: by what another repository of the same system has. */
+static void look_at_others(struct finding *finding)
+{
+    const struct picture *picture = finding->picture;
+    const struct picture_repository *repository = finding->repository, *best = picture_best(picture);
+    const struct picture_stretch *window = picture_window(repository);
+    uint64_t limit = picture->config->status.wal_age_seconds;
+    char text[WORDS_BYTES];
+
+    if (window == NULL || best == NULL || limit == 0 ||
+        best->system_identifier != repository->system_identifier ||
+        picture_window(best)->end - window->end <= (int64_t)limit * 1000000)
+        return;
+    found(finding, PROBLEM_LAGGING, "its newest commit is %s older than that of repository %s",
+          words_seconds((double)(picture_window(best)->end - window->end) / 1e6, text), best->settings->name);
+    advise(finding,
+           "repository-sync --from %s --to %s brings it up to that. See the server's log for why "
+           "archive_command leaves it behind.",
+           best->settings->name, repository_name(finding));
+}
+
 static void look_at_server(struct finding *finding)
 {
     const struct picture *picture = finding->picture;
@@ -220,8 +241,10 @@ static void look_at_server(struct finding *finding)
     char text[WORDS_BYTES], segments[WORDS_BYTES];
 
     if (!repository->is_exposed || !repository->has_unsafe || limit == 0 ||
-        repository->unsafe_seconds <= (double)limit)
+        repository->unsafe_seconds <= (double)limit) {
+        look_at_others(finding);
         return;
+    }
     if (!repository->has_safe) {
         found(
             finding, PROBLEM_LAGGING,

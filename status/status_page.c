@@ -51,14 +51,19 @@ static void print_verdict(const struct page *page)
 
 static void print_sources(const struct page *page)
 {
+    const struct picture_repository *best = picture_best(page->picture);
     const char *comma = "";
+    char begin[WORDS_BYTES], end[WORDS_BYTES];
 
     label("  from");
     for (size_t i = 0; i < page->picture->repository_count; i++) {
         const struct picture_repository *repository = &page->picture->repositories[i];
-        if (picture_window(repository) == NULL)
+        const struct picture_stretch *window = picture_window(repository);
+        if (window == NULL)
             continue;
         printf("%s%s", comma, repository->settings->name);
+        if (!picture_is_as_good(repository, best))
+            printf(" (after %s, to %s)", words_time(window->begin, begin), words_time(window->end, end));
         comma = ", ";
     }
     putchar('\n');

@@ -251,6 +251,33 @@ static void test_usable(void)
     }
 }
 
+/* A repository that was left behind five days ago, seen from a host without pg_wal. */
+static void test_left_behind(void)
+{
+    struct picture_repository both[2];
+    struct picture_stretch old;
+    struct repository_config settings = {.name = "offsite"};
+    struct well well;
+
+    make(&well);
+    both[0] = both[1] = well.repository;
+    old = well.stretch;
+    both[0].is_exposed = both[1].is_exposed = false;
+    both[1].settings = &settings;
+    both[1].stretches = &old;
+    well.picture.repositories = both;
+    well.picture.repository_count = 2;
+    old.end = well.stretch.end - 900000000;
+    CHECK_TEXT(kinds(&well), "");
+    CHECK(!picture_is_as_good(&both[1], &both[0]) && picture_is_as_good(&both[0], &both[0]));
+    old.end -= 1;
+    CHECK_TEXT(kinds(&well), "lagging");
+    CHECK(well.picture.problems[0].repository == &both[1]);
+    both[1].system_identifier = 7; /* another life of the cluster */
+    CHECK_TEXT(kinds(&well), "no_backup");
+    free(well.picture.problems);
+}
+
 static void test_words(void)
 {
     struct well well;
@@ -300,6 +327,7 @@ int main(void)
     test_metrics();
     test_exposure();
     test_usable();
+    test_left_behind();
     test_words();
     test_pushgateway();
     return unit_done("status");
