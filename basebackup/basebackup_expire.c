@@ -129,7 +129,7 @@ static int expire_one(const struct config *config, const struct repository_confi
 
     if (object != NULL) {
         json_set_string(object, "repository", settings->name);
-        json_set_string(object, "url", settings->url);
+        json_set_text(object, "url", settings->url); /* a path may be any bytes */
         json_set_bool(object, "has_policy", is_given);
         json_set_bool(object, "dry_run", request->is_dry_run);
     }

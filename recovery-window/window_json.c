@@ -145,7 +145,7 @@ struct json *window_json(const struct survey *survey)
     struct json *object = json_new_object(), *systems = json_new_array();
 
     json_set_string(object, "repository", survey->settings->name);
-    json_set_string(object, "url", survey->settings->url);
+    json_set_text(object, "url", survey->settings->url); /* a path may be any bytes */
     json_set_bool(object, "is_complete", survey->is_complete);
     for (size_t i = 0; i < survey->count; i++)
         json_append(systems, system_json(&survey->systems[i]));

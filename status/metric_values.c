@@ -36,11 +36,7 @@ static double value_of_wal_lag_bytes(const struct picture *picture)
 
 static double value_of_wal_lag_seconds(const struct picture *picture)
 {
-    const struct picture_lag *lag = &picture->lag;
-
-    if (!lag->is_known)
-        return NAN;
-    return lag->oldest == 0 || lag->oldest > picture->now ? 0 : (double)(picture->now - lag->oldest) / 1e6;
+    return picture->lag.is_known ? picture_lag_seconds(picture) : NAN;
 }
 
 const struct cluster_metric cluster_metrics[] = {

@@ -222,6 +222,13 @@ bool picture_is_best_unknown(const struct picture *picture)
     return is_unknown && picture_best(picture) == NULL;
 }
 
+double picture_lag_seconds(const struct picture *picture)
+{
+    const int64_t oldest = picture->lag.oldest;
+
+    return oldest == 0 || oldest > picture->now ? 0 : (double)(picture->now - oldest) / 1e6;
+}
+
 const struct picture_drill *picture_good_drill(const struct picture *picture)
 {
     static const struct picture_drill none = {.time = 0};

@@ -171,6 +171,8 @@ const struct picture_repository *picture_best(const struct picture *picture);
 bool picture_is_as_good(const struct picture_repository *repository, const struct picture_repository *best);
 /* Whether there is one that does is not known: of one of them nothing is known, and the others don't. */
 bool picture_is_best_unknown(const struct picture *picture);
+/* How long the oldest file has waited for archive_command; 0: none does, or the clock was set back since. */
+double picture_lag_seconds(const struct picture *picture);
 /* The last drill of any repository that passed; time 0: none did. */
 const struct picture_drill *picture_good_drill(const struct picture *picture);
 /* The last run of the two; NULL: nothing is known. */

@@ -106,7 +106,7 @@ static struct json *repository_json(const struct picture_repository *repository)
     struct json *object = json_new_object(), *backups = json_new_array();
 
     json_set_string(object, "repository", repository->settings->name);
-    json_set_string(object, "url", repository->settings->url);
+    json_set_text(object, "url", repository->settings->url); /* a path may be any bytes */
     json_set_bool(object, "required", repository->settings->required);
     json_set_bool(object, "is_up", repository->is_up);
     json_set_bool(object, "is_complete", repository->is_complete);
@@ -166,7 +166,7 @@ static struct json *lag_json(const struct picture *picture)
 
     json_set_uint(object, "segments", lag->segments);
     json_set_uint(object, "bytes", lag->bytes);
-    json_set_real(object, "seconds", lag->oldest == 0 ? 0 : (double)(picture->now - lag->oldest) / 1e6);
+    json_set_real(object, "seconds", picture_lag_seconds(picture));
     return object;
 }
 

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "status/metrics.h"
 #include "status/pushgateway.h"
+#include "status/status_json.h"
 #include "status/words.h"
 
 #include <stdlib.h>
@@ -278,6 +279,28 @@ static void test_left_behind(void)
     free(well.picture.problems);
 }
 
+static void test_json(void)
+{
+    struct buffer text = BUFFER_EMPTY;
+    struct well well;
+    double seconds = -1;
+
+    make(&well);
+    well.settings.url = (char *)"file:///srv/b\xfc"
+                                "ck"; /* a path in Latin-1 */
+    well.picture.lag.segments = 1;
+    well.picture.lag.oldest = NOW + HOUR; /* by a clock that was ahead */
+    REQUIRE(picture_find_problems(&well.picture) == 0);
+    struct json *document = status_json(&well.picture);
+    const struct json *lag = json_member(document, "archiving");
+    CHECK(lag != NULL && json_number(lag, "seconds", &seconds) == 0 && seconds == 0);
+    CHECK(json_write(document, 0, &text) == 0 && strstr(buffer_string(&text), "/srv/b\xef\xbf\xbd"
+                                                                              "ck") != NULL);
+    buffer_free(&text);
+    json_free(document);
+    free(well.picture.problems);
+}
+
 static void test_words(void)
 {
     struct well well;
@@ -327,6 +350,7 @@ int main(void)
     test_metrics();
     test_exposure();
     test_usable();
+    test_json();
     test_left_behind();
     test_words();
     test_pushgateway();
