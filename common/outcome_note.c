@@ -81,6 +81,14 @@ static bool is_of(const struct json *document, const char *program, const char *
            strcmp(its_cluster, cluster) == 0;
 }
 
+static void read_last(const char *last, struct outcome_note *note)
+{
+    if (last != NULL && strcmp(last, "success") == 0 && note->success.ended != 0)
+        note->last = OUTCOME_SUCCESS;
+    else if (last != NULL && strcmp(last, "failure") == 0 && note->failure.ended != 0)
+        note->last = OUTCOME_FAILURE;
+}
+
 static int parse(const struct buffer *text, const char *program, const char *cluster,
                  struct outcome_note *note)
 {
@@ -97,6 +105,7 @@ static int parse(const struct buffer *text, const char *program, const char *clu
         read_kinds(json_list(document, "errors"), note);
         read_run(json_member(document, "last_success"), &note->success);
         read_run(json_member(document, "last_failure"), &note->failure);
+        read_last(json_text(document, "last"), note);
         result = 0;
     }
     json_free(document);
@@ -108,11 +117,10 @@ int outcome_note_read(const struct state *state, const char *program, const char
 {
     struct buffer text = BUFFER_EMPTY;
     char *name = outcome_note_name(program, cluster);
-    int64_t age;
     int result = 1;
 
     memset(note, 0, sizeof *note);
-    if (name != NULL && state_read(state, name, &text, &age) == 0)
+    if (name != NULL && state_read_of_any_age(state, name, &text) == 0)
         result = parse(&text, program, cluster, note);
     buffer_free(&text);
     free(name);
@@ -188,6 +196,7 @@ static int write_note(const struct state *state, const char *name, const char *p
     json_set(document, "errors", errors);
     set_run(document, "last_success", &note->success);
     set_run(document, "last_failure", &note->failure);
+    json_set_string(document, "last", note->last == OUTCOME_FAILURE ? "failure" : "success");
     int result = document_seal(document, &text);
     if (result == 0)
         result = state_keep(state, name, text.data, text.length);
@@ -215,9 +224,11 @@ static void take_run(struct outcome_note *note, const struct outcome_run *run)
     note->retries += run->retries;
     if (run->status == 0) {
         note->success = *run;
+        note->last = OUTCOME_SUCCESS;
         return;
     }
     note->failure = *run;
+    note->last = OUTCOME_FAILURE;
     note->failures++;
     count_kind(note, run->kind);
 }

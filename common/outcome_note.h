@@ -43,12 +43,15 @@ struct outcome_kind_count {
     uint64_t count;
 };
 
+enum outcome_last { OUTCOME_BY_TIME, OUTCOME_SUCCESS, OUTCOME_FAILURE }; /* by their times: an older note */
+
 struct outcome_note {
     uint64_t runs, failures;    /* since the note is kept; each only grows */
     uint64_t requests, retries; /* of all these runs */
     struct outcome_kind_count kinds[OUTCOME_KINDS_MOST];
     size_t kind_count;
     struct outcome_run success, failure; /* the last of each */
+    enum outcome_last last;              /* which of the two: a clock may have been set back between them */
 };
 
 /* The file's name in state_dir: "outcome-basebackup-push-main.json". Caller frees; NULL after logging. */

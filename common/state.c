@@ -88,7 +88,8 @@ char *state_name(const char *kind, const struct config *config, const struct rep
     return name;
 }
 
-int state_read(const struct state *state, const char *name, struct buffer *out, int64_t *age_seconds)
+static int read_kept(const struct state *state, const char *name, struct buffer *out, int64_t *age_seconds,
+                     bool of_any_age)
 {
     struct stat status;
     int result = 1;
@@ -101,11 +102,23 @@ int state_read(const struct state *state, const char *name, struct buffer *out, 
     if (lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid()) {
         /* not time(): that lags behind the clock of the file system */
         *age_seconds = timestamp_now() / 1000000 - (int64_t)status.st_mtime;
-        if (*age_seconds >= 0 && file_read_all(path, STATE_MOST_BYTES, out) == FILE_OK)
+        if ((of_any_age || *age_seconds >= 0) && file_read_all(path, STATE_MOST_BYTES, out) == FILE_OK)
             result = 0;
     }
     free(path);
     return result;
+}
+
+int state_read(const struct state *state, const char *name, struct buffer *out, int64_t *age_seconds)
+{
+    return read_kept(state, name, out, age_seconds, false);
+}
+
+int state_read_of_any_age(const struct state *state, const char *name, struct buffer *out)
+{
+    int64_t ignored;
+
+    return read_kept(state, name, out, &ignored, true);
 }
 
 int state_read_secret(const struct state *state, const char *name, struct buffer *out)

@@ -30,6 +30,8 @@ char *state_name(const char *kind, const struct config *config, const struct rep
 /* 0; 1 when nothing usable is there. *age_seconds: since it was written; a time in the future counts as
  * unusable. */
 int state_read(const struct state *state, const char *name, struct buffer *out, int64_t *age_seconds);
+/* The same of what gets no worse with age, also where the clock was set back since. */
+int state_read_of_any_age(const struct state *state, const char *name, struct buffer *out);
 /* The same for what is secret: refused besides unless it is a file of mode 0600 that the caller owns, and no
  * link; that is looked at in the open file. The caller wipes *out. */
 int state_read_secret(const struct state *state, const char *name, struct buffer *out);

@@ -244,5 +244,7 @@ const struct outcome_run *picture_last_run(const struct picture_run *run)
 {
     if (run->note.success.ended == 0 && run->note.failure.ended == 0)
         return NULL;
+    if (run->note.last != OUTCOME_BY_TIME)
+        return run->note.last == OUTCOME_SUCCESS ? &run->note.success : &run->note.failure;
     return run->note.success.ended > run->note.failure.ended ? &run->note.success : &run->note.failure;
 }

@@ -3,9 +3,11 @@
 #include "common/outcome_note.h"
 #include "unit.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static char directory[] = "/tmp/walferry-outcome-XXXXXX";
 
@@ -96,6 +98,25 @@ static void test_text(const struct state *state)
                                      "b?c\"d");
 }
 
+/* The clock was set back since the last run: nothing of it is forgotten, and the order stays. */
+static void test_clock(const struct state *state)
+{
+    const struct timespec tomorrow[2] = {{.tv_sec = time(NULL) + 86400}, {.tv_sec = time(NULL) + 86400}};
+    struct outcome_note note, before;
+
+    REQUIRE(outcome_note_read(state, "basebackup-push", "main", &before) == 0);
+    REQUIRE(utimensat(AT_FDCWD, unit_path("%s/outcome-basebackup-push-main.json", directory), tomorrow, 0) ==
+            0);
+    CHECK(outcome_note_read(state, "basebackup-push", "main", &note) == 0 && note.runs == before.runs);
+    add(state, failure("store", "later, by an earlier clock"));
+    REQUIRE(utimensat(AT_FDCWD, unit_path("%s/outcome-basebackup-push-main.json", directory), tomorrow, 0) ==
+            0);
+    add(state, success()); /* ended a day before the failure, by what the clock says */
+    CHECK(outcome_note_read(state, "basebackup-push", "main", &note) == 0);
+    CHECK(note.runs == before.runs + 2 && note.failures == before.failures + 1);
+    CHECK(note.success.ended < note.failure.ended && note.last == OUTCOME_SUCCESS);
+}
+
 static void test_damage(const struct state *state)
 {
     struct outcome_note note;
@@ -153,6 +174,7 @@ int main(void)
     check_name();
     test_runs(&state);
     test_text(&state);
+    test_clock(&state);
     test_damage(&state);
     test_kinds_are_bounded(&state);
     test_nowhere(&state);
