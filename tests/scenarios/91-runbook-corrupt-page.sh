@@ -6,7 +6,7 @@
 . "$here/pages.sh"
 
 host db
-host_config db
+host_config db $'[repository local]\nurl = file:///var/backups/walferry\n[wal-push]\ntimeout = 2'
 host_cluster db --data-checksums
 on db repository-init
 sql db "create database shop"
@@ -28,9 +28,14 @@ page_says 16384 "$database"
 page_says 16385 "${file##*/}"
 follow db "Look"
 expect_output "orders"
+step "the archive can't be written to when the server stops: the last commits are in pg_wal only"
+shop "insert into orders select i, 'not archived' from generate_series(1101, 1200) i"
+chmod -R a-w hosts/db/var/backups/walferry
 follow db "Put it right in place"
+expect_equal "rows" 1200 "$(shop "select count(*) from orders")"
+chmod -R u+w hosts/db/var/backups/walferry
 follow db "How to know that it worked"
-expect_equal "rows" "1100|605550" "$(shop "select count(*), sum(i) from orders")"
-shop "insert into orders values (1101, '')"
+expect_equal "rows" "1200|720600" "$(shop "select count(*), sum(i) from orders")"
+shop "insert into orders values (1201, '')"
 archived db
 page_end
