@@ -15,6 +15,7 @@ on old repository-init
 sql old "create database shop"
 export PGDATABASE=shop
 sql old "create table orders as select i, clock_timestamp() as at from generate_series(1, 1000) i"
+echo "synchronous_standby_names = 'gone'" >>"hosts/old/etc/postgresql/$major/main/conf.d/test.conf" # not reloaded: only what is restored waits
 on old basebackup-push --checkpoint=fast
 sql old "insert into orders select i, clock_timestamp() from generate_series(1001, 1500) i"
 archived old
@@ -33,6 +34,7 @@ follow db "What is there"
 follow db "Restore"
 follow db "If the old disk can be read"
 follow db "Start"
+expect_equal "it waits for no standby" "" "$(sql db "show synchronous_standby_names")"
 follow db "How to know that it worked#1"
 expect_output "2 backups"
 follow db "How to know that it worked#2" 1

@@ -15,6 +15,8 @@ done
 host_cluster db1
 on db1 repository-init
 sql db1 "create table t as select generate_series(1, 1000) i"
+echo "primary_conninfo = 'host=/run/hosts/former user=replication'" >>"hosts/db1/var/lib/postgresql/$major/main/postgresql.auto.conf" # it was a standby once
+echo "primary_slot_name = 'former'" >>"hosts/db1/var/lib/postgresql/$major/main/postgresql.auto.conf"
 on db1 basebackup-push --checkpoint=fast
 sql db1 "insert into t select generate_series(1001, 1100)"
 on db2 pg_createcluster "$major" main >created # as the package does
