@@ -36,18 +36,22 @@ pid=$(head -1 "hosts/db1/var/lib/postgresql/$major/main/postmaster.pid")
 # shellcheck disable=SC2046
 kill -KILL "$pid" $(cat "/proc/$pid/task/$pid/children")
 host_start db2
+mkdir -p "old/var/lib/postgresql/$major/main"
+cp -r "hosts/db1/var/lib/postgresql/$major/main/pg_wal" "old/var/lib/postgresql/$major/main"
+host_bind db2 "$T/old" /mnt/old
+echo "synchronous_standby_names = 'gone'" >>"hosts/db2/$etc/conf.d/standby.conf"
 
 page docs/runbooks/failover.md
 page_says "host=db2.example.net" "host=/run/hosts/db2"
 follow db2 "Is it the right standby?"
 follow db2 "Promote"
-expect_equal "rows" "1100|1" "$(sql db2 "select count(*), min(i) from t")"
+expect_equal "rows, with the one that only the old disk had" "1101|-1" "$(sql db2 "select count(*), min(i) from t")"
 sql db2 "insert into t values (1101)"
 follow db2 "How to know that it worked"
 follow db1 "The old one comes back, as a standby"
 wait_until 60 "streaming" sql_is db1 streaming "select status from pg_stat_wal_receiver"
 sql db2 "insert into t values (1102)"
-wait_until 60 "the row on the old one" sql_is db1 "1102|1" "select count(*), min(i) from t"
+wait_until 60 "the row on the old one" sql_is db1 "1103|-1" "select count(*), min(i) from t"
 page_end
 
 step "a recovery to the newest goes over the change"
@@ -58,4 +62,4 @@ on db1 basebackup-fetch -D "/var/lib/postgresql/$major/main"
 on db1 recovery-config -D "/var/lib/postgresql/$major/main"
 host_start db1
 wait_until 60 "the end of the recovery" is_open db1
-expect_equal "rows" "1102|1" "$(sql db1 "select count(*), min(i) from t")"
+expect_equal "rows" "1103|-1" "$(sql db1 "select count(*), min(i) from t")"
