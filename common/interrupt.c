@@ -1,5 +1,7 @@
 #include "interrupt.h"
 
+#include "process.h"
+
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -12,6 +14,8 @@ static atomic_bool failed;
 static void remember_signal(int number)
 {
     atomic_store(&caught_signal, number);
+    if (getpid() == 1) /* which the default action, restored by SA_RESETHAND, does not end */
+        signal(number, process_end_by);
 }
 
 void interrupt_catch_signals(void)

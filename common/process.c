@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static void end_by(int number)
+void process_end_by(int number)
 {
     _exit(128 + number);
 }
@@ -20,7 +20,7 @@ static void end_by(int number)
 static void end_by_signals(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    const struct sigaction action = {.sa_handler = end_by};
+    const struct sigaction action = {.sa_handler = process_end_by};
 
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction before;

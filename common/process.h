@@ -8,6 +8,10 @@
  * SIGTERM, SIGHUP and SIGQUIT end the program with 128 + their number, unless it catches them. */
 void process_begin(void);
 
+/* Ends the process at once, with 128 + number: the handler of a signal where its default action does nothing,
+ * as in process 1. Does not return. */
+void process_end_by(int number);
+
 /* The directory of the running program, where those that belong to it are. Caller frees; NULL after logging.
  */
 char *process_directory(void);

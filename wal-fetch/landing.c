@@ -2,6 +2,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ static void remove_and_die(int signal_number)
     /* SA_RESETHAND restored the default action, SA_NODEFER lets it in: the process dies of the signal itself.
      */
     raise(signal_number);
+    process_end_by(signal_number); /* process 1 of a container: the signal did not */
 }
 
 static void catch_signals(void)

@@ -129,6 +129,11 @@ send() { # SIGNAL WHAT COMMAND...: $status and $output of a container that gets 
     pid=$(container_of $from)
     began=$SECONDS
     kill "-$1" "$pid"
+    if [ -n "${twice:-}" ]; then
+        wait_until 20 "the first signal" grep -qx told ended.log
+        kill "-$1" "$pid"
+    fi
+    wait_until 20 "its end" test ! -d "/proc/$pid"
     status=0
     wait $from || status=$?
     output=$(cat ended.log)
@@ -147,7 +152,42 @@ export -f container_of
 sql main "alter system set archive_command = 'false'" "select pg_reload_conf()" >/dev/null
 send TERM "grep -q 'waiting for WAL' ended.log" in_side basebackup-push --checkpoint=fast
 expect_output "interrupted by signal 15"
+cat >hold.c <<'C'
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+static int hold(const char *call)
+{
+    if (strcmp(getenv("HOLD"), call) != 0)
+        return 0;
+    if (write(2, "held\n", 5) < 0)
+        _exit(1);
+    for (;;) {
+        pause();
+        if (write(2, "told\n", 5) < 0)
+            _exit(1);
+    }
+}
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+    (void)time;
+    (void)left;
+    return hold("nanosleep");
+}
+int fsync(int fd)
+{
+    (void)fd;
+    return hold("fsync");
+}
+C
+cc -shared -fPIC -o hold.so hold.c
+cc -shared -fPIC -o refuse.so "$here/refuse.c" -ldl
+held=(env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$T/refuse.so:$T/hold.so")
+twice=1 send TERM "grep -qx held ended.log" in_side "${held[@]}" HOLD=nanosleep basebackup-push --checkpoint=fast # it sees no first signal
 sql main "alter system reset archive_command" "select pg_reload_conf()" >/dev/null
+send TERM "grep -qx held ended.log" in_job "${held[@]}" HOLD=fsync REFUSE_LACKS=tmpfile wal-fetch "$(sql main "select left(last_archived_wal, 24) from pg_stat_archiver")" "$T/tmp/fetched"
+expect_absent tmp/fetched tmp/fetched.walferry
 mkfifo nobody-writes && chmod 600 nobody-writes && chown $job_user nobody-writes
 send TERM "grep -qsx basebackup-list /proc/\$(container_of \$from)/comm" in_job basebackup-list --config "$T/nobody-writes"
 
