@@ -34,7 +34,8 @@ _walferry_values() { # PROGRAM OPTION BEGINNING
     --config | --output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$3") ;;
     --repository | --from | --to)
         config=$(_walferry_config)
-        mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^\[repository +([^]]*)\].*/\1/p' "$config" 2>/dev/null)" -- "$3") ;;
+        # Only what a name may be: compgen -W would run the $(...) of a file that is anybody's.
+        mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^\[repository +([A-Za-z0-9._-]+) *\].*/\1/p' "$config" 2>/dev/null)" -- "$3") ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$(_walferry_words "$1" "$2")" -- "$3") ;;
     esac
 }

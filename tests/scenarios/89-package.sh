@@ -87,6 +87,10 @@ while read -r program option; do expect_true "$program has $option" grep -q -- "
 printf '[cluster]\nname = main\n[repository  here]\nurl = file:///none\n[repository there]\nurl = file:///none\n' >names.conf
 expect_equal "names of repositories" "here there" "$(completed wal-push --config names.conf --repository '' | xargs)"
 expect_equal "the same behind =" "there" "$(completed repository-sync --config = names.conf --from = t | xargs)"
+# --config may name anybody's file: its words are no commands of whoever looks at it
+printf '[repository $(touch %s)]\n[repository `touch %s`]\n[repository a.b_c-1]\n' "$T/made" "$T/made" >foreign.conf
+expect_equal "of what could be a name" "a.b_c-1" "$(completed wal-push --config foreign.conf --repository '' | xargs)"
+expect_absent made
 expect_equal "a value" "include" "$(completed basebackup-push --wal = i)"
 expect_equal "commands" "generate" "$(completed repository-key g)"
 expect_equal "behind an option without a value" "--json" "$(completed basebackup-list -v --js)"
