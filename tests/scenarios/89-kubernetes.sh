@@ -52,44 +52,62 @@ for setting in "archive_mode on" "archive_command /usr/bin/wal-push %p" "restore
     expect_equal "${setting%% *}" "${setting#* }" "$(postgres -C "${setting%% *}" -D "$T" -c config_file="$T/postgresql.conf" -c log_min_messages=error 2>postgres.log)"
 done
 
-step "backup-daily: at its time, again where it failed, ended with its backup"
+step "backup-daily: at its time, again where it failed, at once where it was missed, ended with its backup"
 "$here/manifests" data "$manifests/cluster.yaml" postgresql backup-daily >backup-daily
+sed -i "s|/tmp/backups|$T/backups|g" backup-daily
 mkdir bin
+cat >bin/date <<SH
+#!/bin/bash
+now=\$(cat $T/clock)
+[ "\$*" != "-u +%s" ] || { echo \$now; exit; }
+exec /bin/date "\${@/today/\$(/bin/date -u -d @\$now +%F)}"
+SH
 cat >bin/sleep <<SH
 #!/bin/bash
 echo "sleep \$1" >>$T/calls
 [ \$(wc -l <$T/calls) -lt 6 ] || exec /bin/sleep 60
+echo \$((\$(cat $T/clock) + \$1)) >$T/clock
 SH
 cat >bin/basebackup-push <<SH
 #!/bin/bash
 echo push >>$T/calls
-case \$(grep -c push $T/calls) in 1) exit 1 ;; 3) exec /bin/sleep 60 ;; esac
+case \$(grep -c push $T/calls) in 1) exit \$(cat $T/first) ;; 3) exec /bin/sleep 60 ;; esac
+SH
+cat >bin/basebackup-list <<SH
+#!/bin/bash
+cat $T/list
+exit 1 # one of the others is damaged
 SH
 chmod 755 bin/*
-soon=$(date -u -d '+2 hours' +%H:%M)
-PATH=$T/bin:$PATH bash backup-daily "$soon" >backup-daily.log 2>&1 &
-pid=$!
-third() { [ "$(grep -c push calls)" = 3 ]; }
-wait_until 20 "three backups" third
-expect_equal "calls" "sleep push sleep push sleep push" "$(cut -d' ' -f1 calls | paste -sd' ')"
-first=$(sed -n '1s/sleep //p' calls)
-expect_true "$first s are until $soon" test "$first" -gt 7100 -a "$first" -le 7200
-expect_equal "the pause behind a failure" 900 "$(sed -n '3s/sleep //p' calls)"
+daily() { # TIME NEWEST FIRST WHAT N: until there are N calls of WHAT; NEWEST: the start of the newest backup, FIRST: the status of the first push
+    /bin/date -u -d "2026-11-20 $1" +%s >clock
+    printf '{"backups": [%s]}\n' "${2:+{\"start_time\": \"2026-11-18T02:00:00.000000Z\"\}, {\"start_time\": \"$2\"\}}" | sed 's/}, /},\n/' >list
+    echo "$3" >first
+    : >calls
+    PATH=$T/bin:$PATH bash backup-daily 02:00 >backup-daily.log 2>&1 &
+    pid=$!
+    wait_until 20 "$5 calls: $4" eval "[ \"\$(grep -c '$4' calls)\" -ge $5 ]"
+}
+end_daily() {
+    status=0
+    kill -TERM $pid
+    wait $pid || status=$?
+    expect_equal "status" 143 $status
+}
+daily 00:00 2026-11-19T02:00:03.123456Z 1 push 3
+expect_equal "calls" "sleep 7200 push sleep 900 push sleep 85500 push" "$(paste -sd' ' calls)"
 push=$(pgrep -P $pid)
-kill -TERM $pid
-status=0
-wait $pid || status=$?
-expect_equal "status" 143 $status
+end_daily
 expect_true "its backup was ended" test ! -d "/proc/$push"
-passed=$(date -u -d '-2 hours' +%H:%M)
-: >calls
-PATH=$T/bin:$PATH bash backup-daily "$passed" >backup-daily.log 2>&1 &
-pid=$!
-wait_until 20 "a pause" test -s calls
-first=$(sed -n '1s/sleep //p' calls)
-expect_true "$first s are until $passed, tomorrow" test "$first" -gt $((22 * 3600 - 100)) -a "$first" -le $((22 * 3600))
-kill -TERM $pid
-wait $pid || true
+daily 03:00 2026-11-20T02:00:03.123456Z 0 sleep 1
+expect_equal "the first call where there is one of today" "sleep 82800" "$(head -1 calls)"
+end_daily
+daily 03:00 2026-11-19T02:00:03.123456Z 0 sleep 1
+expect_equal "calls where the pod was away at 02:00" "push sleep 82800" "$(head -2 calls | paste -sd' ')"
+end_daily
+daily 03:00 '' 1 sleep 2
+expect_equal "calls where there is none" "push sleep 900 push sleep 81900" "$(head -4 calls | paste -sd' ')"
+end_daily
 
 step "push-status: again and again, also where something is wrong"
 "$here/manifests" data "$manifests/cluster.yaml" postgresql push-status >push-status
