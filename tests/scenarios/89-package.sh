@@ -131,6 +131,32 @@ for library in libcurl libssl libzstd libpq; do
 done
 expect_equal "units that are enabled" "" "$(dpkg-deb -c "$deb" | grep '\.wants/' || true)"
 
+step "removed and installed again: folders that dpkg has made anew are postgres', others are left alone; purged: what is not safe to lose stays"
+script() { # NAME ARGUMENT...: a script of the package, for places in machine/
+    sed "s| /etc/| $T/machine/etc/|g; s| /var/lib/walferry| $T/machine/var/lib/walferry|g" "$SOURCE/packaging/debian/walferry.$1" >"script.$1"
+    expect_true "its places are ours" test "$(grep -c "$T/machine" "script.$1")" -ge 2
+    expect_status 0 sh "script.$1" "${@:2}"
+}
+owners() { stat -c %U machine/etc/walferry machine/var/lib/walferry | xargs; }
+mkdir -p machine/etc/walferry machine/var/lib/walferry
+touch machine/etc/walferry.conf
+if [ "$(id -u)" = 0 ] && getent passwd postgres >passwd; then # who else may not give files away
+    script postinst configure ''
+    expect_equal "owners" "postgres postgres" "$(owners)"
+    chown root machine/etc/walferry machine/var/lib/walferry
+    touch machine/etc/walferry/main.key
+    script postinst configure 1.0
+    expect_equal "owners, of one that is not empty and of one that is" "root postgres" "$(owners)"
+fi
+mkdir machine/var/lib/walferry/{main,other}
+touch machine/var/lib/walferry/main/{gap-1.open,gap-1.in-here.json,epoch-here.json,stored-ahead,outcome.lock} machine/var/lib/walferry/other/recovery-1.json
+script postrm purge
+expect_equal "what is left" "main/epoch-here.json main/gap-1.in-here.json main/gap-1.open" "$(cd machine/var/lib/walferry && find . ! -type d -printf '%P\n' | sort | xargs)"
+expect_absent machine/var/lib/walferry/other
+rm machine/var/lib/walferry/main/*
+script postrm purge
+expect_absent machine/var/lib/walferry
+
 step "the Dockerfile builds the package as docs/install.md does"
 "$here/pages/blocks" "$SOURCE/docs/install.md" "$T" >blocks
 expect_equal "commands" "$(sed 's/ *#.*//; /apt-get/d' 1 | paste -sd '&' | sed 's/&/ \&\& /')" "$(sed -n 's/^RUN \(tests.*\)/\1/p' "$SOURCE/packaging/docker/Dockerfile")"
