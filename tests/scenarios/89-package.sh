@@ -161,3 +161,4 @@ step "the Dockerfile builds the package as docs/install.md does"
 "$here/pages/blocks" "$SOURCE/docs/install.md" "$T" >blocks
 expect_equal "commands" "$(sed 's/ *#.*//; /apt-get/d' 1 | paste -sd '&' | sed 's/&/ \&\& /')" "$(sed -n 's/^RUN \(tests.*\)/\1/p' "$SOURCE/packaging/docker/Dockerfile")"
 expect_true "what is installed there is the package's name" grep -q "/tmp/$(basename "${deb%%_*}")_\*\.deb" "$SOURCE/packaging/docker/Dockerfile"
+expect_equal "what the image runs is its base's: a server's image stays one" "" "$(sed '1,/^FROM \${BASE}/d' "$SOURCE/packaging/docker/Dockerfile" | grep -E '^(CMD|ENTRYPOINT)' || true)"
