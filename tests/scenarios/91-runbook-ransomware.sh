@@ -43,6 +43,7 @@ secret_place 'hosts/db/var/lib/postgresql/then.conf'
 follow db "Into a clean bucket"
 expect_output "0 errors"
 follow db "If the data are lost, too"
+expect_true "the recovery reads as of then" grep -q "^restore_command.*/then.conf" "hosts/db/var/lib/postgresql/$major/restored/postgresql.auto.conf"
 host_config db "$(S3_BUCKET=$clean s3_section clean pg)"
 follow db "Go on"
 expect_equal "what was held back is archived" 0 "$(sql db "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'")"
