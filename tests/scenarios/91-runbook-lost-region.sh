@@ -10,7 +10,7 @@ host db
 host_bind db "$T/offsite" /mnt/offsite
 host_bind db "$T/elsewhere" /mnt/elsewhere
 local_section=$'[repository local]\nurl = file:///var/backups/walferry\n'
-host_config db "$local_section"$'[repository offsite]\nurl = file:///mnt/offsite\n[wal-push]\ntimeout = 2'
+host_config db "$local_section"$'[repository offsite]\nurl = file:///mnt/offsite\nrequired = yes\n[wal-push]\ntimeout = 2'
 host_cluster db
 on db repository-init
 sql db "create table t as select generate_series(1, 1000) i"
@@ -25,6 +25,7 @@ page docs/runbooks/lost-region.md
 follow db "Look" 1
 expect_output "offsite"
 follow db "Go on with what is left"
+follow db "Go on with what is left" # again: no second line
 host_config db "$local_section"$'[repository elsewhere]\nurl = file:///mnt/elsewhere'
 sql db "insert into t values (1002)" "select pg_switch_wal()" >switched
 follow db "Another region"
