@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_PROBLEM = 1, EXIT_USAGE = 2 };
+enum { EXIT_DONE = 0, EXIT_PROBLEM = 1, EXIT_USAGE = 2, EXIT_UNTOLD = 3 };
 
 struct request {
     bool as_json;
@@ -73,7 +73,7 @@ static const struct program program = {
     .operands = "",
     .options = own_options,
     .epilogue = "Exit status: 0 nothing is wrong; 1 something is, or could not be found out;\n"
-                "2 usage or configuration error.",
+                "2 usage or configuration error; 3 what was asked for could not be written or sent.",
 };
 
 static int print_json(const struct picture *picture)
@@ -132,9 +132,10 @@ static int run(struct config *config, const struct repository_config *only, cons
 
     /* A request takes half of the time at most: so that the reason can be told why there is no answer. */
     config->basebackup_store_timeout_seconds = (config->status.timeout_seconds + 1) / 2;
-    if (picture_take(config, only, request->html_file != NULL, &picture) == 0 &&
-        tell(&picture, request) == 0 && picture.problem_count == 0)
-        status = EXIT_DONE;
+    if (picture_take(config, only, request->html_file != NULL, &picture) == 0)
+        status = tell(&picture, request) != 0 ? EXIT_UNTOLD
+                 : picture.problem_count != 0 ? EXIT_PROBLEM
+                                              : EXIT_DONE;
     if (picture.is_waited_for)
         _exit(status); /* what the thread works on must stay */
     picture_free(&picture);

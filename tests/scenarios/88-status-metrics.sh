@@ -94,7 +94,7 @@ expect_status 2 walferry-status --prometheus - --json
 step "where it can't be written: told, and the old one stays"
 cp textfile/walferry.prom before
 chmod 500 textfile
-expect_status 1 walferry-status --prometheus textfile/walferry.prom
+expect_status 3 walferry-status --prometheus textfile/walferry.prom
 expect_output "could not create file .*textfile/"
 chmod 700 textfile
 expect_same "the file" before textfile/walferry.prom
@@ -119,7 +119,7 @@ kill $gateway_pid
 wait $gateway_pid || true
 printf '\n[status]\ntimeout = 2\n' >>"$CONFIG"
 begun=$SECONDS
-expect_status 1 walferry-status --pushgateway "http://$gateway"
+expect_status 3 walferry-status --pushgateway "http://$gateway"
 expect_output "could not push metrics to \"http://$gateway\""
 expect_true "in $((SECONDS - begun)) s" test $((SECONDS - begun)) -le "$(slowly 8)"
 server_stop main
