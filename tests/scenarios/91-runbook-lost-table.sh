@@ -35,10 +35,6 @@ expect_true "the log says why" grep -q 'could not create symbolic link "pg_tblsp
 space_files >space.now
 expect_same "the living server's tablespace" space.before space.now
 expect_equal "rows in it" 10 "$(shop "select count(*) from placed")"
-for heading in "Look" "Is it the right moment?" "Bring it back" "How to know that it worked" "Or only the rows that are missing" "Afterwards"; do
-    leave "$heading" "it is followed below"
-done
-page_end
 (cd "hosts/db/var/lib/postgresql/$major" && chmod 700 then/pg_tblspc && rm -r then then.external then.log)
 
 step "with a backup that is younger"
