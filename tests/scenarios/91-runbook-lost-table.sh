@@ -35,7 +35,7 @@ expect_true "the log says why" grep -q 'could not create symbolic link "pg_tblsp
 space_files >space.now
 expect_same "the living server's tablespace" space.before space.now
 expect_equal "rows in it" 10 "$(shop "select count(*) from placed")"
-(cd "hosts/db/var/lib/postgresql/$major" && chmod 700 then/pg_tblspc && rm -r then then.external then.log)
+(cd "hosts/db/var/lib/postgresql/$major" && chmod 700 then/pg_tblspc && rm -r ./then ./then.external ./then.log)
 
 step "with a backup that is younger"
 on db basebackup-push --checkpoint=fast
