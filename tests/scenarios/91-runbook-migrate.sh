@@ -9,7 +9,7 @@ command -v pgbackrest barman-cloud-wal-archive >/dev/null || skip "pgbackrest or
 
 data=/var/lib/postgresql/$major/main
 rows() { sql db "select string_agg(i::text, ',' order by i) from t"; }
-instant() { sleep 0.1; sql db "select clock_timestamp()"; sleep 0.1; }
+instant() { sleep 1.1; sql db "select clock_timestamp()"; sleep 0.1; } # both tools know the second in which a backup ended, and no better
 old_server() { # ARCHIVE-COMMAND: archived by the old tool
     host db
     host_config db $'[repository local]\nurl = file:///var/backups/walferry\n[drill]\nscratch = /var/lib/postgresql/drill'
